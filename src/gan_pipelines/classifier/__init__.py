@@ -1,0 +1,5 @@
+"""One ResNet-18, as feature extractor and in the augmentation experiment."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

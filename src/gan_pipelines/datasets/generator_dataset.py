@@ -1,0 +1,34 @@
+"""Generators in the catalog."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from gan_pipelines.datasets.local_versioned import LocalVersionedDataset
+from gan_pipelines.gan import TrainedGenerator
+
+
+class GeneratorDataset(LocalVersionedDataset[TrainedGenerator]):
+    """A `TrainedGenerator` as one self-describing safetensors file; what it loads knows its version.
+
+    Example in the catalog::
+
+        "{variant}.generator":
+          type: gan_pipelines.datasets.GeneratorDataset
+          filepath: data/06_models/{variant}/generator.safetensors
+          versioned: true
+
+    Example in Python::
+
+        generator = GeneratorDataset(filepath="generator.safetensors").load()
+        images = generator.sample(64, seed=0)  # (64, C, H, W) uint8
+    """
+
+    def write(self, data: TrainedGenerator, path: Path) -> None:
+        """Write one file."""
+        data.save(path)
+
+    def load(self) -> TrainedGenerator:
+        """Read the generator. Raises `kedro.io.DatasetError` if there is none or the file is of another format."""
+        return replace(TrainedGenerator.load(Path(self._get_load_path())), version=self.resolve_load_version())

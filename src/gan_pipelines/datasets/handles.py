@@ -1,0 +1,87 @@
+"""Datasets that load to a handle: something that a node reads from and writes to under keys of its own.
+
+They keep paths out of nodes where a plain dataset would not do: a store's entries are many and versioned by their
+content, and metrics must leave a node before it is done.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Generic, Never, TypeVar
+
+from kedro.io import AbstractDataset, DatasetError
+
+from gan_pipelines.gan.checkpoint import CheckpointStore
+from gan_pipelines.stores import KeyedStore
+from gan_pipelines.tracking import MlflowTracker
+
+Handle = TypeVar("Handle")
+
+
+class HandleDataset(AbstractDataset[Never, Handle], Generic[Handle]):
+    """Base of the datasets that are only ever an input."""
+
+    def __init__(self, *, metadata: dict[str, Any] | None = None) -> None:
+        self.metadata = metadata
+
+    def save(self, data: Never) -> Never:
+        """Refuse: nodes write through the handle."""
+        raise DatasetError(f"{type(self).__name__} is an input only: nodes write through what it loads.")
+
+
+class FolderHandleDataset(HandleDataset[Handle]):
+    """Base of the handles on a local folder, which appears when something is put into it."""
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        super().__init__(metadata=metadata)
+        self._filepath = Path(filepath)
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
+
+
+class KeyedStoreDataset(FolderHandleDataset[KeyedStore]):
+    """Loads to a `KeyedStore`.
+
+    Example in the catalog::
+
+        image_sets:
+          type: gan_pipelines.datasets.KeyedStoreDataset
+          filepath: data/02_intermediate/image_sets
+    """
+
+    def load(self) -> KeyedStore:
+        """Return the store."""
+        return KeyedStore(self._filepath)
+
+
+class CheckpointStoreDataset(FolderHandleDataset[CheckpointStore]):
+    """Loads to a `CheckpointStore`.
+
+    Example in the catalog::
+
+        "{variant}.checkpoints":
+          type: gan_pipelines.datasets.CheckpointStoreDataset
+          filepath: data/06_models/{variant}/checkpoints
+    """
+
+    def load(self) -> CheckpointStore:
+        """Return the store."""
+        return CheckpointStore(self._filepath)
+
+
+class TrackerDataset(HandleDataset[MlflowTracker]):
+    """Loads to the `MlflowTracker` of the run.
+
+    Example in the catalog::
+
+        tracker:
+          type: gan_pipelines.datasets.TrackerDataset
+    """
+
+    def load(self) -> MlflowTracker:
+        """Return the tracker."""
+        return MlflowTracker()
+
+    def _describe(self) -> dict[str, Any]:
+        return {}

@@ -1,0 +1,41 @@
+"""Base of the project's versioned datasets on the local disk."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from abc import abstractmethod
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+from kedro.io import AbstractVersionedDataset, Version
+
+Data = TypeVar("Data")
+
+
+class LocalVersionedDataset(AbstractVersionedDataset[Data, Data]):
+    """Saves to a temporary place and renames: a version is whole or absent, whenever the process is killed."""
+
+    def __init__(
+        self, *, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(filepath=PurePosixPath(filepath), version=version)
+        self.metadata = metadata
+
+    @abstractmethod
+    def write(self, data: Data, path: Path) -> None:
+        """Write to a path, a file or a folder, that does not exist yet."""
+
+    def save(self, data: Data) -> None:
+        """Save as a new version, or in place of the old data if the entry is not versioned."""
+        target = Path(self._get_save_path())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as folder:
+            unfinished = Path(folder) / target.name
+            self.write(data, unfinished)
+            if target.is_dir():
+                shutil.rmtree(target)
+            unfinished.replace(target)
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "version": self._version}

@@ -1,0 +1,77 @@
+"""Devices, precision, and a random state of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from gan_pipelines.runtime import DeviceName, Precision
+from gan_pipelines.typed_config import ConfigError, require_choice
+
+
+def resolve_device(name: DeviceName) -> torch.device:
+    """Turn a device's name into a device; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        ConfigError: if the name is unknown, or this machine has no such device.
+    """
+    require_choice("device", name, DeviceName)
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    present = [device for device, found in available.items() if found]
+    if name == "auto":
+        return torch.device(present[0])
+    if name not in present:
+        raise ConfigError(f"device is {name!r}, but PyTorch finds only {', '.join(present)} here; use auto or cpu.")
+    return torch.device(name)
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """A context for forward passes in the given precision; master weights stay fp32.
+
+    ``auto`` is bf16 on CUDA devices that compute in it, and fp32 elsewhere.
+    """
+    auto_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    enabled = precision == "bf16" or (precision == "auto" and auto_bf16)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+class RandomState:
+    """The random generators of the CPU and of one device, kept apart from the process's own.
+
+    What the caller draws between two epochs changes nothing in the training, and the state can be saved.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self.device = device
+        with self._outer_state_restored():
+            torch.manual_seed(seed)
+            self.states = self._read()
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Let PyTorch draw from these generators within the block."""
+        with self._outer_state_restored():
+            self._write(self.states)
+            yield
+            self.states = self._read()
+
+    @contextmanager
+    def _outer_state_restored(self) -> Iterator[None]:
+        outer = self._read()
+        try:
+            yield
+        finally:
+            self._write(outer)
+
+    def _read(self) -> dict[str, torch.Tensor]:
+        states = {"cpu": torch.get_rng_state()}
+        if self.device.type != "cpu":
+            states[self.device.type] = torch.get_device_module(self.device).get_rng_state()
+        return states
+
+    def _write(self, states: dict[str, torch.Tensor]) -> None:
+        torch.set_rng_state(states["cpu"])
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).set_rng_state(states[self.device.type])

@@ -1,0 +1,3 @@
+from .curves import Figure as Figure
+from .curves import plot_losses as plot_losses
+from .grids import make_image_grid as make_image_grid

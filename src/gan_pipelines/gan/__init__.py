@@ -1,0 +1,8 @@
+"""Generative adversarial networks in plain PyTorch: no Kedro, no MLflow, no files but those asked for.
+
+Names are imported on first use, so that listing the project's pipelines does not load PyTorch.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

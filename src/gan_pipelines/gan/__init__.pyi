@@ -1,0 +1,15 @@
+from .checkpoint import CheckpointStore as CheckpointStore
+from .config import AugmentationConfig as AugmentationConfig
+from .config import GanConfig as GanConfig
+from .config import NetworkConfig as NetworkConfig
+from .config import OptimizerConfig as OptimizerConfig
+from .config import PenaltyConfig as PenaltyConfig
+from .config import ScheduleConfig as ScheduleConfig
+from .health import TrainingDiverged as TrainingDiverged
+from .networks import ImageShape as ImageShape
+from .sampling import TrainedGenerator as TrainedGenerator
+from .sampling import WeightSet as WeightSet
+from .summary import summarize_networks as summarize_networks
+from .trainer import Epoch as Epoch
+from .trainer import train as train
+from .variants import VARIANTS as VARIANTS

@@ -1,0 +1,156 @@
+"""What a GAN is made of and how it is trained, as typed values that check themselves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from gan_pipelines.runtime import Precision
+from gan_pipelines.typed_config import require, require_choice
+
+NetworkFamilyName = Literal["dcgan"]
+NormName = Literal["batch", "instance", "none"]
+ObjectiveName = Literal["non_saturating", "wasserstein"]
+PenaltyPoint = Literal["line", "real", "fake"]
+ScheduleName = Literal["constant", "step", "linear"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Sizes of generator and discriminator; image size, channels and classes come from the data.
+
+    Attributes:
+        family: which pair of networks, a key of `networks.FAMILIES`.
+        latent_size: length of the latent vector, drawn from N(0, 1).
+        width: channels of the layer next to the image; each halving of the image doubles them.
+        critic_norm: normalisation between the discriminator's layers. The gradient penalty's theory
+            (Gulrajani et al. 2017, section 4) wants none that couples the images of a batch.
+    """
+
+    family: NetworkFamilyName = "dcgan"
+    latent_size: int = 100
+    width: int = 64
+    critic_norm: NormName = "batch"
+
+    def __post_init__(self) -> None:
+        require_choice("family", self.family, NetworkFamilyName)
+        require_choice("critic_norm", self.critic_norm, NormName)
+        require(self.latent_size >= 1, "latent_size", self.latent_size, "1 or more")
+        require(self.width >= 1, "width", self.width, "1 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PenaltyConfig:
+    """A gradient penalty: ``weight * mean((|grad D(x)| - target_norm)^2)`` over points x.
+
+    WGAN-GP is ``at="line", target_norm=1``; R1 and R2 are ``at="real"`` and ``at="fake"`` with ``target_norm=0``.
+    """
+
+    at: PenaltyPoint = "line"
+    target_norm: float = 1.0
+    weight: float = 10.0
+
+    def __post_init__(self) -> None:
+        require_choice("at", self.at, PenaltyPoint)
+        require(self.target_norm >= 0, "target_norm", self.target_norm, "0 or more")
+        require(0 < self.weight < math.inf, "weight", self.weight, "greater than 0 (for no penalty, set penalty: null)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Adam's learning rate and betas (Kingma & Ba 2015)."""
+
+    learning_rate: float = 2e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+
+    def __post_init__(self) -> None:
+        require(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "greater than 0")
+        require(
+            len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
+            "betas",
+            self.betas,
+            "two numbers, each at least 0 and below 1",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """How both learning rates change by epoch.
+
+    ``constant``; ``step``: times ``factor`` every ``every_epochs``; ``linear``: down to 0 after the last epoch.
+    """
+
+    kind: ScheduleName = "constant"
+    every_epochs: int = 30
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        require_choice("kind", self.kind, ScheduleName)
+        require(self.every_epochs >= 1, "every_epochs", self.every_epochs, "1 or more")
+        require(0 < self.factor <= 1, "factor", self.factor, "greater than 0 and at most 1")
+
+    def learning_rate_factor(self, epoch: int, epochs: int) -> float:
+        """The factor on the learning rates in the 0-based ``epoch`` of ``epochs``."""
+        if self.kind == "step":
+            return self.factor ** (epoch // self.every_epochs)
+        if self.kind == "linear":
+            return max(0.0, 1 - epoch / epochs)
+        return 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationConfig:
+    """Random changes to each real image, each with its own draw; generated images are left as they are.
+
+    Attributes:
+        horizontal_flip: mirror half of the images.
+        rotation_degrees: rotate by up to this angle either way.
+        crop_padding: shift by up to this many pixels either way, as a crop after padding does.
+    """
+
+    horizontal_flip: bool = False
+    rotation_degrees: float = 0.0
+    crop_padding: int = 0
+
+    def __post_init__(self) -> None:
+        require(0 <= self.rotation_degrees <= 180, "rotation_degrees", self.rotation_degrees, "from 0 to 180")
+        require(self.crop_padding >= 0, "crop_padding", self.crop_padding, "0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanConfig:
+    """One variant, whole: networks x objective x penalty x optimisers x schedule, and its budget.
+
+    Attributes:
+        objective: the pair of losses, a key of `objectives.OBJECTIVES`.
+        penalty: gradient penalty added to the discriminator's loss, or None.
+        critic_steps: discriminator steps, each on a new batch, per generator step.
+        ema_decay: decay per generator step of the average over the generator's weights; 0 follows them exactly.
+        epochs: passes of the discriminator over the real images.
+        seed: of the weights, the order of the images, and every latent.
+        precision: ``auto`` is bf16 where the device computes in it natively and fp32 elsewhere.
+    """
+
+    networks: NetworkConfig = NetworkConfig()
+    objective: ObjectiveName
+    penalty: PenaltyConfig | None = None
+    critic_steps: int = 1
+    generator_optimizer: OptimizerConfig = OptimizerConfig()
+    discriminator_optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    ema_decay: float = 0.999
+    batch_size: int = 64
+    epochs: int = 25
+    seed: int = 0
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        require_choice("objective", self.objective, ObjectiveName)
+        require_choice("precision", self.precision, Precision)
+        require(self.critic_steps >= 1, "critic_steps", self.critic_steps, "1 or more")
+        require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "at least 0 and below 1")
+        require(self.batch_size >= 2, "batch_size", self.batch_size, "2 or more (batch norm needs two images)")
+        require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
+        require(0 <= self.seed < 2**63, "seed", self.seed, "at least 0 and below 2**63")

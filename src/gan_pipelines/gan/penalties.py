@@ -1,0 +1,59 @@
+"""Gradient penalties along two axes: where the gradient is taken, and which norm it should have."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import torch
+from torch import Tensor, nn
+
+from gan_pipelines.gan.config import PenaltyPoint
+
+
+def penalty_points(at: PenaltyPoint, real: Tensor, fake: Tensor) -> Tensor:
+    """Choose the points of a gradient penalty, one per image.
+
+    Args:
+        at: ``real``; ``fake``; or ``line``: a uniform draw, per image, on the straight line between a real and a
+            generated image (Gulrajani et al. 2017, algorithm 1).
+        real: (N, C, H, W).
+        fake: (N, C, H, W).
+
+    Returns:
+        (N, C, H, W), detached.
+    """
+    match at:
+        case "real":
+            points = real
+        case "fake":
+            points = fake
+        case "line":
+            mix = torch.rand(len(real), 1, 1, 1, device=real.device)
+            points = torch.lerp(real.float(), fake.float(), mix)
+        case _:
+            assert_never(at)
+    return points.detach()
+
+
+def gradient_penalty(discriminator: nn.Module, points: Tensor, labels: Tensor | None, target_norm: float) -> Tensor:
+    """Mean of (|grad_x D(x)|_2 - target_norm)^2 over the points.
+
+    Gulrajani et al. 2017, equation 3 (target 1); Mescheder et al. 2018, equations 9 and 10 (target 0; their gamma / 2
+    is the weight here).
+
+    Args:
+        discriminator: maps (N, C, H, W) and labels to logits (N,).
+        points: (N, C, H, W).
+        labels: (N,) or None.
+        target_norm: the norm that is not penalised, over all pixels and channels of an image.
+
+    Returns:
+        a scalar, differentiable with respect to the discriminator's weights.
+    """
+    points = points.detach().requires_grad_()
+    logits = discriminator(points, labels)
+    (gradients,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
+    squared_norms = gradients.float().square().sum(dim=(1, 2, 3))
+    if target_norm == 0:
+        return squared_norms.mean()  # the square root's own gradient is infinite at 0
+    return (squared_norms.sqrt() - target_norm).square().mean()

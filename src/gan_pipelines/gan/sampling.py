@@ -1,0 +1,147 @@
+"""Generators that describe themselves, and the images that they make."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from gan_pipelines.devices import resolve_device
+from gan_pipelines.gan.config import GanConfig
+from gan_pipelines.gan.networks import FAMILIES, ImageShape
+from gan_pipelines.pixels import to_uint8
+from gan_pipelines.runtime import DeviceName
+from gan_pipelines.typed_config import from_dict
+
+WeightSet = Literal["ema", "raw"]
+"""The moving average of the generator's weights, or the weights that the optimiser has."""
+
+FORMAT = "gan_pipelines.generator/1"
+
+
+@dataclass(frozen=True)
+class TrainedGenerator:
+    """A generator with all that is needed to use it: on disk one file, without pickled objects.
+
+    Attributes:
+        config: what was trained.
+        image_shape: channels, height, width.
+        class_names: of the data; empty if it had no labels.
+        training: where it comes from: fingerprint of the training, hash of the data, epoch, images seen.
+        weights: for each `WeightSet` a state dict, on the CPU.
+        version: of the catalog entry that it was loaded from, or None.
+    """
+
+    config: GanConfig
+    image_shape: ImageShape
+    class_names: tuple[str, ...]
+    training: Mapping[str, Any]
+    weights: Mapping[WeightSet, Mapping[str, Tensor]]
+    version: str | None = None
+
+    def network(self, weights: WeightSet = "ema") -> nn.Module:
+        """The generator network in evaluation mode, on the CPU: latents (N, latent_size) to images in [-1, 1]."""
+        build = FAMILIES[self.config.networks.family].generator
+        network = build(self.config.networks, self.image_shape, len(self.class_names))
+        network.load_state_dict(dict(self.weights[weights]))
+        return network.eval()
+
+    def sample(
+        self,
+        count: int,
+        *,
+        seed: int,
+        weights: WeightSet = "ema",
+        labels: Tensor | None = None,
+        device: DeviceName = "cpu",
+    ) -> Tensor:
+        """Make images: (count, C, H, W) uint8 on the CPU. See `sample_batches`."""
+        batches = self.sample_batches(count, seed=seed, weights=weights, labels=labels, device=device)
+        return torch.cat([batch.cpu() for batch in batches])
+
+    def sample_batches(
+        self,
+        count: int,
+        *,
+        seed: int,
+        weights: WeightSet = "ema",
+        labels: Tensor | None = None,
+        device: DeviceName = "cpu",
+        batch_size: int = 250,
+    ) -> Iterator[Tensor]:
+        """Make images batch by batch; the seed alone decides which, whatever the batch size.
+
+        Args:
+            count: number of images.
+            seed: of the latents, which are drawn on the CPU.
+            weights: which set of weights.
+            labels: (count,) class indices; None takes the classes in turn. Ignored by unconditional generators.
+            device: where to compute.
+            batch_size: images at a time.
+
+        Yields:
+            (up to batch_size, C, H, W) uint8 on the device.
+        """
+        target = resolve_device(device)
+        network = self.network(weights).to(target)
+        draws = torch.Generator().manual_seed(seed)
+        latents = torch.randn(count, self.config.networks.latent_size, generator=draws)
+        if labels is None:
+            labels = classes_in_turn(count, len(self.class_names))
+        for start in range(0, count, batch_size):
+            part = slice(start, start + batch_size)
+            with torch.inference_mode():
+                images = network(latents[part].to(target), None if labels is None else labels[part].to(target))
+            yield to_uint8(images)
+
+    def save(self, path: Path) -> None:
+        """Write weights and description to one safetensors file."""
+        tensors = {
+            f"{weight_set}.{name}": tensor.contiguous()
+            for weight_set, state in self.weights.items()
+            for name, tensor in state.items()
+        }
+        description = {
+            "config": dataclasses.asdict(self.config),
+            "image_shape": self.image_shape,
+            "class_names": self.class_names,
+            "training": dict(self.training),
+        }
+        save_file(tensors, path, metadata={"format": FORMAT, "generator": json.dumps(description)})
+
+    @classmethod
+    def load(cls, path: Path) -> TrainedGenerator:
+        """Read a file that `save` has written.
+
+        Raises:
+            ValueError: if the file is not such a file, or of another format version.
+        """
+        weights: dict[WeightSet, dict[str, Tensor]] = {"ema": {}, "raw": {}}
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise ValueError(f"{path} holds {metadata.get('format', 'no generator')}, but {FORMAT} was expected.")
+            for key in file.keys():  # noqa: SIM118 (the file is no mapping)
+                weight_set, _, name = key.partition(".")
+                weights["ema" if weight_set == "ema" else "raw"][name] = file.get_tensor(key)
+        description = json.loads(metadata["generator"])
+        return cls(
+            config=from_dict(GanConfig, description["config"], str(path)),
+            image_shape=ImageShape(*description["image_shape"]),
+            class_names=tuple(description["class_names"]),
+            training=description["training"],
+            weights=weights,
+        )
+
+
+def classes_in_turn(count: int, num_classes: int) -> Tensor | None:
+    """(count,) class indices 0, 1, ..., 0, 1, ...; None if there are no classes."""
+    return torch.arange(count) % num_classes if num_classes else None

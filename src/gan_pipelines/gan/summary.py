@@ -1,0 +1,54 @@
+"""Layers and parameter counts of the networks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gan_pipelines.gan.config import GanConfig
+from gan_pipelines.gan.networks import FAMILIES, ImageShape
+from gan_pipelines.gan.sampling import classes_in_turn
+
+
+class LayerSummary(NamedTuple):
+    """One layer of a network; the row with layer ``total`` sums its parameters."""
+
+    network: str
+    layer: str
+    type: str
+    output_shape: str
+    parameters: int
+
+
+def summarize_networks(config: GanConfig, image_shape: ImageShape, num_classes: int) -> list[LayerSummary]:
+    """List the layers of generator and discriminator in the order in which they compute."""
+    family = FAMILIES[config.networks.family]
+    generator = family.generator(config.networks, image_shape, num_classes)
+    discriminator = family.discriminator(config.networks, image_shape, num_classes)
+    labels = classes_in_turn(2, num_classes)
+    images = torch.zeros(2, *image_shape)
+    return [
+        *_summarize("generator", generator, torch.zeros(2, config.networks.latent_size), labels),
+        *_summarize("discriminator", discriminator, images, labels),
+    ]
+
+
+def _summarize(name: str, network: nn.Module, inputs: Tensor, labels: Tensor | None) -> list[LayerSummary]:
+    rows: list[LayerSummary] = []
+
+    def record(layer: str, module: nn.Module, output: Tensor) -> None:
+        shape = " x ".join(map(str, output.shape[1:])) or "1"
+        rows.append(LayerSummary(name, layer, type(module).__name__, shape, _count_parameters(module)))
+
+    for layer, module in network.named_modules():
+        if not list(module.children()):
+            module.register_forward_hook(lambda module, _, output, layer=layer: record(layer, module, output))
+    with torch.no_grad():
+        network(inputs, labels)
+    return [*rows, LayerSummary(name, "total", "", "", _count_parameters(network))]
+
+
+def _count_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,5 @@
+"""Sources of labelled images, and the one form in which the project uses them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

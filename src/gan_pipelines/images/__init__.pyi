@@ -1,0 +1,5 @@
+from .config import DatasetConfig as DatasetConfig
+from .image_set import ImageSet as ImageSet
+from .prepare import prepare_image_set as prepare_image_set
+from .sources import ImageSource as ImageSource
+from .sources import open_source as open_source

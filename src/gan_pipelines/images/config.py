@@ -1,0 +1,37 @@
+"""Which images, and at what size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gan_pipelines.typed_config import require, require_choice
+
+SourceName = Literal["digits"]
+ResizeFilter = Literal["bicubic", "bilinear", "lanczos", "box"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetConfig:
+    """A source of images and the form that they are brought into.
+
+    Attributes:
+        source: where the images come from, a key of `sources.SOURCES`.
+        image_size: height and width in pixels after resizing.
+        channels: 1 (grey) or 3 (RGB).
+        resize_filter: Pillow's antialiased filter.
+        train_splits: the splits that the GAN is trained on.
+    """
+
+    source: SourceName
+    image_size: int
+    channels: int
+    resize_filter: ResizeFilter = "bicubic"
+    train_splits: tuple[str, ...] = ("train",)
+
+    def __post_init__(self) -> None:
+        require_choice("source", self.source, SourceName)
+        require_choice("resize_filter", self.resize_filter, ResizeFilter)
+        require(1 <= self.image_size <= 4096, "image_size", self.image_size, "from 1 to 4096")
+        require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
+        require(len(self.train_splits) > 0, "train_splits", self.train_splits, "a list of at least one split")

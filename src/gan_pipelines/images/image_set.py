@@ -1,0 +1,110 @@
+"""Images in the one form that the project uses: uint8, one size, labelled, told apart by split, memory-mapped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_pipelines.hashing import hash_arrays
+from gan_pipelines.typed_config import ConfigError
+
+IMAGES_FILE = "images.npy"
+LABELS_FILE = "labels.npy"
+MANIFEST_FILE = "manifest.json"
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images with their labels, ordered by split.
+
+    Attributes:
+        images: (N, C, H, W) uint8, channels 1 (grey) or 3 (RGB); memory-mapped when it was loaded.
+        labels: (N,) int64 indices into ``class_names``.
+        class_names: of the labels.
+        split_sizes: number of images of each split, in the order in which they lie in ``images``.
+        resize_filter: how the images were brought to their size.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    split_sizes: Mapping[str, int]
+    resize_filter: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 over images, labels and class names, 64 hexadecimal digits."""
+        return hash_arrays([self.images, self.labels, np.array(self.class_names)])
+
+    def select(self, *splits: str) -> ImageSet:
+        """The images of some splits, in the order of this set; one split is a view.
+
+        Raises:
+            ConfigError: if there is no such split.
+        """
+        for split in splits:
+            if split not in self.split_sizes:
+                raise ConfigError(f"There is no split {split!r}; this dataset has {', '.join(self.split_sizes)}.")
+        bounds = pairwise(accumulate(self.split_sizes.values(), initial=0))
+        parts = [slice(*bound) for split, bound in zip(self.split_sizes, bounds, strict=True) if split in splits]
+        joined = len(parts) > 1
+        return ImageSet(
+            images=np.concatenate([self.images[part] for part in parts]) if joined else self.images[parts[0]],
+            labels=np.concatenate([self.labels[part] for part in parts]),
+            class_names=self.class_names,
+            split_sizes={split: size for split, size in self.split_sizes.items() if split in splits},
+            resize_filter=self.resize_filter,
+        )
+
+    def manifest(self) -> dict[str, Any]:
+        """What the set holds, in plain values: counts per split and class, shape, resize filter, content hash."""
+        counts = {
+            split: dict(zip(self.class_names, self._class_counts(split), strict=True)) for split in self.split_sizes
+        }
+        _, channels, height, width = self.images.shape
+        return {
+            "images": len(self),
+            "channels": channels,
+            "height": height,
+            "width": width,
+            "class_names": list(self.class_names),
+            "split_sizes": dict(self.split_sizes),
+            "class_counts": counts,
+            "resize_filter": self.resize_filter,
+            "content_hash": self.content_hash,
+        }
+
+    def save_description(self, folder: Path) -> None:
+        """Write labels and manifest beside the images, which whoever made them has put into ``IMAGES_FILE``."""
+        np.save(folder / LABELS_FILE, self.labels)
+        (folder / MANIFEST_FILE).write_text(json.dumps(self.manifest(), indent=2))
+
+    @classmethod
+    def load(cls, folder: Path) -> ImageSet:
+        """Open a folder that `prepare_image_set` has filled, without reading the images."""
+        manifest = json.loads((folder / MANIFEST_FILE).read_text())
+        image_set = cls(
+            # Copy-on-write: nothing reaches the file, and PyTorch does not warn of read-only memory.
+            images=np.load(folder / IMAGES_FILE, mmap_mode="c"),
+            labels=np.load(folder / LABELS_FILE),
+            class_names=tuple(manifest["class_names"]),
+            split_sizes=manifest["split_sizes"],
+            resize_filter=manifest["resize_filter"],
+        )
+        image_set.__dict__["content_hash"] = manifest["content_hash"]  # spares a reading of all images
+        return image_set
+
+    def _class_counts(self, split: str) -> list[int]:
+        counts: list[int] = np.bincount(self.select(split).labels, minlength=len(self.class_names)).tolist()
+        return counts

@@ -1,0 +1,10 @@
+from .config import ScoringConfig as ScoringConfig
+from .extractors import ExtractorUnavailable as ExtractorUnavailable
+from .extractors import FeatureExtractor as FeatureExtractor
+from .extractors import get_extractor as get_extractor
+from .extractors import open_inception as open_inception
+from .frechet import FeatureMoments as FeatureMoments
+from .frechet import frechet_distance as frechet_distance
+from .inception_score import inception_score as inception_score
+from .scores import Score as Score
+from .scores import score_generator as score_generator

@@ -1,0 +1,43 @@
+"""How generators are scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gan_pipelines.classifier.config import ClassifierConfig
+from gan_pipelines.typed_config import require, require_choice
+
+ExtractorName = Literal["classifier", "inception"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringConfig:
+    """Feature extractor, number of images, and what they are compared with.
+
+    Attributes:
+        extractor: ``classifier``, the project's ResNet-18 fitted on the train split; or ``inception``, torch-fidelity's
+            port of the network that published FIDs use.
+        inception_weights: a local copy of torch-fidelity's weights; None takes them from PyTorch's hub cache, or from
+            the net.
+        classifier: how the ``classifier`` is fitted.
+        samples: number of images to generate.
+        is_splits: number of parts over which the Inception Score's mean and spread are taken.
+        reference_split: the real images that the generated ones are compared with.
+        seed: of the generated images.
+    """
+
+    extractor: ExtractorName = "classifier"
+    inception_weights: str | None = None
+    classifier: ClassifierConfig = ClassifierConfig()
+    samples: int = 50_000
+    is_splits: int = 10
+    reference_split: str = "train"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_choice("extractor", self.extractor, ExtractorName)
+        require(self.is_splits >= 1, "is_splits", self.is_splits, "1 or more")
+        needed = max(2, self.is_splits)
+        require(self.samples >= needed, "samples", self.samples, f"{needed} or more")
+        require(0 <= self.seed < 2**63, "seed", self.seed, "at least 0 and below 2**63")

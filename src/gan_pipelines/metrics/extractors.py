@@ -1,0 +1,135 @@
+"""Networks that turn images into features: the project's classifier, and Inception."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+from gan_pipelines.classifier import Classifier, fit_classifier
+from gan_pipelines.classifier.resnet import Prediction
+from gan_pipelines.errors import ProjectError
+from gan_pipelines.hashing import hash_arrays, hash_values
+from gan_pipelines.images import ImageSet
+from gan_pipelines.metrics.config import ScoringConfig
+from gan_pipelines.runtime import DeviceName
+from gan_pipelines.stores import KeyedStore
+
+WEIGHTS_FILE = "classifier.safetensors"
+INCEPTION_LAYERS = ["2048", "logits_unbiased"]
+
+
+class ExtractorUnavailable(ProjectError):
+    """The chosen feature extractor cannot be had on this machine."""
+
+
+@dataclass(frozen=True)
+class FeatureExtractor:
+    """A network over uint8 images, and what must be known of it to trust a score.
+
+    Attributes:
+        network: maps (N, 1 or 3, H, W) uint8 images to features (N, D) and logits (N, classes).
+        provenance: name, hash of the weights, and for a fitted one what it was fitted on and its held-out accuracy.
+    """
+
+    network: Callable[[Tensor], Prediction]
+    provenance: Mapping[str, Any]
+
+    def __call__(self, images: Tensor) -> Prediction:
+        """Extract features and logits, without gradients."""
+        with torch.inference_mode():
+            return self.network(images)
+
+    def to(self, device: torch.device) -> FeatureExtractor:
+        """A copy whose network computes on ``device``."""
+        network = self.network
+        if isinstance(network, nn.Module):
+            network = copy.deepcopy(network).to(device)
+        return FeatureExtractor(network, self.provenance)
+
+
+class InceptionNetwork(nn.Module):
+    """torch-fidelity's Inception v3 (Heusel et al. 2017): 2,048 features, 1,008 logits; resizes to 299x299 itself."""
+
+    def __init__(self, weights: Path | None) -> None:
+        super().__init__()
+        self.inception = FeatureExtractorInceptionV3(
+            "inception-v3-compat",
+            INCEPTION_LAYERS,
+            feature_extractor_weights_path=None if weights is None else str(weights),
+        )
+
+    def forward(self, images: Tensor) -> Prediction:
+        """Extract from (N, 1 or 3, H, W) uint8; grey is repeated to three channels."""
+        return Prediction(*self.inception(images.expand(-1, 3, -1, -1)))
+
+
+def get_extractor(store: KeyedStore, images: ImageSet, config: ScoringConfig, device: DeviceName) -> FeatureExtractor:
+    """Return the extractor that a configuration names; a classifier is fitted only if the store does not hold it yet.
+
+    Raises:
+        ExtractorUnavailable: if Inception's weights cannot be had.
+    """
+    if config.extractor == "inception":
+        return open_inception(config.inception_weights)
+    return _get_classifier(store, images, config, device)
+
+
+def open_inception(weights: str | None) -> FeatureExtractor:
+    """Open Inception, from a local file or, if None, from PyTorch's hub cache or the net.
+
+    Raises:
+        ExtractorUnavailable: if the weights cannot be had or are not Inception's.
+    """
+    remedy = "name a local copy in scoring.inception_weights, or set scoring.extractor to classifier"
+    if weights is None:
+        try:
+            network = InceptionNetwork(None)
+        except (URLError, OSError) as error:
+            raise ExtractorUnavailable(f"Inception's weights could not be downloaded ({error}); {remedy}.") from error
+    else:
+        network = _open_local_inception(Path(weights), remedy)
+    return FeatureExtractor(network, {"name": "inception-v3", "weights_hash": hash_weights(network.inception)})
+
+
+def _open_local_inception(path: Path, remedy: str) -> InceptionNetwork:
+    if not path.is_file():
+        raise ExtractorUnavailable(f"There is no file {path} with Inception's weights; {remedy}.")
+    try:
+        torch.load(path, weights_only=True)  # torch-fidelity would unpickle anything
+        return InceptionNetwork(path)
+    except Exception as error:
+        raise ExtractorUnavailable(f"{path} does not hold torch-fidelity's Inception weights; {remedy}.") from error
+
+
+def _get_classifier(store: KeyedStore, images: ImageSet, config: ScoringConfig, device: DeviceName) -> FeatureExtractor:
+    train = images.select("train")
+    key = hash_values(train.content_hash, asdict(config.classifier))
+
+    def fit(folder: Path) -> None:
+        pixels, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
+        classifier = fit_classifier(pixels, labels, len(train.class_names), config.classifier, device=device)
+        classifier.save(folder / WEIGHTS_FILE)
+
+    classifier = Classifier.load(store.get_or_build(key, fit) / WEIGHTS_FILE, config.classifier.stem)
+    heldout = images.select("test")
+    provenance = {
+        "name": f"resnet18-{config.classifier.stem}-stem",
+        "weights_hash": hash_weights(classifier),
+        "fitted_on": train.content_hash,
+        "heldout_split": "test",
+        "heldout_accuracy": classifier.accuracy(torch.from_numpy(heldout.images), torch.from_numpy(heldout.labels)),
+    }
+    return FeatureExtractor(classifier, provenance)
+
+
+def hash_weights(network: nn.Module) -> str:
+    """SHA-256 over parameters and buffers, 16 hexadecimal digits."""
+    return hash_arrays(tensor.cpu().numpy() for tensor in network.state_dict().values())[:16]

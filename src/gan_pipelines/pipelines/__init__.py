@@ -1,0 +1,1 @@
+"""The project's pipelines: thin nodes over the libraries beside this package."""

@@ -1,0 +1,21 @@
+"""The ingestion pipeline."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Pipeline, node
+
+from gan_pipelines.pipelines.ingestion.nodes import prepare_images
+
+
+def create_pipeline() -> Pipeline:
+    """Images from a source into an ImageSet."""
+    return Pipeline(
+        [
+            node(
+                prepare_images,
+                inputs=["image_sets", "params:dataset"],
+                outputs=["image_set", "train_images", "manifest"],
+                name="prepare_images",
+            )
+        ]
+    )

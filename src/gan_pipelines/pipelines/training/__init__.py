@@ -1,0 +1,3 @@
+"""Train one variant."""
+
+from gan_pipelines.pipelines.training.pipeline import create_pipeline as create_pipeline

@@ -1,0 +1,38 @@
+"""The training pipeline of one variant."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Pipeline, node
+
+from gan_pipelines.pipelines.training.nodes import config_resolver, plot_losses, summarize_model, train_gan
+
+
+def create_pipeline(variant: str) -> Pipeline:
+    """Images to generator, in the namespace of the variant."""
+    return Pipeline(
+        [
+            node(config_resolver(variant), inputs="params:overrides", outputs="config", name="resolve_config"),
+            node(summarize_model, inputs=["config", "train_images"], outputs="model_summary", name="summarize_model"),
+            node(
+                train_gan,
+                inputs=[
+                    "config",
+                    "train_images",
+                    "checkpoints",
+                    "tracker",
+                    "params:reporting.grid_every_epochs",
+                    "params:runtime.device",
+                ],
+                outputs=["generator", "history", "sample_grids"],
+                name="train_gan",
+            ),
+            node(plot_losses, inputs="history", outputs="loss_curves", name="plot_losses"),
+        ],
+        namespace=variant,
+        inputs={"train_images", "tracker"},
+        parameters={
+            "params:overrides": f"params:variants.{variant}",
+            "params:reporting.grid_every_epochs": "params:reporting.grid_every_epochs",
+            "params:runtime.device": "params:runtime.device",
+        },
+    )

@@ -1,0 +1,35 @@
+"""The last words of a run: what came out, and where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def summarize_run(files: Mapping[str, Path], scores: Sequence[Mapping[str, Any]]) -> str:
+    """Say in a few lines what a run has measured and where its files lie.
+
+    Args:
+        files: of the run, by the kind of dataset: ``sample_grids`` is a folder of pictures, all others are files.
+        scores: records as the catalog has them; may be empty.
+    """
+    lines = [_describe_scores(scores, weights) for weights in ("ema", "raw")] if scores else []
+    lines += sorted({f"Careful: {flag}" for score in scores for flag in score["flags"]})
+    for kind, path in files.items():
+        shown = max(path.glob("*.png")) if path.is_dir() else path
+        lines.append(f"{kind.replace('_', ' '):<14} {shown}")
+    lines.append("Compare runs: make ui (kedro mlflow ui). See the DAG: make viz (kedro viz run).")
+    return "\n".join(lines)
+
+
+def _describe_scores(scores: Sequence[Mapping[str, Any]], weights: str) -> str:
+    chosen = [score for score in scores if score["identity"]["weights"] == weights]
+    values = {score["metric"]: score["value"] for score in chosen}
+    key, extractor = chosen[0]["comparability"], chosen[0]["extractor"]
+    accuracy = extractor.get("heldout_accuracy")
+    trust = "" if accuracy is None else f", held-out accuracy {accuracy:.1%}"
+    return (
+        f"{weights} weights: FID {values['fid']:.2f}, IS {values['is_mean']:.2f} ± {values['is_std']:.2f} "
+        f"({key['samples']:,} samples against {key['reference_split']}, {key['extractor']}{trust})"
+    )

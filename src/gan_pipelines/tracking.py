@@ -1,0 +1,58 @@
+"""What MLflow gets to see of a run, beside what kedro-mlflow logs by itself.
+
+MLflow takes two seconds to import, and listing the pipelines needs none of it: it is loaded on first use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lazy_loader
+
+from gan_pipelines.gan.config import GanConfig
+from gan_pipelines.typed_config import flatten
+
+mlflow = lazy_loader.load("mlflow")
+
+
+class MlflowTracker:
+    """Logs into the MLflow run that is active in this thread; without one it logs nothing."""
+
+    @property
+    def run_id(self) -> str | None:
+        """Of the active run."""
+        run = mlflow.active_run()
+        return None if run is None else str(run.info.run_id)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Log the metrics of a step in one call."""
+        if self.run_id is not None:
+            mlflow.log_metrics(dict(metrics), step=step)
+
+    def log_config(self, config: GanConfig) -> None:
+        """Log the whole configuration of a variant, table row included, as flat parameters."""
+        if self.run_id is not None:
+            mlflow.log_params(flatten(asdict(config)))
+
+    def log_scores(self, scores: Iterable[Mapping[str, Any]]) -> None:
+        """Log each score as ``<metric>_<set of weights>``, and its flags as a tag."""
+        if self.run_id is not None:
+            mlflow.log_metrics(
+                {f"{score['metric']}_{score['identity']['weights']}": score["value"] for score in scores}
+            )
+            if flags := sorted({flag for score in scores for flag in score["flags"]}):
+                mlflow.set_tag("flags", " ".join(flags))
+
+    def log_files(self, path: Path, folder: str) -> None:
+        """Log a file, or the files of a folder, as artifacts under ``folder``."""
+        if self.run_id is not None:
+            log = mlflow.log_artifacts if path.is_dir() else mlflow.log_artifact
+            log(str(path), folder)
+
+    def set_tag(self, name: str, value: str) -> None:
+        """Tag the run."""
+        if self.run_id is not None:
+            mlflow.set_tag(name, value)
