@@ -1,10 +1,14 @@
 """Kedro's settings of the project."""
 
+import warnings
 from pathlib import Path
 
 from omegaconf.resolvers import oc
 
 from gan_pipelines.hooks import ErrorHooks, PreflightHooks, ReportHooks
+
+# Kedro and kedro-mlflow call OmegaConf in a way that its newest release warns of, ten lines a run.
+warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
 
 HOOKS = (ErrorHooks(), PreflightHooks(), ReportHooks())
 

@@ -1,0 +1,52 @@
+# make lists the targets. Each installs what it needs into .venv, once.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Neither Kedro nor MLflow calls home; and a warning about a class that is not used here stays silent.
+export DO_NOT_TRACK := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export PYTHONWARNINGS := ignore::UserWarning:mlflow.pyfunc.utils.data_validation
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint ui viz bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/installed  ## train a WGAN-GP on handwritten digits and score it
+	$(BIN)/kedro run --pipelines=train_wgan_gp
+
+test: .venv/installed-dev lint  ## linters and tests
+	$(BIN)/pytest
+
+lint: .venv/installed-dev  ## ruff, mypy and the import contract
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+ui: .venv/installed  ## compare runs in MLflow's browser interface
+	$(BIN)/kedro mlflow ui
+
+viz: .venv/installed-viz  ## see the pipelines in kedro-viz
+	$(BIN)/kedro viz run
+
+bench: .venv/installed  ## measure the training loop beside a bare PyTorch step
+	$(BIN)/python benchmarks/loop_overhead.py
+
+clean:  ## remove the environment and caches, but no data and no results
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage .viz
+
+.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "Python 3.11 to 3.13 is needed, and $$($(PYTHON) --version) was found: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml constraints.txt | .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/installed-dev .venv/installed-viz: .venv/installed-%: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$*]'
+	@touch $@

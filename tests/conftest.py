@@ -1,0 +1,47 @@
+"""Small data and small networks that several tests share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gan_pipelines.gan import VARIANTS, GanConfig, NetworkConfig
+from gan_pipelines.images import ImageSet
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def tiny_gan() -> GanConfig:
+    """A WGAN-GP for 8x8 images, 5 batches an epoch over `tiny_images`."""
+    networks = NetworkConfig(latent_size=4, width=4, critic_norm="none")
+    return replace(
+        VARIANTS["wgan_gp"],
+        networks=networks,
+        critic_steps=2,
+        batch_size=8,
+        epochs=2,
+        ema_decay=0.5,
+        precision="fp32",
+    )
+
+
+@pytest.fixture
+def tiny_images() -> np.ndarray:
+    """(43, 1, 8, 8) uint8: five batches of eight, and three left over."""
+    return np.random.default_rng(0).integers(0, 256, (43, 1, 8, 8), dtype=np.uint8)
+
+
+@pytest.fixture
+def striped_images() -> ImageSet:
+    """Two classes that differ at a glance, 40 train, 20 test and 10 valid images of 16x16: dark and bright, with noise."""
+    labels = np.arange(70) % 2
+    noise = np.random.default_rng(0).integers(0, 60, (70, 1, 16, 16))
+    images = (labels[:, None, None, None] * 190 + noise).astype(np.uint8)
+    return ImageSet(images, labels, ("dark", "bright"), {"train": 40, "test": 20, "valid": 10}, "bicubic")

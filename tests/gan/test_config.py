@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import get_args
+
+import pytest
+
+from gan_pipelines.gan import VARIANTS, GanConfig, ScheduleConfig
+from gan_pipelines.gan.config import NetworkFamilyName
+from gan_pipelines.gan.networks import FAMILIES
+from gan_pipelines.gan.trainer import fingerprint
+from gan_pipelines.typed_config import ConfigError, from_dict, merge
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 1}, "batch_size is 1, but must be 2 or more"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"critic_steps": 0}, "critic_steps is 0"),
+        ({"ema_decay": 1.0}, "ema_decay is 1.0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"objective": "wasserstien"}, "objective is 'wasserstien', but must be one of"),
+        ({"precision": "fp8"}, "precision is 'fp8'"),
+        ({"networks": {"width": 0}}, "networks.width is 0"),
+        ({"networks": {"latent_size": 0}}, "networks.latent_size is 0"),
+        ({"networks": {"family": "biggan"}}, "networks.family is 'biggan'"),
+        ({"networks": {"critic_norm": "layer"}}, "networks.critic_norm is 'layer'"),
+        ({"penalty": {"weight": 0}}, "penalty.weight is 0.0, but must be greater than 0 (for no penalty"),
+        ({"penalty": {"at": "nowhere"}}, "penalty.at is 'nowhere'"),
+        ({"penalty": {"target_norm": -1}}, "penalty.target_norm is -1.0"),
+        ({"generator_optimizer": {"learning_rate": 0}}, "generator_optimizer.learning_rate is 0.0"),
+        ({"generator_optimizer": {"learning_rate": float("nan")}}, "generator_optimizer.learning_rate is nan"),
+        ({"discriminator_optimizer": {"betas": [0.5]}}, "discriminator_optimizer.betas is (0.5,)"),
+        ({"discriminator_optimizer": {"betas": [0.5, 1]}}, "discriminator_optimizer.betas is (0.5, 1.0)"),
+        ({"schedule": {"kind": "cosine"}}, "schedule.kind is 'cosine'"),
+        ({"schedule": {"every_epochs": 0}}, "schedule.every_epochs is 0"),
+        ({"schedule": {"factor": 1.5}}, "schedule.factor is 1.5"),
+        ({"augmentation": {"rotation_degrees": 200}}, "augmentation.rotation_degrees is 200.0"),
+        ({"augmentation": {"crop_padding": -1}}, "augmentation.crop_padding is -1"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(changes, message):
+    values = merge(asdict(VARIANTS["wgan_gp"]), changes)
+    with pytest.raises(ConfigError) as caught:
+        from_dict(GanConfig, values, "variants.wgan_gp")
+    assert str(caught.value).startswith(f"variants.wgan_gp.{message}")
+
+
+def test_a_configuration_survives_the_way_through_plain_values():
+    for config in VARIANTS.values():
+        assert from_dict(GanConfig, asdict(config), "x") == config
+
+
+def test_the_rows_follow_their_papers():
+    dcgan, wgan_gp = VARIANTS["dcgan"], VARIANTS["wgan_gp"]
+    assert (dcgan.objective, dcgan.penalty, dcgan.critic_steps, dcgan.batch_size) == ("non_saturating", None, 1, 128)
+    assert (dcgan.generator_optimizer.learning_rate, dcgan.generator_optimizer.betas) == (2e-4, (0.5, 0.999))
+    assert (wgan_gp.objective, wgan_gp.critic_steps, wgan_gp.networks.critic_norm) == ("wasserstein", 5, "none")
+    assert (wgan_gp.penalty.at, wgan_gp.penalty.target_norm, wgan_gp.penalty.weight) == ("line", 1.0, 10.0)
+    assert (wgan_gp.discriminator_optimizer.learning_rate, wgan_gp.discriminator_optimizer.betas) == (1e-4, (0.0, 0.9))
+
+
+def test_every_family_has_a_name():
+    assert set(FAMILIES) == set(get_args(NetworkFamilyName))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        (ScheduleConfig(), [1, 1, 1, 1, 1]),
+        (ScheduleConfig(kind="step", every_epochs=2, factor=0.1), [1, 1, 0.1, 0.1, 0.01]),
+        (ScheduleConfig(kind="linear"), [1, 0.75, 0.5, 0.25, 0]),
+    ],
+)
+def test_schedules(schedule, expected):
+    assert [schedule.learning_rate_factor(epoch, 4) for epoch in range(5)] == pytest.approx(expected)
+
+
+def test_a_fingerprint_changes_with_all_that_changes_the_result():
+    config = VARIANTS["wgan_gp"]
+    base = fingerprint(config, "data")
+    assert fingerprint(config, "data") == base
+    assert fingerprint(config, "other data") != base
+    assert fingerprint(replace(config, seed=1), "data") != base
+    assert fingerprint(replace(config, penalty=None), "data") != base
+    assert fingerprint(replace(config, epochs=99), "data") == base
+    linear = replace(config, schedule=ScheduleConfig(kind="linear"))
+    assert fingerprint(replace(linear, epochs=99), "data") != fingerprint(linear, "data")

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gan_pipelines.devices import RandomState, autocast, resolve_device
+from gan_pipelines.typed_config import ConfigError
+
+CPU = torch.device("cpu")
+
+
+def test_auto_takes_what_there_is(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert resolve_device("auto") == CPU
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert resolve_device("auto") == torch.device("mps")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert resolve_device("auto") == torch.device("cuda")
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="device is 'cuda', but PyTorch finds only"):
+        resolve_device("cuda")
+    with pytest.raises(ConfigError, match="one of auto, cpu, cuda, mps"):
+        resolve_device("tpu")
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("auto", torch.float32)]
+)
+def test_precision_on_the_cpu(precision, dtype):
+    with autocast(CPU, precision):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+def test_own_random_state_neither_gives_nor_takes():
+    torch.manual_seed(1)
+    undisturbed = torch.rand(4)
+    torch.manual_seed(1)
+    state = RandomState(7, CPU)
+    with state.active():
+        first = torch.rand(3)
+    assert torch.equal(torch.rand(4), undisturbed)
+    with state.active():
+        second = torch.rand(3)
+    torch.manual_seed(7)
+    assert torch.equal(torch.cat([first, second]), torch.cat([torch.rand(3), torch.rand(3)]))
