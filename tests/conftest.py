@@ -40,7 +40,7 @@ def tiny_images() -> np.ndarray:
 
 @pytest.fixture
 def striped_images() -> ImageSet:
-    """Two classes that differ at a glance, 40 train, 20 test and 10 valid images of 16x16: dark and bright, with noise."""
+    """Dark and bright 16x16 images with noise: 40 train, 20 test and 10 valid."""
     labels = np.arange(70) % 2
     noise = np.random.default_rng(0).integers(0, 60, (70, 1, 16, 16))
     images = (labels[:, None, None, None] * 190 + noise).astype(np.uint8)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gan_pipelines.devices import RandomState, autocast, resolve_device
@@ -94,7 +93,7 @@ def train(
             health.check(state.epoch + 1, metrics)
         except TrainingDiverged as error:
             raise TrainingDiverged(f"{error}.{_kept_state(checkpoints, state)}") from error
-        state.finish_epoch()
+        state.epoch += 1
         if checkpoints is not None:
             checkpoints.save(state.fingerprint, state.state_dict())
         yield Epoch(state.epoch, state.images_seen, metrics, samples, state.snapshot())
@@ -156,11 +155,6 @@ class TrainingState:
             self._build_networks()
         self.generator_optimizer = _adam(self.generator, config.generator_optimizer)
         self.discriminator_optimizer = _adam(self.discriminator, config.discriminator_optimizer)
-        optimizers = (self.generator_optimizer, self.discriminator_optimizer)
-        self.schedules = [
-            LambdaLR(optimizer, lambda epoch: config.schedule.learning_rate_factor(epoch, config.epochs))
-            for optimizer in optimizers
-        ]
 
     def _build_networks(self) -> None:
         config = self.config
@@ -186,11 +180,16 @@ class TrainingState:
         with torch.inference_mode():
             return to_uint8(self.average(self.fixed_latents, labels)).cpu()
 
-    def finish_epoch(self) -> None:
-        """Count the epoch and let the learning rates follow."""
-        self.epoch += 1
-        for schedule in self.schedules:
-            schedule.step()
+    def follow_schedule(self) -> None:
+        """Set the learning rates of the epoch that begins."""
+        config = self.config
+        factor = config.schedule.learning_rate_factor(self.epoch, config.epochs)
+        for optimizer, settings in (
+            (self.generator_optimizer, config.generator_optimizer),
+            (self.discriminator_optimizer, config.discriminator_optimizer),
+        ):
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * factor
 
     def snapshot(self) -> TrainedGenerator:
         """A copy of the generator as it is now."""
@@ -213,7 +212,6 @@ class TrainingState:
         return state | {
             "random": self.random.states,
             "parts": {name: getattr(self, name).state_dict() for name in _STATEFUL_PARTS},
-            "schedules": [schedule.state_dict() for schedule in self.schedules],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -223,8 +221,6 @@ class TrainingState:
         self.random.states = state["random"]
         for name in _STATEFUL_PARTS:
             getattr(self, name).load_state_dict(state["parts"][name])
-        for schedule, schedule_state in zip(self.schedules, state["schedules"], strict=True):
-            schedule.load_state_dict(schedule_state)
 
 
 _PLAIN_STATE = ("epoch", "steps", "images_seen")
@@ -235,6 +231,7 @@ def _train_epoch(state: TrainingState, data: TrainingData, on_step: Callable[[in
     """One pass over the images; the metrics stay on the device until it is over."""
     config = state.config
     started = time.perf_counter()
+    state.follow_schedule()
     discriminator_metrics = torch.zeros(len(DISCRIMINATOR_METRICS), device=state.device)
     generator_loss = torch.zeros((), device=state.device)
     steps = generator_steps = 0

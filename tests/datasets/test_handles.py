@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import pytest
+from kedro.io import DatasetError
+
+from gan_pipelines.datasets import CheckpointStoreDataset, KeyedStoreDataset, TrackerDataset
+from gan_pipelines.gan import CheckpointStore
+from gan_pipelines.stores import KeyedStore
+from gan_pipelines.tracking import MlflowTracker
+
+
+def test_handles_open_their_folder_and_write_nothing_by_themselves(tmp_path):
+    folder = tmp_path / "store"
+    store = KeyedStoreDataset(filepath=str(folder)).load()
+    checkpoints = CheckpointStoreDataset(filepath=str(folder)).load()
+    assert isinstance(store, KeyedStore)
+    assert isinstance(checkpoints, CheckpointStore)
+    assert store.root == checkpoints.root == folder
+    assert isinstance(TrackerDataset().load(), MlflowTracker)
+    assert not folder.exists()
+
+
+def test_handles_are_inputs_only(tmp_path):
+    for dataset in (KeyedStoreDataset(filepath=str(tmp_path)), TrackerDataset()):
+        with pytest.raises(DatasetError, match="is an input only"):
+            dataset.save("anything")

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gan_pipelines.gan import VARIANTS, ImageShape, NetworkConfig, summarize_networks
+
+
+def test_layers_in_order_with_shapes_and_counts():
+    config = replace(VARIANTS["dcgan"], networks=NetworkConfig(latent_size=100, width=64))
+    rows = summarize_networks(config, ImageShape(3, 64, 64), num_classes=10)
+    generator = [row for row in rows if row.network == "generator"]
+    discriminator = [row for row in rows if row.network == "discriminator"]
+    assert generator[0][1:] == ("layers.0", "ConvTranspose2d", "512 x 4 x 4", 100 * 512 * 16)
+    assert generator[-2].type == "Tanh"
+    assert generator[-2].output_shape == "3 x 64 x 64"
+    assert generator[-1][1:] == ("total", "", "", 3_576_704)
+    assert discriminator[-1].parameters == 2_765_568
+    assert sum(row.parameters for row in discriminator[:-1]) == 2_765_568

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gan_pipelines.images import ImageSet
+from gan_pipelines.typed_config import ConfigError
+
+
+@pytest.fixture
+def image_set():
+    """Image k is of shade k and of class k % 3; train 0-5, test 6-8, valid 9."""
+    images = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 2, 2), np.uint8)
+    return ImageSet(images, np.arange(10) % 3, ("a", "b", "c"), {"train": 6, "test": 3, "valid": 1}, "bicubic")
+
+
+@pytest.mark.parametrize(
+    ("splits", "shades"),
+    [
+        (("train",), [0, 1, 2, 3, 4, 5]),
+        (("test",), [6, 7, 8]),
+        (("valid", "train"), [0, 1, 2, 3, 4, 5, 9]),
+        (("train", "test", "valid"), list(range(10))),
+    ],
+)
+def test_splits_are_told_apart(image_set, splits, shades):
+    chosen = image_set.select(*splits)
+    assert chosen.images[:, 0, 0, 0].tolist() == shades
+    assert chosen.labels.tolist() == [shade % 3 for shade in shades]
+    assert list(chosen.split_sizes) == [split for split in image_set.split_sizes if split in splits]
+    assert len(chosen) == len(shades)
+
+
+def test_one_split_is_a_view(image_set):
+    assert np.shares_memory(image_set.select("test").images, image_set.images)
+
+
+def test_an_unknown_split_is_named(image_set):
+    with pytest.raises(ConfigError, match="no split 'dev'; this dataset has train, test, valid"):
+        image_set.select("dev")
+
+
+def test_the_manifest_counts_what_is_there(image_set):
+    manifest = json.loads(json.dumps(image_set.manifest()))
+    assert manifest["images"] == 10
+    assert (manifest["channels"], manifest["height"], manifest["width"]) == (3, 2, 2)
+    assert manifest["class_counts"] == {
+        "train": {"a": 2, "b": 2, "c": 2},
+        "test": {"a": 1, "b": 1, "c": 1},
+        "valid": {"a": 1, "b": 0, "c": 0},
+    }
+    assert manifest["content_hash"] == image_set.content_hash
+
+
+def test_the_hash_sees_every_pixel_label_and_name(image_set):
+    pixel = image_set.images.copy()
+    pixel[4, 1, 0, 1] += 1
+    labels = image_set.labels.copy()
+    labels[4] = 0
+    changed = [
+        replace(image_set, images=pixel),
+        replace(image_set, labels=labels),
+        replace(image_set, class_names=("a", "b", "d")),
+    ]
+    hashes = {each.content_hash for each in [image_set, replace(image_set), *changed]}
+    assert len(hashes) == 4

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from gan_pipelines.images import DatasetConfig, ImageSet, prepare, prepare_image_set
+from gan_pipelines.images.sources import DigitsSource
+from gan_pipelines.stores import KeyedStore
+from gan_pipelines.typed_config import ConfigError
+
+CONFIG = DatasetConfig(source="digits", image_size=32, channels=1)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory) -> ImageSet:
+    return prepare_image_set(KeyedStore(tmp_path_factory.mktemp("sets")), CONFIG)
+
+
+def test_all_digits_are_there_once_in_stratified_splits(digits):
+    assert digits.images.shape == (1797, 1, 32, 32)
+    assert digits.images.dtype == np.uint8
+    assert digits.split_sizes == {"train": 1257, "test": 360, "valid": 180}
+    assert digits.class_names == tuple("0123456789")
+    assert np.bincount(digits.labels).tolist() == np.bincount(load_digits().target).tolist()
+    counts = digits.manifest()["class_counts"]
+    assert min(counts["test"].values()) >= 34
+    assert min(counts["valid"].values()) >= 17
+
+
+def test_images_are_the_digits_resized(digits):
+    source = load_digits()
+    expected = []
+    for picture in source.images:
+        small = Image.fromarray((picture * 255 / 16).round().astype(np.uint8))
+        expected.append(np.asarray(small.resize((32, 32), Image.Resampling.BICUBIC)).tobytes())
+    ours = [image.tobytes() for image in digits.images]
+    assert sorted(ours) == sorted(expected)
+    labels = dict(zip(expected, source.target, strict=True))
+    assert [labels[image] for image in ours] == digits.labels.tolist()
+
+
+def test_images_are_memory_mapped(digits):
+    assert isinstance(digits.images, np.memmap)
+
+
+def test_a_second_call_prepares_nothing(tmp_path, monkeypatch):
+    store = KeyedStore(tmp_path)
+    first = prepare_image_set(store, replace(CONFIG, image_size=8))
+    monkeypatch.setattr(prepare, "resize", lambda *_: pytest.fail("resized again"))
+    second = prepare_image_set(store, replace(CONFIG, image_size=8))
+    assert second.content_hash == first.content_hash
+    assert ImageSet.content_hash.func(second) == first.content_hash  # computed anew from the file
+
+
+@pytest.mark.parametrize("change", [{"image_size": 16}, {"channels": 3}, {"resize_filter": "box"}])
+def test_other_settings_give_another_set(tmp_path, change):
+    store = KeyedStore(tmp_path)
+    prepare_image_set(store, replace(CONFIG, image_size=8))
+    prepare_image_set(store, replace(CONFIG, **({"image_size": 8} | change)))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_reading_an_image_does_not_change_the_file(tmp_path):
+    config = replace(CONFIG, image_size=8)
+    image_set = prepare_image_set(KeyedStore(tmp_path), config)
+    image_set.images[0] = 7
+    again = prepare_image_set(KeyedStore(tmp_path), config)
+    assert ImageSet.content_hash.func(again) == again.content_hash
+
+
+def test_colour_and_shape():
+    picture = Image.new("RGB", (40, 20), (200, 100, 0))
+    colour = prepare.resize(picture, replace(CONFIG, channels=3, image_size=8))
+    assert colour.shape == (3, 8, 8)
+    assert colour[:, 3, 4].tolist() == [200, 100, 0]
+    grey = prepare.resize(picture, replace(CONFIG, image_size=8))
+    assert grey.shape == (1, 8, 8)
+    assert grey[0, 0, 0] == round(0.299 * 200 + 0.587 * 100)
+
+
+def test_the_source_is_the_same_each_time():
+    assert DigitsSource().fingerprint == DigitsSource().fingerprint
+    assert DigitsSource().items == DigitsSource().items
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_size": 0}, "image_size is 0, but must be from 1 to 4096"),
+        ({"channels": 2}, "channels is 2, but must be 1 or 3"),
+        ({"resize_filter": "nearest"}, "resize_filter is 'nearest'"),
+        ({"source": "imagenet"}, "source is 'imagenet'"),
+        ({"train_splits": ()}, "train_splits is"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(change, message):
+    with pytest.raises(ConfigError, match=message):
+        replace(CONFIG, **change)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from urllib.error import URLError
+
+import pytest
+import torch
+from torch_fidelity import feature_extractor_inceptionv3 as inception
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+from gan_pipelines.classifier import ClassifierConfig
+from gan_pipelines.metrics import ExtractorUnavailable, ScoringConfig, extractors, get_extractor, open_inception
+from gan_pipelines.stores import KeyedStore
+
+CONFIG = ScoringConfig(classifier=ClassifierConfig(epochs=4, batch_size=13, learning_rate=0.01), samples=20)
+
+
+def test_a_classifier_is_fitted_once_and_says_what_it_is(striped_images, tmp_path, monkeypatch):
+    store = KeyedStore(tmp_path)
+    first = get_extractor(store, striped_images, CONFIG, "cpu")
+    assert first.provenance["fitted_on"] == striped_images.select("train").content_hash
+    assert (first.provenance["heldout_split"], first.provenance["heldout_accuracy"]) == ("test", 1.0)
+    assert first.provenance["name"] == "resnet18-imagenet-stem"
+
+    monkeypatch.setattr(extractors, "fit_classifier", lambda *_, **__: pytest.fail("fitted again"))
+    second = get_extractor(store, striped_images, CONFIG, "cpu")
+    assert second.provenance == first.provenance
+    images = torch.from_numpy(striped_images.images[:5])
+    assert torch.equal(second(images).features, first(images).features)
+
+
+def test_other_data_and_other_settings_are_fitted_anew(striped_images, tmp_path):
+    quick = replace(CONFIG, classifier=replace(CONFIG.classifier, epochs=1))
+    store = KeyedStore(tmp_path)
+    first = get_extractor(store, striped_images, quick, "cpu")
+    labels = striped_images.labels.copy()
+    labels[0] = 1 - labels[0]
+    other_data = get_extractor(store, replace(striped_images, labels=labels), quick, "cpu")
+    seed = replace(quick, classifier=replace(quick.classifier, seed=1))
+    other_seed = get_extractor(store, striped_images, seed, "cpu")
+    hashes = {each.provenance["weights_hash"] for each in (first, other_data, other_seed)}
+    assert len(hashes) == len(list(tmp_path.iterdir())) == 3
+
+
+def test_features_carry_no_gradient(striped_images, tmp_path):
+    quick = replace(CONFIG, classifier=replace(CONFIG.classifier, epochs=1))
+    extractor = get_extractor(KeyedStore(tmp_path), striped_images, quick, "cpu")
+    assert not extractor(torch.from_numpy(striped_images.images[:2])).features.requires_grad
+
+
+@pytest.fixture(scope="module")
+def inception_weights(tmp_path_factory):
+    """A file of the right form, with random weights in place of the published ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: {})
+        patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+        torch.manual_seed(0)
+        network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
+    path = tmp_path_factory.mktemp("inception") / "weights.pth"
+    torch.save(network.state_dict(), path)
+    return path
+
+
+def test_inception_features_are_torch_fidelitys(inception_weights):
+    images = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8)
+    extractor = open_inception(str(inception_weights))
+    features, logits = extractor(images)
+    layers = ["2048", "logits_unbiased"]
+    oracle = FeatureExtractorInceptionV3("x", layers, feature_extractor_weights_path=str(inception_weights))
+    expected_features, expected_logits = oracle(images.repeat(1, 3, 1, 1))
+    assert torch.equal(features, expected_features)
+    assert torch.equal(logits, expected_logits)
+    assert features.shape == (2, 2048)
+    assert extractor.provenance["name"] == "inception-v3"
+    assert len(extractor.provenance["weights_hash"]) == 16
+
+
+def test_without_weights_and_net_the_remedy_is_named(monkeypatch):
+    def no_net(*_, **__):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(inception, "load_state_dict_from_url", no_net)
+    with pytest.raises(ExtractorUnavailable, match="could not be downloaded .*; name a local copy in scoring"):
+        open_inception(None)
+
+
+def test_a_missing_or_foreign_file_is_named(tmp_path):
+    with pytest.raises(ExtractorUnavailable, match="There is no file .*weights.pth"):
+        open_inception(str(tmp_path / "weights.pth"))
+    torch.save({"other": torch.zeros(3)}, tmp_path / "other.pth")
+    with pytest.raises(ExtractorUnavailable, match="other.pth does not hold torch-fidelity's Inception weights"):
+        open_inception(str(tmp_path / "other.pth"))
+
+
+class Bomb:
+    def __reduce__(self):
+        return (print, ("unpickled",))
+
+
+def test_a_weights_file_is_not_trusted(tmp_path, capsys):
+    torch.save({"weights": Bomb()}, tmp_path / "bomb.pth")
+    with pytest.raises(ExtractorUnavailable):
+        open_inception(str(tmp_path / "bomb.pth"))
+    assert "unpickled" not in capsys.readouterr().out

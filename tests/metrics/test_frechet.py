@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from torch_fidelity.metric_fid import fid_statistics_to_metric
+
+from gan_pipelines.metrics import FeatureMoments, frechet_distance
+
+
+def moments(features, batch_size=97):
+    result = FeatureMoments()
+    for batch in torch.as_tensor(features).split(batch_size):
+        result.update(batch)
+    return result
+
+
+def correlated(count, size, seed, scale=1.0):
+    draws = np.random.default_rng(seed)
+    return draws.normal(size=(count, size)) @ draws.normal(size=(size, size)) * scale + draws.normal(size=size)
+
+
+def test_moments_equal_numpys_whatever_the_batches():
+    features = correlated(500, 16, seed=0)
+    for batch_size in (1, 97, 500):
+        ours = moments(features, batch_size)
+        assert ours.count == 500
+        np.testing.assert_allclose(ours.mean.numpy(), features.mean(0), rtol=1e-12)
+        np.testing.assert_allclose(ours.covariance.numpy(), np.cov(features, rowvar=False), rtol=1e-10, atol=1e-12)
+
+
+def test_a_large_offset_costs_no_digits():
+    features = correlated(300, 8, seed=1)
+    shifted = moments(features + 1e7).covariance
+    np.testing.assert_allclose(shifted.numpy(), np.cov(features, rowvar=False), rtol=1e-6)
+
+
+def test_closed_form_for_independent_features():
+    # Whitened draws have exactly the unit covariance, so that both Gaussians are known exactly.
+    raw = torch.randn(400, 6, dtype=torch.float64)
+    raw -= raw.mean(0)
+    white = raw @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(raw.T))).T
+    first_std, second_std = torch.tensor([1.0, 2, 3, 4, 5, 6]), torch.tensor([2.0, 2, 1, 8, 5, 0.5])
+    offset = torch.tensor([0.0, 1, 0, 0, -2, 0])
+    expected = offset.square().sum() + (first_std - second_std).square().sum()
+    distance = frechet_distance(moments(white * first_std), moments(white * second_std + offset))
+    assert distance == pytest.approx(expected.item(), rel=1e-9)
+
+
+@pytest.mark.parametrize(("count", "size"), [(400, 32), (40, 64)])
+def test_equals_scipys_square_root_and_torch_fidelity(count, size):
+    """The second pair has fewer samples than features: both covariances are singular."""
+    first, second = correlated(count, size, seed=2), correlated(count, size, seed=3, scale=1.5)
+    ours = frechet_distance(moments(first), moments(second))
+    means, covariances = [x.mean(0) for x in (first, second)], [np.cov(x, rowvar=False) for x in (first, second)]
+    root = scipy.linalg.sqrtm(covariances[0] @ covariances[1])
+    expected = np.sum((means[0] - means[1]) ** 2) + np.trace(covariances[0] + covariances[1] - 2 * root.real)
+    statistics = [{"mu": mean, "sigma": sigma} for mean, sigma in zip(means, covariances, strict=True)]
+    oracle = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    tolerance = 1e-6 * np.trace(covariances[0] + covariances[1])
+    assert ours == pytest.approx(oracle, abs=tolerance)
+    if count > size:
+        assert ours == pytest.approx(expected, abs=tolerance)
+
+
+def test_of_a_set_with_itself_it_is_zero_and_with_another_the_same_both_ways():
+    first, second = moments(correlated(200, 8, seed=4)), moments(correlated(200, 8, seed=5))
+    assert frechet_distance(first, first) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(first, second) == pytest.approx(frechet_distance(second, first), rel=1e-9)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from gan_pipelines.pipeline_registry import register_pipelines
+
+PIPELINES = {"ingest", "train_dcgan", "train_wgan_gp", "evaluate_dcgan", "evaluate_wgan_gp", "__default__"}
+
+
+def test_the_pipelines_have_their_names():
+    assert set(register_pipelines()) == PIPELINES
+
+
+def test_training_reads_images_and_writes_all_that_a_run_leaves():
+    pipeline = register_pipelines()["train_wgan_gp"]
+    assert {name for name in pipeline.inputs() if not name.startswith("params:")} == {
+        "image_sets", "extractors", "tracker", "wgan_gp.checkpoints",
+    }  # fmt: skip
+    assert pipeline.outputs() == {
+        "manifest",
+        *(f"wgan_gp.{kind}" for kind in ("model_summary", "sample_grids", "loss_curves", "scores")),
+    }
+    assert {"wgan_gp.generator", "wgan_gp.history"} < pipeline.datasets()
+
+
+def test_evaluation_takes_the_generator_from_the_catalog():
+    pipeline = register_pipelines()["evaluate_dcgan"]
+    assert "dcgan.generator" in pipeline.inputs()
+    assert "train_gan" not in str(pipeline)
+
+
+def test_the_default_is_the_training_of_wgan_gp():
+    assert register_pipelines()["__default__"].nodes == register_pipelines()["train_wgan_gp"].nodes
+
+
+def test_naming_the_pipelines_loads_neither_pytorch_nor_mlflow():
+    code = (
+        "import sys, gan_pipelines.settings, gan_pipelines.pipeline_registry as registry; "
+        "registry.register_pipelines(); "
+        "print({'torch.nn', 'mlflow.tracking', 'matplotlib.figure', 'sklearn.base'} & set(sys.modules))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "set()"

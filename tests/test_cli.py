@@ -1,0 +1,162 @@
+"""The project as its users run it: the real command line, in a copy of the project."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow.tracking import MlflowClient
+from PIL import Image
+
+from gan_pipelines.gan import TrainedGenerator
+
+PROJECT = Path(__file__).parents[1]
+KEDRO = Path(sys.executable).with_name("kedro")
+SMALL = ",".join(
+    [
+        "variants.wgan_gp.epochs=3",
+        "variants.wgan_gp.networks.width=4",
+        "dataset.image_size=16",
+        "scoring.samples=40",
+        "scoring.classifier.epochs=1",
+        "reporting.grid_every_epochs=2",
+    ]
+)
+
+
+def kedro(folder, *arguments, code=0):
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    result = subprocess.run(
+        [KEDRO, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == code, result.stdout + result.stderr
+    return result
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project as git would clone it: no data, no runs."""
+    copy = tmp_path_factory.mktemp("clone") / "project"
+    listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    for name in listed.splitlines():
+        if not name.startswith(("tests/", "docs/")):
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(PROJECT / name, copy / name)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def first_run(project):
+    return kedro(project, "run", "--pipelines=train_wgan_gp", f"--params={SMALL}").stdout
+
+
+@pytest.fixture(scope="module")
+def client(project, first_run):
+    return MlflowClient(f"sqlite:///{project}/mlruns/mlflow.db")
+
+
+def mlflow_runs(client):
+    experiment = client.get_experiment_by_name("digits")
+    return client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+
+
+def latest(project, entry):
+    """The file or folder of the newest version of a catalog entry."""
+    return max((project / "data" / entry).glob(f"*/{Path(entry).name}"))
+
+
+def test_a_run_leaves_all_its_files(project, first_run):
+    reports = "08_reporting/digits/wgan_gp"
+    history = pd.read_csv(latest(project, f"{reports}/history.csv"))
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert history["images_seen"].tolist() == [1248, 2496, 3744]
+    summary = pd.read_csv(latest(project, f"{reports}/model_summary.csv"))
+    assert set(summary["network"]) == {"generator", "discriminator"}
+    assert Image.open(latest(project, f"{reports}/loss_curves.png")).size[0] > 500
+    grids = latest(project, "07_model_output/digits/wgan_gp/sample_grids")
+    assert sorted(path.name for path in grids.iterdir()) == [f"epoch-000{epoch}.png" for epoch in (1, 2, 3)]
+    manifest = json.loads(latest(project, "08_reporting/digits/manifest.json").read_text())
+    assert manifest["split_sizes"] == {"train": 1257, "test": 360, "valid": 180}
+
+
+def test_the_end_says_where_to_look(project, first_run):
+    grid = next(line for line in first_run.splitlines() if line.startswith("sample grids")).split()[-1]
+    assert (project / grid).name == "epoch-0003.png"
+    assert (project / grid).is_file()
+    assert "ema weights: FID" in first_run
+    assert "make ui" in first_run
+
+
+def test_the_generator_can_be_used_without_the_project(project, first_run):
+    generator = TrainedGenerator.load(latest(project, "06_models/digits/wgan_gp/generator.safetensors"))
+    assert generator.sample(5, seed=0).shape == (5, 1, 16, 16)
+    assert generator.class_names == tuple("0123456789")
+    assert generator.training["epoch"] == 3
+
+
+def test_mlflow_and_files_lead_to_each_other(project, client):
+    run = mlflow_runs(client)[0]
+    assert run.info.status == "FINISHED"
+    generator_file = latest(project, "06_models/digits/wgan_gp/generator.safetensors")
+    assert run.data.tags["catalog_version"] == generator_file.parent.name
+    assert TrainedGenerator.load(generator_file).training["mlflow_run_id"] == run.info.run_id
+    scores = json.loads(latest(project, "08_reporting/digits/wgan_gp/scores.json").read_text())
+    assert {score["identity"]["mlflow_run_id"] for score in scores} == {run.info.run_id}
+    assert {score["identity"]["generator_version"] for score in scores} == {generator_file.parent.name}
+    for score in scores:
+        logged = run.data.metrics[f"{score['metric']}_{score['identity']['weights']}"]
+        assert logged == pytest.approx(score["value"])
+    manifest = json.loads(latest(project, "08_reporting/digits/manifest.json").read_text())
+    assert run.data.tags["dataset_hash"] == manifest["content_hash"]
+
+
+def test_mlflow_has_every_epoch_the_settings_and_the_pictures(client):
+    run = mlflow_runs(client)[0]
+    for metric in ("discriminator_loss", "generator_loss", "real_accuracy", "penalty", "images_per_second"):
+        assert [point.step for point in client.get_metric_history(run.info.run_id, metric)] == [1, 2, 3]
+    assert run.data.params["epochs"] == "3"
+    assert run.data.params["penalty.weight"] == "10.0"  # from the table of variants
+    assert run.data.params["scoring.samples"] == "40"
+    artifacts = {
+        file.path
+        for folder in client.list_artifacts(run.info.run_id)
+        for file in client.list_artifacts(run.info.run_id, folder.path)
+    }
+    assert {"sample_grids/epoch-0003.png", "loss_curves/loss_curves.png", "scores/scores.json"} < artifacts
+
+
+def test_a_second_run_prepares_and_fits_nothing_again_and_a_subfolder_is_as_good(project, client):
+    stores = [project / "data/02_intermediate/image_sets", project / "data/06_models/extractors"]
+    before = {path: path.stat().st_mtime_ns for store in stores for path in store.rglob("*")}
+    runs = len(mlflow_runs(client))
+    kedro(project / "notebooks", "run", "--pipelines=evaluate_wgan_gp", f"--params={SMALL}")
+    assert {path: path.stat().st_mtime_ns for store in stores for path in store.rglob("*")} == before
+    assert len(mlflow_runs(client)) == runs + 1
+    assert not (project / "notebooks/mlruns").exists()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ("variants.wgan_gp.critic_step=3", "variants.wgan_gp.critic_step is not a setting; did you mean critic_steps?"),
+        ("scoring.extractor=inception,scoring.inception_weights=no.pth", "There is no file no.pth with Inception's"),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_anything_starts(project, client, parameters, sentence):
+    runs = len(mlflow_runs(client))
+    result = kedro(project, "run", "--pipelines=train_wgan_gp", f"--params={parameters}", code=1)
+    assert f"Error: {sentence}" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(mlflow_runs(client)) == runs
+
+
+def test_the_command_line_lists_the_pipelines(project):
+    listed = kedro(project, "registry", "list").stdout
+    for name in ("ingest", "train_dcgan", "train_wgan_gp", "evaluate_dcgan", "evaluate_wgan_gp", "__default__"):
+        assert f"- {name}\n" in listed

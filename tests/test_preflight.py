@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from kedro.io import DataCatalog
+from omegaconf import OmegaConf
+
+from gan_pipelines.errors import ProjectError
+from gan_pipelines.pipeline_registry import register_pipelines
+from gan_pipelines.preflight import check_run
+
+PARAMETERS = Path(__file__).parents[1] / "conf/base/parameters.yml"
+
+
+def catalog_of(changes):
+    """The digits experiment's parameters with some changed, as Kedro would put them into a catalog."""
+    parameters = OmegaConf.load(PARAMETERS)
+    for path, value in changes.items():
+        OmegaConf.update(parameters, path, value, merge=False)
+    catalog = DataCatalog()
+    for path in ("dataset", "scoring", "runtime.device", "reporting.grid_every_epochs"):
+        catalog[f"params:{path}"] = OmegaConf.to_container(
+            OmegaConf.create({"x": OmegaConf.select(parameters, path)}), resolve=True
+        )["x"]
+    for variant, overrides in OmegaConf.to_container(parameters.variants).items():
+        catalog[f"params:variants.{variant}"] = overrides
+    return catalog
+
+
+@pytest.mark.parametrize("name", register_pipelines())
+def test_the_projects_own_parameters_pass(name):
+    check_run(register_pipelines()[name], catalog_of({}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"variants.wgan_gp.epochz": 3}, "variants.wgan_gp.epochz is not a setting; did you mean epochs?"),
+        ({"variants.wgan_gp.epochs": 0}, "variants.wgan_gp.epochs is 0, but must be 1 or more."),
+        ({"variants.wgan_gp.penalty.weight": "ten"}, "variants.wgan_gp.penalty.weight is 'ten', but must be a number."),
+        ({"variants.wgan_gp": 5}, "variants.wgan_gp is 5, but must be a mapping of settings."),
+        ({"dataset.image_size": 28}, "image size is '28x28', but must be 8x8, 16x16, 32x32, 64x64, ..."),
+        ({"dataset.source": "mnist"}, "dataset.source is 'mnist', but must be one of digits."),
+        ({"scoring.samples": 1}, "scoring.samples is 1, but must be 10 or more."),
+        ({"scoring.classifier.stem": "big"}, "scoring.classifier.stem is 'big'"),
+        ({"runtime.device": "gpu"}, "device is 'gpu', but must be one of auto, cpu, cuda, mps."),
+        ({"reporting.grid_every_epochs": 0}, "reporting.grid_every_epochs is 0, but must be a whole number above 0."),
+        (
+            {"scoring.extractor": "inception", "scoring.inception_weights": "nowhere.pth"},
+            "There is no file nowhere.pth with Inception's weights",
+        ),
+    ],
+)
+def test_what_cannot_end_well_is_refused_before_the_start(changes, message):
+    with pytest.raises(ProjectError) as caught:
+        check_run(register_pipelines()["train_wgan_gp"], catalog_of(changes))
+    assert str(caught.value).startswith(message)
+
+
+def test_a_variant_that_an_environment_lacks_is_named():
+    catalog = catalog_of({})
+    del catalog._datasets["params:variants.dcgan"]
+    with pytest.raises(ProjectError, match="lack variants.dcgan; did you mean variants.wgan_gp"):
+        check_run(register_pipelines()["train_dcgan"], catalog)
+
+
+def test_a_variant_without_settings_is_its_row():
+    check_run(register_pipelines()["train_wgan_gp"], catalog_of({"variants.wgan_gp": None}))
+
+
+def test_settings_of_other_pipelines_are_not_checked():
+    check_run(register_pipelines()["train_wgan_gp"], catalog_of({"variants.dcgan.epochs": 0}))
+    check_run(register_pipelines()["ingest"], catalog_of({"scoring.samples": 0}))
