@@ -65,6 +65,12 @@ def test_a_variant_that_an_environment_lacks_is_named():
         check_run(register_pipelines()["train_dcgan"], catalog)
 
 
+def test_one_run_trains_one_variant():
+    both = register_pipelines()["train_dcgan"] + register_pipelines()["train_wgan_gp"]
+    with pytest.raises(ProjectError, match="this one would train dcgan and wgan_gp: run each alone"):
+        check_run(both, catalog_of({}))
+
+
 def test_a_variant_without_settings_is_its_row():
     check_run(register_pipelines()["train_wgan_gp"], catalog_of({"variants.wgan_gp": None}))
 

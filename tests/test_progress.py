@@ -11,7 +11,7 @@ METRICS = {"discriminator_loss": -1.25, "generator_loss": 0.5, "images_per_secon
 
 
 def train(epochs):
-    with TrainingProgress(epochs) as progress:
+    with TrainingProgress(epochs, images_per_epoch=100) as progress:
         for number in range(1, epochs + 1):
             for step in range(1, 11):
                 progress.on_step((number - 1) * 100 + step * 10)

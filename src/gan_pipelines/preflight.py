@@ -24,6 +24,11 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
         ProjectError: with a sentence that says what is wrong and what to do.
     """
     inputs = pipeline.inputs()
+    variants = sorted(name.removeprefix(VARIANT_PREFIX) for name in inputs if name.startswith(VARIANT_PREFIX))
+    if len(variants) > 1:
+        raise ConfigError(
+            f"One run trains one variant, and this one would train {' and '.join(variants)}: run each alone."
+        )
     if "params:runtime.device" in inputs:
         resolve_device(_parameter(catalog, "params:runtime.device"))
     if "params:reporting.grid_every_epochs" in inputs:
@@ -31,9 +36,8 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
         require(isinstance(every, int) and every >= 1, "reporting.grid_every_epochs", every, "a whole number above 0")
     if "params:dataset" in inputs:
         dataset = from_dict(DatasetConfig, _parameter(catalog, "params:dataset"), "dataset")
-        for name in inputs:
-            if name.startswith(VARIANT_PREFIX):
-                _check_variant(name.removeprefix(VARIANT_PREFIX), catalog, dataset)
+        for variant in variants:
+            _check_variant(variant, catalog, dataset)
     if "params:scoring" in inputs:
         scoring = from_dict(ScoringConfig, _parameter(catalog, "params:scoring"), "scoring")
         if scoring.extractor == "inception":

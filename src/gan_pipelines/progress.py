@@ -19,10 +19,11 @@ LINES_PER_TRAINING = 20
 class TrainingProgress:
     """One bar over the images of a training on a terminal; plain lines elsewhere."""
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int, images_per_epoch: int) -> None:
         self.epochs = epochs
+        self.total = epochs * images_per_epoch
         self.interactive = sys.stderr.isatty()
-        self.bar = tqdm(total=0, unit="img", unit_scale=True, disable=not self.interactive, dynamic_ncols=True)
+        self.bar = tqdm(total=self.total, unit="img", unit_scale=True, disable=not self.interactive, dynamic_ncols=True)
         self.bar.set_description(f"epoch 1/{epochs}")
 
     def __enter__(self) -> Self:
@@ -41,14 +42,13 @@ class TrainingProgress:
         """Show the losses of an epoch that is done."""
         losses = f"D {metrics['discriminator_loss']:.3f} G {metrics['generator_loss']:.3f}"
         if self.interactive:
-            self.bar.total = images_seen // number * self.epochs
             self.bar.set_description(f"epoch {min(number + 1, self.epochs)}/{self.epochs}", refresh=False)
             self.bar.set_postfix_str(losses)
         elif (
             number == 1 or number * LINES_PER_TRAINING // self.epochs > (number - 1) * LINES_PER_TRAINING // self.epochs
         ):
             speed = metrics["images_per_second"]
-            left = (self.epochs - number) * images_seen / number / speed
+            left = (self.total - images_seen) / speed
             logger.info(
                 "epoch %d/%d  %s  %.0f img/s  %s left",
                 number,

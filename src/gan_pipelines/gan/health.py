@@ -43,7 +43,8 @@ class HealthCheck:
         for name, value in metrics.items():
             if not math.isfinite(value):
                 raise TrainingDiverged(
-                    f"{name} became {value} in epoch {epoch}; lower the learning rates, or use precision fp32"
+                    f"{name} became {value} in epoch {epoch}; lower the learning rates, "
+                    "and if precision is bf16, try fp32"
                 )
         collapsed = metrics["sample_diversity"] < COLLAPSED_BELOW
         self.has_been_diverse |= not collapsed

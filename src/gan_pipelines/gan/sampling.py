@@ -50,8 +50,10 @@ class TrainedGenerator:
     def network(self, weights: WeightSet = "ema") -> nn.Module:
         """The generator network in evaluation mode, on the CPU: latents (N, latent_size) to images in [-1, 1]."""
         build = FAMILIES[self.config.networks.family].generator
-        network = build(self.config.networks, self.image_shape, len(self.class_names))
-        network.load_state_dict(dict(self.weights[weights]))
+        with torch.device("meta"):  # no weights to draw: the caller's random state is left alone
+            network = build(self.config.networks, self.image_shape, len(self.class_names))
+        state = {name: tensor.clone() for name, tensor in self.weights[weights].items()}
+        network.load_state_dict(state, assign=True)
         return network.eval()
 
     def sample(

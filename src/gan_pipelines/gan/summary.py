@@ -23,16 +23,20 @@ class LayerSummary(NamedTuple):
 
 
 def summarize_networks(config: GanConfig, image_shape: ImageShape, num_classes: int) -> list[LayerSummary]:
-    """List the layers of generator and discriminator in the order in which they compute."""
+    """List the layers of generator and discriminator in the order in which they compute.
+
+    Raises:
+        ConfigError: if the networks cannot make such images.
+    """
     family = FAMILIES[config.networks.family]
-    generator = family.generator(config.networks, image_shape, num_classes)
-    discriminator = family.discriminator(config.networks, image_shape, num_classes)
-    labels = classes_in_turn(2, num_classes)
-    images = torch.zeros(2, *image_shape)
-    return [
-        *_summarize("generator", generator, torch.zeros(2, config.networks.latent_size), labels),
-        *_summarize("discriminator", discriminator, images, labels),
-    ]
+    with torch.device("meta"):  # shapes alone: nothing is drawn or computed
+        generator = family.generator(config.networks, image_shape, num_classes)
+        discriminator = family.discriminator(config.networks, image_shape, num_classes)
+        labels = classes_in_turn(2, num_classes)
+        return [
+            *_summarize("generator", generator, torch.zeros(2, config.networks.latent_size), labels),
+            *_summarize("discriminator", discriminator, torch.zeros(2, *image_shape), labels),
+        ]
 
 
 def _summarize(name: str, network: nn.Module, inputs: Tensor, labels: Tensor | None) -> list[LayerSummary]:

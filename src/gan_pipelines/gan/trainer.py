@@ -123,7 +123,7 @@ class TrainingData:
         require(fits, "images", f"{tuple(images.shape)} {images.dtype}", "(N, C, H, W) of uint8")
         if labels is not None:
             require(labels.shape == (len(images),), "labels", tuple(labels.shape), f"of shape ({len(images)},)")
-        data_hash = hash_arrays(part.numpy() for part in (images, labels) if part is not None)
+        data_hash = hash_arrays(part.cpu().numpy() for part in (images, labels) if part is not None)
         return cls(images.to(device), None if labels is None else labels.long().to(device), data_hash)
 
     def __len__(self) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +24,13 @@ from gan_pipelines.metrics.config import ScoringConfig
 from gan_pipelines.runtime import DeviceName
 from gan_pipelines.stores import KeyedStore
 
+logger = logging.getLogger(__name__)
+
 WEIGHTS_FILE = "classifier.safetensors"
+PROVENANCE_FILE = "provenance.json"
+HELDOUT_SPLIT = "test"
+ENTRY_VERSION = 1
+"""Part of the key of every fitted classifier: raise it when the same settings begin to give another one."""
 INCEPTION_LAYERS = ["2048", "logits_unbiased"]
 
 
@@ -111,23 +119,26 @@ def _open_local_inception(path: Path, remedy: str) -> InceptionNetwork:
 
 def _get_classifier(store: KeyedStore, images: ImageSet, config: ScoringConfig, device: DeviceName) -> FeatureExtractor:
     train = images.select("train")
-    key = hash_values(train.content_hash, asdict(config.classifier))
+    key = hash_values(ENTRY_VERSION, train.content_hash, asdict(config.classifier))
 
     def fit(folder: Path) -> None:
+        logger.info("Fitting ResNet-18 on %d images, to score with its features", len(train))
         pixels, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
         classifier = fit_classifier(pixels, labels, len(train.class_names), config.classifier, device=device)
+        heldout = images.select(HELDOUT_SPLIT)
+        provenance = {
+            "name": f"resnet18-{config.classifier.stem}-stem",
+            "weights_hash": hash_weights(classifier),
+            "fitted_on": train.content_hash,
+            "heldout_split": HELDOUT_SPLIT,
+            "heldout_accuracy": classifier.accuracy(torch.from_numpy(heldout.images), torch.from_numpy(heldout.labels)),
+        }
         classifier.save(folder / WEIGHTS_FILE)
+        (folder / PROVENANCE_FILE).write_text(json.dumps(provenance, indent=2))
 
-    classifier = Classifier.load(store.get_or_build(key, fit) / WEIGHTS_FILE, config.classifier.stem)
-    heldout = images.select("test")
-    provenance = {
-        "name": f"resnet18-{config.classifier.stem}-stem",
-        "weights_hash": hash_weights(classifier),
-        "fitted_on": train.content_hash,
-        "heldout_split": "test",
-        "heldout_accuracy": classifier.accuracy(torch.from_numpy(heldout.images), torch.from_numpy(heldout.labels)),
-    }
-    return FeatureExtractor(classifier, provenance)
+    folder = store.get_or_build(key, fit)
+    classifier = Classifier.load(folder / WEIGHTS_FILE, config.classifier.stem)
+    return FeatureExtractor(classifier, json.loads((folder / PROVENANCE_FILE).read_text()))
 
 
 def hash_weights(network: nn.Module) -> str:

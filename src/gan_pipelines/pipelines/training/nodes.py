@@ -43,7 +43,8 @@ def train_gan(
 ) -> tuple[gan.TrainedGenerator, pd.DataFrame, dict[str, NDArray[np.uint8]]]:
     """Train; return the generator, the metrics by epoch, and grids of the fixed samples."""
     rows, grids = [], {}
-    with TrainingProgress(config.epochs) as progress:
+    images_per_epoch = len(train_images) // config.batch_size * config.batch_size
+    with TrainingProgress(config.epochs, images_per_epoch) as progress:
         epochs = gan.train(
             config,
             train_images.images,

@@ -1,0 +1,124 @@
+"""Training images per second of `gan_pipelines.gan` beside a bare PyTorch step of the same networks.
+
+The bare step does what the mathematics asks for and nothing else: one fixed batch, no shuffling, no moving average, no
+metrics, no samples, no health check; with the same layout, optimiser, precision and frozen discriminator. Both run in
+one process and alternate; the last line gives the ratio of the medians.
+
+    python benchmarks/loop_overhead.py --variant dcgan --image-size 64 --width 64 --batch-size 64
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from gan_pipelines.devices import autocast, resolve_device
+from gan_pipelines.gan import VARIANTS, GanConfig, ImageShape, train
+from gan_pipelines.gan.networks import FAMILIES
+from gan_pipelines.gan.objectives import OBJECTIVES, DiscriminatorLoss
+from gan_pipelines.pixels import to_float
+
+
+def bare_rates(config: GanConfig, images: Tensor, device: torch.device) -> Iterator[float]:
+    """Yield images per second of one bare pass after another, each with as many steps as an epoch has."""
+    family = FAMILIES[config.networks.family]
+    shape = ImageShape(*images.shape[1:])
+    generator = family.generator(config.networks, shape, 0).to(memory_format=torch.channels_last).to(device)
+    discriminator = family.discriminator(config.networks, shape, 0).to(memory_format=torch.channels_last).to(device)
+    objective = OBJECTIVES[config.objective]
+    critic_loss = DiscriminatorLoss(discriminator, objective, config.penalty)
+    generator_adam, discriminator_adam = (
+        torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=settings.betas, fused=True)
+        for network, settings in (
+            (generator, config.generator_optimizer),
+            (discriminator, config.discriminator_optimizer),
+        )
+    )
+    size, steps = config.batch_size, len(images) // config.batch_size
+    real = to_float(images[:size]).contiguous(memory_format=torch.channels_last).to(device)
+
+    def latents() -> Tensor:
+        return torch.randn(size, config.networks.latent_size, device=device)
+
+    while True:
+        started = time.perf_counter()
+        for step in range(1, steps + 1):
+            with autocast(device, config.precision):
+                with torch.no_grad():
+                    fake = generator(latents(), None)
+                loss, _ = critic_loss(real, fake, None)
+            discriminator_adam.zero_grad()
+            loss.backward()
+            discriminator_adam.step()
+            if step % config.critic_steps == 0:
+                discriminator.requires_grad_(False)
+                with autocast(device, config.precision):
+                    loss = objective.generator_loss(discriminator(generator(latents(), None), None).float())
+                generator_adam.zero_grad()
+                loss.backward()
+                generator_adam.step()
+                discriminator.requires_grad_(True)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        yield steps * size / (time.perf_counter() - started)
+
+
+def loop_rates(config: GanConfig, images: Tensor, device: torch.device) -> Iterator[float]:
+    """Yield images per second of one whole epoch after another: training, samples, health check and snapshot."""
+    epochs = train(config, images, device=device.type)
+    seen = 0
+    while True:
+        started = time.perf_counter()
+        epoch = next(epochs)
+        yield (epoch.images_seen - seen) / (time.perf_counter() - started)
+        seen = epoch.images_seen
+
+
+def main() -> None:
+    """Measure, print one row per round, and the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variant", choices=VARIANTS, default="wgan_gp")
+    parser.add_argument("--image-size", type=int, default=32)
+    parser.add_argument("--channels", type=int, default=1)
+    parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--critic-steps", type=int, default=1)
+    parser.add_argument("--images", type=int, default=1257, help="images of an epoch; random pixels")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    options = parser.parse_args()
+
+    device = resolve_device("auto")
+    row = VARIANTS[options.variant]
+    config = replace(
+        row,
+        networks=replace(row.networks, width=options.width),
+        batch_size=options.batch_size,
+        critic_steps=options.critic_steps,
+        epochs=options.rounds + 1,
+        precision=options.precision,
+    )
+    shape = (options.images, options.channels, options.image_size, options.image_size)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8)
+    contenders = {"bare": bare_rates(config, images, device), "loop": loop_rates(config, images, device)}
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    for round_number in range(options.rounds + 1):
+        for name, measure in contenders.items():
+            rate = next(measure)
+            if round_number > 0:  # the first warms up
+                rates[name].append(rate)
+                print(json.dumps({"contender": name, "round": round_number, "images_per_second": round(rate, 1)}))
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    ratio = medians["loop"] / medians["bare"]
+    print(f"bare {medians['bare']:.1f} img/s, loop {medians['loop']:.1f} img/s, ratio {ratio:.3f} ({vars(options)})")
+
+
+if __name__ == "__main__":
+    main()
