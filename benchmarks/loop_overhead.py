@@ -2,7 +2,7 @@
 
 The bare step does what the mathematics asks for and nothing else: one fixed batch, no shuffling, no moving average, no
 metrics, no samples, no health check; with the same layout, optimiser, precision and frozen discriminator. Both run in
-one process and alternate; the last line gives the ratio of the medians.
+one process and alternate; the last line gives the medians, and the median of the ratios of neighbours.
 
     python benchmarks/loop_overhead.py --variant dcgan --image-size 64 --width 64 --batch-size 64
 """
@@ -116,7 +116,7 @@ def main() -> None:
                 rates[name].append(rate)
                 print(json.dumps({"contender": name, "round": round_number, "images_per_second": round(rate, 1)}))
     medians = {name: statistics.median(values) for name, values in rates.items()}
-    ratio = medians["loop"] / medians["bare"]
+    ratio = statistics.median(loop / bare for loop, bare in zip(rates["loop"], rates["bare"], strict=True))
     print(f"bare {medians['bare']:.1f} img/s, loop {medians['loop']:.1f} img/s, ratio {ratio:.3f} ({vars(options)})")
 
 
