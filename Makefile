@@ -18,7 +18,7 @@ run: .venv/installed  ## train a WGAN-GP on handwritten digits and score it
 	$(BIN)/kedro run --pipelines=train_wgan_gp
 
 test: .venv/installed-dev lint  ## linters and tests
-	$(BIN)/pytest
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
 
 lint: .venv/installed-dev  ## ruff, mypy and the import contract
 	$(BIN)/ruff check
@@ -38,12 +38,14 @@ bench: .venv/installed  ## measure the training loop beside a bare PyTorch step
 clean:  ## remove the environment and caches, but no data and no results
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage .viz
 
-.venv:
+.venv/created:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "Python 3.11 to 3.13 is needed, and $$($(PYTHON) --version) was found: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
+	@touch $@
 
-.venv/installed: pyproject.toml constraints.txt | .venv
+.venv/installed: pyproject.toml constraints.txt | .venv/created
+	@echo "Installing into .venv, about 6 GB: this takes some minutes, once."
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	@touch $@
 

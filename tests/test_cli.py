@@ -145,7 +145,10 @@ def test_a_second_run_prepares_and_fits_nothing_again_and_a_subfolder_is_as_good
     ("parameters", "sentence"),
     [
         ("variants.wgan_gp.critic_step=3", "variants.wgan_gp.critic_step is not a setting; did you mean critic_steps?"),
-        ("scoring.extractor=inception,scoring.inception_weights=no.pth", "There is no file no.pth with Inception's"),
+        (
+            "scoring.extractor=inception,scoring.inception_weights=no.pth",
+            "Inception's weights could not be read from no.pth",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_before_anything_starts(project, client, parameters, sentence):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gan_pipelines.devices import RandomState, autocast, resolve_device
+from gan_pipelines.devices import RandomState, autocast, resolve_device, resolve_precision
 from gan_pipelines.typed_config import ConfigError
 
 CPU = torch.device("cpu")
@@ -27,12 +27,20 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
         resolve_device("tpu")
 
 
-@pytest.mark.parametrize(
-    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("auto", torch.float32)]
-)
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
 def test_precision_on_the_cpu(precision, dtype):
     with autocast(CPU, precision):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+def test_auto_precision_is_bf16_only_where_it_is_native(monkeypatch):
+    cuda = torch.device("cuda")
+    assert resolve_precision("auto", CPU) == "fp32"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    assert resolve_precision("auto", cuda) == "bf16"
+    assert resolve_precision("fp32", cuda) == "fp32"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    assert resolve_precision("auto", cuda) == "fp32"
 
 
 def test_own_random_state_neither_gives_nor_takes():

@@ -48,7 +48,7 @@ def test_the_projects_own_parameters_pass(name):
         ({"reporting.grid_every_epochs": 0}, "reporting.grid_every_epochs is 0, but must be a whole number above 0."),
         (
             {"scoring.extractor": "inception", "scoring.inception_weights": "nowhere.pth"},
-            "There is no file nowhere.pth with Inception's weights",
+            "Inception's weights could not be read from nowhere.pth",
         ),
     ],
 )

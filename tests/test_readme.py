@@ -22,6 +22,10 @@ def test_the_example_without_kedro_runs(tmp_path):
     assert (tmp_path / "generator.safetensors").is_file()
 
 
+def test_nothing_is_left_to_fill_in():
+    assert not re.findall(r"@[A-Z_]+@|TODO", README)
+
+
 def test_the_files_and_make_targets_that_it_names_exist():
     for path in re.findall(r"`((?:src|conf|benchmarks)/[^`]*)`", README):
         assert (PROJECT / path).exists(), path

@@ -50,7 +50,7 @@ def test_plain_values_become_nested_dataclasses_and_back():
         ({"size": 1, "inner": 5}, "top.inner is 5, but must be a mapping of settings."),
         ({"sise": 1}, "top.sise is not a setting; did you mean size?"),
         ({"zzz": 1}, "top.zzz is not a setting; known are flag, inner, kind, maybe, name, size"),
-        ({}, "top lacks size; add it."),
+        ({}, "top lacks size."),
     ],
 )
 def test_bad_values_are_named_with_their_path(values, message):

@@ -27,14 +27,17 @@ def resolve_device(name: DeviceName) -> torch.device:
     return torch.device(name)
 
 
-def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """A context for forward passes in the given precision; master weights stay fp32.
+def resolve_precision(precision: Precision, device: torch.device) -> Precision:
+    """Turn ``auto`` into bf16 on CUDA devices that compute in it, and into fp32 elsewhere."""
+    if precision != "auto":
+        return precision
+    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16" if native else "fp32"
 
-    ``auto`` is bf16 on CUDA devices that compute in it, and fp32 elsewhere.
-    """
-    auto_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    enabled = precision == "bf16" or (precision == "auto" and auto_bf16)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """A context for forward passes in a resolved precision; the weights themselves stay fp32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 class RandomState:
@@ -45,23 +48,18 @@ class RandomState:
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self.device = device
-        with self._outer_state_restored():
-            torch.manual_seed(seed)
-            self.states = self._read()
+        self.states = {
+            kind: torch.Generator(kind).manual_seed(seed).get_state() for kind in dict.fromkeys(("cpu", device.type))
+        }
 
     @contextmanager
     def active(self) -> Iterator[None]:
         """Let PyTorch draw from these generators within the block."""
-        with self._outer_state_restored():
+        outer = self._read()
+        try:
             self._write(self.states)
             yield
             self.states = self._read()
-
-    @contextmanager
-    def _outer_state_restored(self) -> Iterator[None]:
-        outer = self._read()
-        try:
-            yield
         finally:
             self._write(outer)
 

@@ -51,8 +51,6 @@ class ReportHooks:
 
     def __init__(self) -> None:
         self.tracker = MlflowTracker()
-        self.files: dict[str, Path] = {}
-        self.scores: list[dict[str, Any]] = []
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -67,8 +65,12 @@ class ReportHooks:
 
     @hook_impl(trylast=True)
     def before_pipeline_run(self) -> None:
-        """Tell the MLflow run which version this run's files get."""
+        """Tell the MLflow run which version its files get and which code makes them."""
+        self.files: dict[str, Path] = {}
+        self.scores: list[dict[str, Any]] = []
         self.tracker.set_tag("catalog_version", self.save_version)
+        self.tracker.log_commit(self.project_path)
+        self.tracker.end_when_interrupted()
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
@@ -81,10 +83,9 @@ class ReportHooks:
         elif kind == "scores":
             self.tracker.log_scores(data)
             self.scores = data
-        dataset = self.catalog[dataset_name]
-        if isinstance(dataset, AbstractVersionedDataset):
-            path = Path(dataset.list_versions()[0])
-            self.files[kind] = path.relative_to(self.project_path)
+        path = self._saved_path(dataset_name)
+        if path is not None:
+            self.files[kind] = path.relative_to(self.project_path) if path.is_relative_to(self.project_path) else path
             if kind != "generator":
                 self.tracker.log_files(path, kind)
 
@@ -92,3 +93,11 @@ class ReportHooks:
     def after_pipeline_run(self) -> None:
         """Print what came out and where to look."""
         print(summarize_run(self.files, self.scores))
+
+    def _saved_path(self, dataset_name: str) -> Path | None:
+        """Where this run has put a versioned entry; None if the entry is not versioned."""
+        dataset = self.catalog[dataset_name]
+        if not isinstance(dataset, AbstractVersionedDataset) or dataset.resolve_save_version() is None:
+            return None
+        paths = map(Path, dataset.list_versions())
+        return next((path for path in paths if path.parent.name == self.save_version), None)

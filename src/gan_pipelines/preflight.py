@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from kedro.io import DataCatalog
@@ -9,8 +10,8 @@ from kedro.pipeline import Pipeline
 
 from gan_pipelines.configure import configure_gan
 from gan_pipelines.devices import resolve_device
-from gan_pipelines.gan import ImageShape, summarize_networks
-from gan_pipelines.images import DatasetConfig
+from gan_pipelines.gan import ImageShape, check_steps, summarize_networks
+from gan_pipelines.images import DatasetConfig, open_source
 from gan_pipelines.metrics import ScoringConfig, open_inception
 from gan_pipelines.typed_config import ConfigError, from_dict, require, suggest
 
@@ -36,18 +37,34 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
         require(isinstance(every, int) and every >= 1, "reporting.grid_every_epochs", every, "a whole number above 0")
     if "params:dataset" in inputs:
         dataset = from_dict(DatasetConfig, _parameter(catalog, "params:dataset"), "dataset")
+        source = open_source(dataset)
+        split_sizes = Counter(item.split for item in source.items)
+        for split in dataset.train_splits:
+            require_split("dataset.train_splits", split, split_sizes)
         for variant in variants:
-            _check_variant(variant, catalog, dataset)
-    if "params:scoring" in inputs:
-        scoring = from_dict(ScoringConfig, _parameter(catalog, "params:scoring"), "scoring")
-        if scoring.extractor == "inception":
-            open_inception(scoring.inception_weights)
+            config = configure_gan(variant, _parameter(catalog, f"{VARIANT_PREFIX}{variant}"))
+            shape = ImageShape(dataset.channels, dataset.image_size, dataset.image_size)
+            summarize_networks(config, shape, len(source.class_names))
+            check_steps(config, sum(split_sizes[split] for split in dataset.train_splits))
+        if "params:scoring" in inputs:
+            _check_scoring(from_dict(ScoringConfig, _parameter(catalog, "params:scoring"), "scoring"), split_sizes)
+    for name in inputs:
+        if name.endswith(".generator") and not catalog.exists(name):
+            variant = name.removesuffix(".generator")
+            raise ConfigError(
+                f"There is no {name} in the catalog yet: kedro run --pipelines=train_{variant} makes one."
+            )
 
 
-def _check_variant(variant: str, catalog: DataCatalog, dataset: DatasetConfig) -> None:
-    overrides = _parameter(catalog, f"{VARIANT_PREFIX}{variant}")
-    config = configure_gan(variant, overrides)
-    summarize_networks(config, ImageShape(dataset.channels, dataset.image_size, dataset.image_size), num_classes=0)
+def _check_scoring(scoring: ScoringConfig, split_sizes: Counter[str]) -> None:
+    require_split("scoring.reference_split", scoring.reference_split, split_sizes)
+    if scoring.extractor == "inception":
+        open_inception(scoring.inception_weights)
+
+
+def require_split(name: str, split: str, split_sizes: Counter[str]) -> None:
+    """Raise a `ConfigError` about the setting ``name`` unless the source has the split."""
+    require(split in split_sizes, name, split, f"one of {', '.join(split_sizes)}")
 
 
 def _parameter(catalog: DataCatalog, name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,8 +23,8 @@ class KeyedStore:
         entry = self.root / key
         if entry.exists():
             return entry
-        self.root.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=self.root))
+        unfinished = self.root / f".{key}-{uuid.uuid4().hex}"
+        unfinished.mkdir(parents=True)
         try:
             build(unfinished)
             unfinished.rename(entry)

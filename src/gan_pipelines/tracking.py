@@ -5,6 +5,11 @@ MLflow takes two seconds to import, and listing the pipelines needs none of it: 
 
 from __future__ import annotations
 
+import atexit
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -52,7 +57,29 @@ class MlflowTracker:
             log = mlflow.log_artifacts if path.is_dir() else mlflow.log_artifact
             log(str(path), folder)
 
+    def log_commit(self, project_path: Path) -> None:
+        """Tag the run with the git commit of the project, if it is a checkout, and whether it has been changed."""
+        command = ["git", "-C", str(project_path), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        try:
+            commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return
+        self.set_tag("mlflow.source.git.commit", commit.removesuffix("-dirty"))
+        self.set_tag("git_dirty", str(commit.endswith("-dirty")).lower())
+
+    def end_when_interrupted(self) -> None:
+        """See to it that Ctrl-C and SIGTERM leave the run KILLED; Kedro ends it only after success or failure."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        atexit.unregister(_end_killed)
+        atexit.register(_end_killed)
+
     def set_tag(self, name: str, value: str) -> None:
         """Tag the run."""
         if self.run_id is not None:
             mlflow.set_tag(name, value)
+
+
+def _end_killed() -> None:
+    if mlflow.active_run() is not None:
+        mlflow.end_run("KILLED")

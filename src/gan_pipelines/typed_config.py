@@ -44,16 +44,17 @@ def from_dict(config_type: type[Config], values: object, path: str) -> Config:
     if not isinstance(values, Mapping):
         raise ConfigError(f"{path} is {values!r}, but must be a mapping of settings.")
     types_by_name = get_type_hints(config_type)
-    names = [field.name for field in dataclasses.fields(config_type)]  # type: ignore[arg-type]
+    fields = dataclasses.fields(config_type)  # type: ignore[arg-type]
+    names = [field.name for field in fields]
     for key in values:
         if key not in names:
             raise ConfigError(f"{path}.{key} is not a setting; {suggest(str(key), names)}")
     arguments = {key: _convert(types_by_name[key], value, f"{path}.{key}") for key, value in values.items()}
+    required = [field.name for field in fields if field.default is dataclasses.MISSING]
+    if missing := [name for name in required if name not in arguments]:
+        raise ConfigError(f"{path} lacks {', '.join(missing)}.")
     try:
         return config_type(**arguments)
-    except TypeError as error:
-        missing = [name for name in names if name in str(error)]
-        raise ConfigError(f"{path} lacks {', '.join(missing)}; add it.") from error
     except ConfigError as error:
         nested = str(error).startswith(f"{path}.")
         raise error if nested else ConfigError(f"{path}.{error}") from error

@@ -19,14 +19,9 @@ def striped(striped_images):
 
 def test_it_learns_what_can_be_seen_at_a_glance(striped):
     images, labels, test_images, test_labels = striped
-    losses = []
-    classifier = fit_classifier(
-        images, labels, 2, CONFIG, device="cpu", on_epoch=lambda epoch, loss: losses.append((epoch, loss))
-    )
+    classifier = fit_classifier(images, labels, 2, CONFIG, device="cpu")
     assert classifier.accuracy(test_images, test_labels) == 1.0
     assert classifier.accuracy(test_images, 1 - test_labels) == 0.0
-    assert [epoch for epoch, _ in losses] == [1, 2, 3, 4]
-    assert losses[-1][1] < losses[0][1]
 
 
 def test_the_seed_decides_and_the_callers_state_is_left_alone(striped):
@@ -38,6 +33,9 @@ def test_the_seed_decides_and_the_callers_state_is_left_alone(striped):
     assert torch.equal(torch.get_rng_state(), before)
     again = fit_classifier(images, labels, 2, config, device="cpu")
     other = fit_classifier(images, labels, 2, replace(config, seed=1), device="cpu")
+    for setting in ("momentum", "weight_decay"):
+        changed = fit_classifier(images, labels, 2, replace(config, **{setting: 0.0}), device="cpu")
+        assert not torch.equal(first.head.weight, changed.head.weight)
     assert torch.equal(first.head.weight, again.head.weight)
     assert not torch.equal(first.head.weight, other.head.weight)
 

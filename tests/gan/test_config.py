@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from gan_pipelines.gan import VARIANTS, GanConfig, ScheduleConfig
+from gan_pipelines.gan import VARIANTS, GanConfig, OptimizerConfig, ScheduleConfig
 from gan_pipelines.gan.config import NetworkFamilyName
 from gan_pipelines.gan.networks import FAMILIES
 from gan_pipelines.gan.trainer import fingerprint
@@ -87,3 +87,8 @@ def test_a_fingerprint_changes_with_all_that_changes_the_result():
     assert fingerprint(replace(config, epochs=99), "data") == base
     linear = replace(config, schedule=ScheduleConfig(kind="linear"))
     assert fingerprint(replace(linear, epochs=99), "data") != fingerprint(linear, "data")
+
+
+def test_betas_may_be_written_as_whole_numbers():
+    assert OptimizerConfig(betas=(0, 0.9)).betas == (0.0, 0.9)
+    assert isinstance(OptimizerConfig(betas=(0, 0.9)).betas[0], float)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from gan_pipelines.gan.health import HealthCheck, TrainingDiverged, diversity
 
@@ -22,24 +23,34 @@ def test_diversity_is_the_spread_of_pixels_over_images():
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_no_number_ends_the_training(bad):
     with pytest.raises(TrainingDiverged, match="generator_loss became .* in epoch 3"):
-        HealthCheck().check(3, metrics(1.0, loss=bad))
+        HealthCheck().check(3, metrics(1.0, loss=bad), [])
 
 
 def test_a_fresh_generator_may_be_grey_for_long():
     check = HealthCheck()
     for epoch in range(1, 20):
-        check.check(epoch, metrics(0.001))
+        check.check(epoch, metrics(0.001), [])
 
 
 def test_a_single_dip_heals():
     check = HealthCheck()
-    for epoch, value in enumerate([0.5, 0.01, 0.01, 0.5, 0.01, 0.01, 0.5], start=1):
-        check.check(epoch, metrics(value))
+    values = [0.5, 0.01, 0.01, 0.5, 0.01, 0.01, 0.5]
+    good = [check.check(epoch, metrics(value), []) for epoch, value in enumerate(values, start=1)]
+    assert good == [True, False, False, True, False, False, True]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_weight_that_is_no_number_ends_the_training(bad):
+    network = nn.Linear(3, 3)
+    assert HealthCheck().check(1, metrics(1.0), [network])
+    network.weight.data[1, 1] = bad
+    with pytest.raises(TrainingDiverged, match="weights of the Linear became infinite or NaN in epoch 1"):
+        HealthCheck().check(1, metrics(1.0), [network])
 
 
 def test_a_lasting_collapse_ends_the_training():
     check = HealthCheck()
     for epoch, value in enumerate([0.5, 0.01, 0.01], start=1):
-        check.check(epoch, metrics(value))
+        check.check(epoch, metrics(value), [])
     with pytest.raises(TrainingDiverged, match="collapsed: for 3 epochs up to epoch 4"):
-        check.check(4, metrics(0.01))
+        check.check(4, metrics(0.01), [])

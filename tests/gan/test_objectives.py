@@ -100,3 +100,19 @@ def test_the_weighted_penalty_is_added_once_and_reported_apart():
     expected = 3.0 * (10 / 48**0.5 - 1) ** 2
     assert metrics[3].item() == pytest.approx(expected, rel=1e-5)
     assert loss.item() == pytest.approx(metrics[0].item() + expected, rel=1e-5)
+
+
+class ClassDiscriminator(nn.Module):
+    """The logit is the mean of the image times its label."""
+
+    def forward(self, images, labels=None):
+        return images.mean(dim=(1, 2, 3)) * labels
+
+
+def test_real_generated_and_penalised_images_are_judged_with_their_labels():
+    # The gradient of a logit is label / 48 at each of 48 pixels.
+    real, fake, labels = constant_images(1.0, 1.0), constant_images(0.5, 0.5), torch.tensor([2.0, 6.0])
+    penalty = PenaltyConfig(at="line", target_norm=0.0, weight=1.0)
+    _, metrics = DiscriminatorLoss(ClassDiscriminator(), OBJECTIVES["wasserstein"], penalty)(real, fake, labels)
+    assert metrics[0].item() == pytest.approx(0.5 * 4 - 4)
+    assert metrics[3].item() == pytest.approx((2**2 + 6**2) / 2 / 48)

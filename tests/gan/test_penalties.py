@@ -52,9 +52,12 @@ def test_gradients_with_respect_to_the_weights_equal_finite_differences(target):
         assert critic.weights.grad[index].item() == pytest.approx(slope.item(), rel=1e-5)
 
 
-def test_a_flat_critic_gives_finite_gradients_to_r1():
+@pytest.mark.parametrize("target", [0.0, 1.0])
+def test_a_flat_critic_gives_finite_gradients(target):
     critic = LinearCritic(torch.zeros(4))
-    gradient_penalty(critic, torch.randn(3, 1, 2, 2), None, 0.0).backward()
+    penalty = gradient_penalty(critic, torch.randn(3, 1, 2, 2), None, target)
+    assert penalty.item() == pytest.approx(target, abs=1e-5)
+    penalty.backward()
     assert torch.isfinite(critic.weights.grad).all()
 
 

@@ -7,10 +7,19 @@ import pytest
 import torch
 from torch import nn
 
-from gan_pipelines.gan import CheckpointStore, ScheduleConfig, TrainingDiverged, train, trainer
+from gan_pipelines.gan import (
+    AugmentationConfig,
+    CheckpointStore,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainingDiverged,
+    train,
+    trainer,
+)
 from gan_pipelines.gan.networks import FAMILIES, NetworkFamily
 from gan_pipelines.gan.objectives import OBJECTIVES, Objective
 from gan_pipelines.gan.trainer import TrainingData, TrainingState, _train_epoch
+from gan_pipelines.pixels import to_uint8
 from gan_pipelines.typed_config import ConfigError
 
 CPU = torch.device("cpu")
@@ -72,8 +81,8 @@ def test_a_generator_is_a_copy_that_training_leaves_alone(tiny_gan, tiny_images)
 
 def test_the_generator_steps_once_in_critic_steps_also_across_epochs(tiny_gan, tiny_images):
     # Five steps an epoch and three critic steps: generator steps after steps 3, 6, 9 of 10.
-    data = TrainingData.prepare(tiny_images, None, CPU)
-    state = TrainingState(replace(tiny_gan, critic_steps=3), data, ())
+    data = TrainingData.prepare(tiny_images, None, (), CPU)
+    state = TrainingState(replace(tiny_gan, critic_steps=3), data)
     counts = []
     for _ in range(2):
         _train_epoch(state, data, None)
@@ -82,11 +91,12 @@ def test_the_generator_steps_once_in_critic_steps_also_across_epochs(tiny_gan, t
 
 
 def test_critic_steps_leave_the_generator_alone_and_generator_steps_the_critic(tiny_gan, tiny_images):
-    data = TrainingData.prepare(tiny_images, None, CPU)
-    state = TrainingState(replace(tiny_gan, critic_steps=100), data, ())
+    data = TrainingData.prepare(tiny_images, None, (), CPU)
+    state = TrainingState(replace(tiny_gan, critic_steps=5), data)
     generator = [parameter.clone() for parameter in state.generator.parameters()]
     critic = [parameter.clone() for parameter in state.discriminator.parameters()]
-    _train_epoch(state, data, None)
+    for real, _ in data.batches(8):
+        trainer._discriminator_step(state, real, None)
     assert all(map(torch.equal, generator, state.generator.parameters()))
     assert not any(map(torch.equal, critic, state.discriminator.parameters()))
 
@@ -110,8 +120,8 @@ def test_the_average_follows_its_recursion(tiny_gan, tiny_images):
 
 def test_the_learning_rates_follow_the_schedule(tiny_gan, tiny_images):
     schedule = ScheduleConfig(kind="step", every_epochs=2, factor=0.1)
-    data = TrainingData.prepare(tiny_images, None, CPU)
-    state = TrainingState(replace(tiny_gan, schedule=schedule), data, ())
+    data = TrainingData.prepare(tiny_images, None, (), CPU)
+    state = TrainingState(replace(tiny_gan, schedule=schedule), data)
     for expected in (1e-4, 1e-4, 1e-5, 1e-5):
         _train_epoch(state, data, None)
         state.epoch += 1
@@ -122,7 +132,7 @@ def test_the_learning_rates_follow_the_schedule(tiny_gan, tiny_images):
 def test_training_makes_the_critic_tell_real_from_generated(tiny_gan):
     bright = np.full((40, 1, 8, 8), 230, dtype=np.uint8)
     bright[::2] = 200
-    config = replace(tiny_gan, epochs=20, critic_steps=100)
+    config = replace(tiny_gan, epochs=20, critic_steps=5, generator_optimizer=OptimizerConfig(learning_rate=1e-9))
     epochs = run(config, bright)
     assert epochs[-1].metrics["discriminator_loss"] < epochs[0].metrics["discriminator_loss"] < 0
     assert epochs[-1].metrics["real_accuracy"] > 0.95
@@ -137,8 +147,8 @@ def test_a_restored_state_goes_on_bit_for_bit(tiny_gan, tiny_images, tmp_path):
     next(epochs), next(epochs)
     epochs.close()
 
-    data = TrainingData.prepare(tiny_images, None, CPU)
-    state = TrainingState(config, data, ())
+    data = TrainingData.prepare(tiny_images, None, (), CPU)
+    state = TrainingState(config, data)
     state.load_state_dict(store.load(state.fingerprint))
     assert (state.epoch, state.images_seen) == (2, 80)
     for _ in range(2):
@@ -244,8 +254,115 @@ def test_a_generator_made_to_collapse_ends_the_training_and_a_healthy_one_does_n
         assert len(list(epochs)) == 5
         return
     assert [next(epochs).number, next(epochs).number] == [2, 3]
-    with pytest.raises(TrainingDiverged, match="the generator collapsed: for 3 epochs up to epoch 4"):
+    with pytest.raises(TrainingDiverged, match=r"collapsed: for 3 epochs up to epoch 4 .* state after epoch 1 is kept"):
         next(epochs)
+    (checkpoint,) = tmp_path.iterdir()
+    assert CheckpointStore(tmp_path).load(checkpoint.stem)["epoch"] == 1
+
+
+def test_a_last_step_that_ruins_the_weights_is_seen_in_its_own_epoch(tiny_gan, tiny_images, tmp_path):
+    # The losses of the only step of an epoch are taken before it moves the weights.
+    ruinous = OptimizerConfig(learning_rate=1e38)
+    config = replace(tiny_gan, batch_size=43, critic_steps=1, discriminator_optimizer=ruinous)
+    with pytest.raises(TrainingDiverged, match="weights of the DcganGenerator became infinite or NaN in epoch 1"):
+        next(train(config, tiny_images, device="cpu", checkpoints=CheckpointStore(tmp_path)))
+    assert list(tmp_path.iterdir()) == []
+
+
+class RecordingLoss(nn.Module):
+    """Keeps the real images, the generated ones and the labels of each discriminator step."""
+
+    def __init__(self, loss):
+        super().__init__()
+        self.loss, self.objective, self.steps = loss, loss.objective, []
+
+    def forward(self, real, fake, labels):
+        self.steps.append((real.clone(), fake.clone(), labels))
+        return self.loss(real, fake, labels)
+
+
+@pytest.fixture
+def record(tiny_gan, tiny_images):
+    """Train some epochs and return what each discriminator step was given."""
+
+    def run_recorded(epochs=1, **changes):
+        torch.manual_seed(1)
+        data = TrainingData.prepare(tiny_images, None, (), CPU)
+        state = TrainingState(replace(tiny_gan, **changes), data)
+        state.discriminator_loss = RecordingLoss(state.discriminator_loss)
+        metrics = [_train_epoch(state, data, None) for _ in range(epochs)]
+        return state, state.discriminator_loss.steps, metrics
+
+    return run_recorded
+
+
+def test_each_epoch_shows_the_real_images_in_another_order(record, tiny_images):
+    _, steps, _ = record(epochs=2)
+    shown = torch.cat([real for real, *_ in steps])
+    known = {image.tobytes(): number for number, image in enumerate(tiny_images)}
+    order = [known[to_uint8(image).numpy().tobytes()] for image in shown]
+    first, second = order[:40], order[40:]
+    assert len(set(first)) == len(set(second)) == 40
+    assert first != sorted(first)
+    assert first != second
+
+
+def test_the_real_images_are_augmented_and_the_generated_ones_are_not(record):
+    _, plain, _ = record()
+    _, flipped, _ = record(augmentation=AugmentationConfig(horizontal_flip=True))
+    mirrored = 0
+    for (real, *_), (augmented, *_) in zip(plain[:1], flipped[:1], strict=True):
+        same = (real - augmented).abs().amax(dim=(1, 2, 3)) < 1e-5
+        mirror = (real.flip(3) - augmented).abs().amax(dim=(1, 2, 3)) < 1e-5
+        assert torch.all(same ^ mirror)
+        mirrored += int(mirror.sum())
+    assert 0 < mirrored < 8
+
+
+def test_every_step_has_fresh_latents_from_a_normal_distribution(record, monkeypatch):
+    drawn = []
+    draw = TrainingState.draw_latents
+    monkeypatch.setattr(TrainingState, "draw_latents", lambda *args: drawn.append(draw(*args)) or drawn[-1])
+    record(epochs=20)
+    latents = torch.cat(drawn[1:])  # the first are the fixed ones
+    assert len(latents) == 100 * 8 + 50 * 8
+    assert len(latents.unique(dim=0)) == len(latents)
+    assert latents.mean().item() == pytest.approx(0, abs=0.05)
+    assert latents.std().item() == pytest.approx(1, abs=0.05)
+    assert latents.abs().max() > 2.5
+
+
+def test_metrics_are_means_over_the_steps(tiny_gan, tiny_images, monkeypatch):
+    steps, generator_losses = iter(range(1, 6)), iter([10.0, 20.0])
+    monkeypatch.setattr(trainer, "_discriminator_step", lambda *_: torch.tensor([1.0, 0.1, 0.2, 2.0]) * next(steps))
+    monkeypatch.setattr(trainer, "_generator_step", lambda *_: torch.tensor(next(generator_losses)))
+    data = TrainingData.prepare(tiny_images, None, (), CPU)
+    metrics = _train_epoch(TrainingState(tiny_gan, data), data, None)
+    assert metrics.pop("images_per_second") > 0
+    assert metrics == pytest.approx(
+        {"discriminator_loss": 3.0, "real_accuracy": 0.3, "fake_accuracy": 0.6, "penalty": 6.0, "generator_loss": 15.0}
+    )
+
+
+def test_diversity_is_relative_to_the_real_images(tiny_gan, tiny_images):
+    (epoch, _) = run(tiny_gan, tiny_images)
+    spread = epoch.samples.double().std(dim=0, correction=0).mean()
+    real_spread = torch.from_numpy(tiny_images).double().std(dim=0, correction=0).mean()
+    assert epoch.metrics["sample_diversity"] == pytest.approx((spread / real_spread).item(), rel=0.05)
+
+
+def test_what_auto_resolved_to_is_recorded(tiny_gan, tiny_images):
+    generator = run(replace(tiny_gan, precision="auto"), tiny_images)[-1].generator
+    assert generator.config.precision == "fp32"
+    assert generator.training["device"] == "cpu"
+    assert generator.training["fingerprint"] == run(tiny_gan, tiny_images)[-1].generator.training["fingerprint"]
+
+
+def test_the_data_hash_is_the_image_sets(tiny_gan, striped_images):
+    train_images = striped_images.select("train")
+    options = {"labels": train_images.labels, "class_names": train_images.class_names}
+    generator = run(tiny_gan, train_images.images, **options)[-1].generator
+    assert generator.training["data_hash"] == train_images.content_hash
 
 
 def test_bf16_trains_and_keeps_fp32_weights(tiny_gan, tiny_images):
@@ -259,9 +376,20 @@ def test_bf16_trains_and_keeps_fp32_weights(tiny_gan, tiny_images):
     [
         (np.zeros((43, 8, 8), np.uint8), None, r"images is .*, but must be \(N, C, H, W\) of uint8"),
         (np.zeros((43, 1, 8, 8), np.float32), None, r"must be \(N, C, H, W\) of uint8"),
-        (np.zeros((7, 1, 8, 8), np.uint8), None, "batch_size is 8, but must be at most the 7 images"),
         (np.zeros((43, 1, 8, 8), np.uint8), np.zeros(5, np.int64), r"labels is \(5,\), but must be of shape \(43,\)"),
-        (np.zeros((43, 1, 9, 9), np.uint8), None, "image size is '9x9'"),
+        (
+            np.zeros((43, 1, 8, 8), np.uint8),
+            np.ones(43, np.int64),
+            "the highest label is 1, but must be below the 0 class",
+        ),
+        (np.zeros((43, 1, 8, 8), np.uint8), None, "images is 'all the same'"),
+        (np.eye(43, 81, dtype=np.uint8).reshape(43, 1, 9, 9), None, "image size is '9x9'"),
+        (
+            np.eye(12, 64, dtype=np.uint8).reshape(12, 1, 8, 8),
+            None,
+            "critic_steps is 2, but must be at most the 1 batches",
+        ),
+        (np.eye(7, 64, dtype=np.uint8).reshape(7, 1, 8, 8), None, "batch_size is 8, but must be at most the 7 images"),
     ],
 )
 def test_data_that_do_not_fit_are_refused(tiny_gan, images, labels, message):

@@ -34,8 +34,10 @@ def test_splits_are_told_apart(image_set, splits, shades):
     assert len(chosen) == len(shades)
 
 
-def test_one_split_is_a_view(image_set):
+def test_splits_side_by_side_are_a_view(image_set):
     assert np.shares_memory(image_set.select("test").images, image_set.images)
+    assert np.shares_memory(image_set.select("train", "test").images, image_set.images)
+    assert not np.shares_memory(image_set.select("train", "valid").images, image_set.images)
 
 
 def test_an_unknown_split_is_named(image_set):
@@ -53,6 +55,8 @@ def test_the_manifest_counts_what_is_there(image_set):
         "valid": {"a": 1, "b": 0, "c": 0},
     }
     assert manifest["content_hash"] == image_set.content_hash
+    assert manifest["split_hashes"]["test"] == image_set.select("test").content_hash
+    assert len(set(manifest["split_hashes"].values())) == 3
 
 
 def test_the_hash_sees_every_pixel_label_and_name(image_set):

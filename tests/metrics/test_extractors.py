@@ -80,15 +80,17 @@ def test_without_weights_and_net_the_remedy_is_named(monkeypatch):
         raise URLError("no route to host")
 
     monkeypatch.setattr(inception, "load_state_dict_from_url", no_net)
-    with pytest.raises(ExtractorUnavailable, match="could not be downloaded .*; name a local copy in scoring"):
+    with pytest.raises(
+        ExtractorUnavailable, match="could not be downloaded .*no route to host.*; name a local copy in scoring"
+    ):
         open_inception(None)
 
 
 def test_a_missing_or_foreign_file_is_named(tmp_path):
-    with pytest.raises(ExtractorUnavailable, match="There is no file .*weights.pth"):
+    with pytest.raises(ExtractorUnavailable, match="could not be read from .*weights.pth .*No such file"):
         open_inception(str(tmp_path / "weights.pth"))
     torch.save({"other": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(ExtractorUnavailable, match="other.pth does not hold torch-fidelity's Inception weights"):
+    with pytest.raises(ExtractorUnavailable, match="could not be read from .*other.pth .*loading state_dict"):
         open_inception(str(tmp_path / "other.pth"))
 
 

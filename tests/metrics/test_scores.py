@@ -49,7 +49,7 @@ def generator(tiny_gan, striped_images):
 
 def test_scores_equal_torch_fidelitys_on_the_same_images(generator, striped_images):
     extractor = FeatureExtractor(Projection(), PROVENANCE)
-    scores = score_generator(generator, striped_images, extractor, CONFIG, device="cpu")
+    scores = score_generator(generator, striped_images, extractor, CONFIG, "cpu")
     assert [(score.metric, score.identity["weights"]) for score in scores] == [
         (metric, weights) for weights in ("ema", "raw") for metric in ("fid", "is_mean", "is_std")
     ]
@@ -67,11 +67,11 @@ def test_scores_equal_torch_fidelitys_on_the_same_images(generator, striped_imag
 
 def test_a_score_says_what_it_is_and_what_it_may_stand_beside(generator, striped_images):
     extractor = FeatureExtractor(Projection(), PROVENANCE)
-    score = score_generator(generator, striped_images, extractor, CONFIG, device="cpu")[0]
+    score = score_generator(generator, striped_images, extractor, CONFIG, "cpu")[0]
     assert score.comparability == {
         "metric": "fid",
         "samples": 300,
-        "is_splits": 3,
+        "is_splits": None,
         "extractor": "projection",
         "extractor_weights": "0123",
         "resize_filter": "bicubic",
@@ -92,7 +92,7 @@ def test_other_references_and_seeds_show(generator, striped_images):
     extractor = FeatureExtractor(Projection(), PROVENANCE)
 
     def fid(config):
-        return score_generator(generator, striped_images, extractor, config, device="cpu")[0]
+        return score_generator(generator, striped_images, extractor, config, "cpu")[0]
 
     base, test, seed = fid(CONFIG), fid(replace(CONFIG, reference_split="test")), fid(replace(CONFIG, seed=6))
     assert test.comparability != base.comparability
@@ -104,9 +104,22 @@ def test_other_references_and_seeds_show(generator, striped_images):
 
 
 def test_an_inception_score_of_one_is_flagged(generator, striped_images):
-    scores = score_generator(generator, striped_images, FeatureExtractor(Blind(), PROVENANCE), CONFIG, device="cpu")
+    scores = score_generator(generator, striped_images, FeatureExtractor(Blind(), PROVENANCE), CONFIG, "cpu")
     assert scores[1].value == pytest.approx(1.0)
     assert all("every image gets the same prediction" in score.flags[0] for score in scores)
+
+
+def test_a_poor_classifier_is_flagged(generator, striped_images):
+    for accuracy, flags in {0.69: 1, 0.71: 0}.items():
+        extractor = FeatureExtractor(Projection(), {**PROVENANCE, "heldout_accuracy": accuracy})
+        scores = score_generator(generator, striped_images, extractor, CONFIG, "cpu")
+        assert [len(score.flags) for score in scores] == [flags] * 6
+
+
+def test_images_of_another_shape_are_refused(generator, striped_images):
+    colour = replace(striped_images, images=striped_images.images.repeat(3, axis=1))
+    with pytest.raises(ConfigError, match=r"generated images is \(1, 16, 16\), but must be \(3, 16, 16\)"):
+        score_generator(generator, colour, FeatureExtractor(Projection(), PROVENANCE), CONFIG, "cpu")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,7 +73,6 @@ def fit_classifier(
     config: ClassifierConfig,
     *,
     device: DeviceName = "auto",
-    on_epoch: Callable[[int, float], None] | None = None,
 ) -> Classifier:
     """Fit a ResNet-18 from random weights by cross entropy.
 
@@ -84,7 +82,6 @@ def fit_classifier(
         num_classes: number of outputs.
         config: stem, budget and optimiser.
         device: where to compute.
-        on_epoch: called after each epoch with its number, from 1, and its mean loss.
 
     Returns:
         the classifier in evaluation mode, on the CPU.
@@ -101,19 +98,16 @@ def fit_classifier(
         )
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.epochs)
         images, labels = images.to(target), labels.to(target)
-        for epoch in range(1, config.epochs + 1):
-            loss = _fit_epoch(classifier, optimizer, images, labels, config.batch_size)
+        for _ in range(config.epochs):
+            _fit_epoch(classifier, optimizer, images, labels, config.batch_size)
             schedule.step()
-            if on_epoch is not None:
-                on_epoch(epoch, loss)
     return classifier.eval().cpu()
 
 
 def _fit_epoch(
     classifier: Classifier, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, batch_size: int
-) -> float:
+) -> None:
     classifier.train()
-    total = torch.zeros((), device=images.device)
     # A last batch of one image would stop batch norm: it is left out.
     batches = [part for part in torch.randperm(len(images), device=images.device).split(batch_size) if len(part) > 1]
     for chosen in batches:
@@ -121,5 +115,3 @@ def _fit_epoch(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        total += loss.detach()
-    return total.item() / len(batches)

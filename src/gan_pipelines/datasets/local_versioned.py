@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from abc import abstractmethod
 from pathlib import Path, PurePosixPath
@@ -34,7 +33,7 @@ class LocalVersionedDataset(AbstractVersionedDataset[Data, Data]):
             unfinished = Path(folder) / target.name
             self.write(data, unfinished)
             if target.is_dir():
-                shutil.rmtree(target)
+                target.rename(Path(folder) / "replaced")
             unfinished.replace(target)
 
     def _describe(self) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from .config import PenaltyConfig as PenaltyConfig
 from .config import ScheduleConfig as ScheduleConfig
 from .health import TrainingDiverged as TrainingDiverged
 from .networks import ImageShape as ImageShape
+from .sampling import WEIGHT_SETS as WEIGHT_SETS
 from .sampling import TrainedGenerator as TrainedGenerator
 from .sampling import WeightSet as WeightSet
 from .summary import summarize_networks as summarize_networks
 from .trainer import Epoch as Epoch
+from .trainer import check_steps as check_steps
 from .trainer import train as train
 from .variants import VARIANTS as VARIANTS

@@ -65,6 +65,7 @@ class OptimizerConfig:
     betas: tuple[float, float] = (0.5, 0.999)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "betas", tuple(map(float, self.betas)))  # Adam refuses a mix of int and float
         require(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "greater than 0")
         require(
             len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
 from gan_pipelines.errors import ProjectError
 
@@ -35,16 +38,25 @@ class HealthCheck:
         self.has_been_diverse = False
         self.collapsed_epochs = 0
 
-    def check(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Raise `TrainingDiverged` if a metric is not finite or the generator has collapsed.
+    def check(self, epoch: int, metrics: Mapping[str, float], networks: Iterable[nn.Module]) -> bool:
+        """Tell whether the state after an epoch is good: worth keeping should a later one go wrong.
 
         A fresh generator makes one grey image; it counts as collapsed only once it has made different ones.
+
+        Raises:
+            TrainingDiverged: if a metric or a weight is not finite, or the generator has collapsed for good.
         """
         for name, value in metrics.items():
             if not math.isfinite(value):
                 raise TrainingDiverged(
                     f"{name} became {value} in epoch {epoch}; lower the learning rates, "
                     "and if precision is bf16, try fp32"
+                )
+        for network in networks:
+            if not torch.isfinite(get_total_norm(network.parameters())):
+                raise TrainingDiverged(
+                    f"weights of the {type(network).__name__} became infinite or NaN in epoch {epoch}; "
+                    "lower the learning rates"
                 )
         collapsed = metrics["sample_diversity"] < COLLAPSED_BELOW
         self.has_been_diverse |= not collapsed
@@ -55,3 +67,12 @@ class HealthCheck:
                 f"by less than {COLLAPSED_BELOW:.0%} of what real images do; lower the learning rates, or choose "
                 "another objective or seed"
             )
+        return self.collapsed_epochs == 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` needs."""
+        return dict(vars(self))
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go back to a state that `state_dict` gave."""
+        vars(self).update(state)

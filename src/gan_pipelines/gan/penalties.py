@@ -55,5 +55,6 @@ def gradient_penalty(discriminator: nn.Module, points: Tensor, labels: Tensor | 
     (gradients,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
     squared_norms = gradients.float().square().sum(dim=(1, 2, 3))
     if target_norm == 0:
-        return squared_norms.mean()  # the square root's own gradient is infinite at 0
-    return (squared_norms.sqrt() - target_norm).square().mean()
+        return squared_norms.mean()
+    norms = (squared_norms + 1e-12).sqrt()  # the square root's own gradient is infinite at 0
+    return (norms - target_norm).square().mean()

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import torch
 from safetensors import safe_open
@@ -23,6 +23,7 @@ from gan_pipelines.typed_config import from_dict
 
 WeightSet = Literal["ema", "raw"]
 """The moving average of the generator's weights, or the weights that the optimiser has."""
+WEIGHT_SETS: Final[tuple[WeightSet, ...]] = ("ema", "raw")
 
 FORMAT = "gan_pipelines.generator/1"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from gan_pipelines.devices import RandomState, autocast, resolve_device
+from gan_pipelines.devices import RandomState, autocast, resolve_device, resolve_precision
 from gan_pipelines.gan.augmentation import augment
 from gan_pipelines.gan.checkpoint import CheckpointStore
 from gan_pipelines.gan.config import GanConfig, OptimizerConfig
@@ -80,51 +80,72 @@ def train(
         ConfigError: if the configuration does not fit the images or this machine.
         TrainingDiverged: if a loss is no longer a number or the generator makes a single image.
     """
-    data = TrainingData.prepare(images, labels, resolve_device(device))
-    require(len(data) >= config.batch_size, "batch_size", config.batch_size, f"at most the {len(data)} images")
-    state = TrainingState(config, data, class_names)
-    health = HealthCheck()
+    data = TrainingData.prepare(images, labels, class_names, resolve_device(device))
+    check_steps(config, len(data))
+    state = TrainingState(config, data)
+    kept_epoch = 0
     while state.epoch < config.epochs:
         with state.random.active():
             metrics = _train_epoch(state, data, on_step)
         samples = state.sample_fixed()
         metrics["sample_diversity"] = diversity(samples) / data.diversity
         try:
-            health.check(state.epoch + 1, metrics)
+            is_good = state.health.check(state.epoch + 1, metrics, (state.generator, state.discriminator))
         except TrainingDiverged as error:
-            raise TrainingDiverged(f"{error}.{_kept_state(checkpoints, state)}") from error
+            kept = ""
+            if checkpoints is not None and kept_epoch:
+                kept = f" The state after epoch {kept_epoch} is kept in {checkpoints.path(state.fingerprint)}."
+            raise TrainingDiverged(f"{error}.{kept}") from error
         state.epoch += 1
-        if checkpoints is not None:
+        if checkpoints is not None and is_good:
             checkpoints.save(state.fingerprint, state.state_dict())
+            kept_epoch = state.epoch
         yield Epoch(state.epoch, state.images_seen, metrics, samples, state.snapshot())
+
+
+def check_steps(config: GanConfig, num_images: int) -> None:
+    """Raise a `ConfigError` if an epoch over so many images would not train both networks."""
+    steps = num_images // config.batch_size
+    require(steps >= 1, "batch_size", config.batch_size, f"at most the {num_images} images")
+    require(
+        config.critic_steps <= steps, "critic_steps", config.critic_steps, f"at most the {steps} batches of an epoch"
+    )
 
 
 class TrainingData:
     """Real images on the training device, as uint8, with their labels."""
 
-    def __init__(self, images: Tensor, labels: Tensor | None, data_hash: str) -> None:
+    def __init__(self, images: Tensor, labels: Tensor | None, class_names: tuple[str, ...], data_hash: str) -> None:
         self.images = images
         self.labels = labels
+        self.class_names = class_names
         self.hash = data_hash
         self.image_shape = ImageShape(*images.shape[1:])
         self.diversity = diversity(images[torch.linspace(0, len(images) - 1, FIXED_SAMPLES).long()])
+        require(self.diversity > 0, "images", "all the same", "different from each other")
 
     @classmethod
     def prepare(
         cls,
         images: NDArray[np.uint8] | Tensor,
         labels: NDArray[np.int64] | Tensor | None,
+        class_names: Sequence[str],
         device: torch.device,
     ) -> TrainingData:
         """Check images and labels, fingerprint them, and put them on the device."""
         images = torch.as_tensor(images)
-        labels = None if labels is None else torch.as_tensor(labels)
+        labels = None if labels is None else torch.as_tensor(labels).long()
         fits = images.dtype == torch.uint8 and images.ndim == 4
         require(fits, "images", f"{tuple(images.shape)} {images.dtype}", "(N, C, H, W) of uint8")
         if labels is not None:
             require(labels.shape == (len(images),), "labels", tuple(labels.shape), f"of shape ({len(images)},)")
-        data_hash = hash_arrays(part.cpu().numpy() for part in (images, labels) if part is not None)
-        return cls(images.to(device), None if labels is None else labels.long().to(device), data_hash)
+            highest = int(labels.max())
+            require(
+                highest < len(class_names), "the highest label", highest, f"below the {len(class_names)} class names"
+            )
+        arrays = [part.cpu().numpy() for part in (images, labels) if part is not None]
+        data_hash = hash_arrays([*arrays, np.array(class_names)])
+        return cls(images.to(device), None if labels is None else labels.to(device), tuple(class_names), data_hash)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -140,13 +161,14 @@ class TrainingData:
 class TrainingState:
     """All that changes while a GAN trains."""
 
-    def __init__(self, config: GanConfig, data: TrainingData, class_names: Sequence[str]) -> None:
-        self.config = config
+    def __init__(self, config: GanConfig, data: TrainingData) -> None:
+        self.device = data.images.device
+        self.config = config = replace(config, precision=resolve_precision(config.precision, self.device))
         self.image_shape = data.image_shape
-        self.class_names = tuple(class_names)
+        self.class_names = data.class_names
         self.data_hash = data.hash
         self.fingerprint = fingerprint(config, data.hash)
-        self.device = data.images.device
+        self.health = HealthCheck()
         self.epoch = 0
         self.steps = 0
         self.images_seen = 0
@@ -200,6 +222,7 @@ class TrainingState:
             training={
                 "fingerprint": self.fingerprint,
                 "data_hash": self.data_hash,
+                "device": self.device.type,
                 "epoch": self.epoch,
                 "images_seen": self.images_seen,
             },
@@ -223,8 +246,8 @@ class TrainingState:
             getattr(self, name).load_state_dict(state["parts"][name])
 
 
-_PLAIN_STATE = ("epoch", "steps", "images_seen")
-_STATEFUL_PARTS = ("generator", "discriminator", "average", "generator_optimizer", "discriminator_optimizer")
+_PLAIN_STATE = ("epoch", "steps", "images_seen", "fixed_latents")
+_STATEFUL_PARTS = ("generator", "discriminator", "average", "generator_optimizer", "discriminator_optimizer", "health")
 
 
 def _train_epoch(state: TrainingState, data: TrainingData, on_step: Callable[[int], None] | None) -> dict[str, float]:
@@ -246,7 +269,7 @@ def _train_epoch(state: TrainingState, data: TrainingData, on_step: Callable[[in
             on_step(state.images_seen + steps * config.batch_size)
     means = (discriminator_metrics / steps).tolist()
     metrics = dict(zip(DISCRIMINATOR_METRICS, means, strict=True))
-    metrics["generator_loss"] = generator_loss.item() / max(generator_steps, 1)
+    metrics["generator_loss"] = generator_loss.item() / generator_steps
     metrics["images_per_second"] = steps * config.batch_size / (time.perf_counter() - started)
     state.steps += steps
     state.images_seen += steps * config.batch_size
@@ -295,9 +318,3 @@ def _adam(network: nn.Module, config: OptimizerConfig) -> torch.optim.Adam:
 
 def _copy_weights(network: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
-
-
-def _kept_state(checkpoints: CheckpointStore | None, state: TrainingState) -> str:
-    if checkpoints is None or state.epoch == 0:
-        return ""
-    return f" The state after epoch {state.epoch} is kept in {checkpoints.path(state.fingerprint)}."

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +43,11 @@ class ImageSet:
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 over images, labels and class names, 64 hexadecimal digits."""
+        """SHA-256 over images, labels and class names, 64 hexadecimal digits; a training records the same."""
         return hash_arrays([self.images, self.labels, np.array(self.class_names)])
 
     def select(self, *splits: str) -> ImageSet:
-        """The images of some splits, in the order of this set; one split is a view.
+        """The images of some splits, in the order of this set; a view if they lie side by side, else a copy.
 
         Raises:
             ConfigError: if there is no such split.
@@ -56,12 +55,12 @@ class ImageSet:
         for split in splits:
             if split not in self.split_sizes:
                 raise ConfigError(f"There is no split {split!r}; this dataset has {', '.join(self.split_sizes)}.")
-        bounds = pairwise(accumulate(self.split_sizes.values(), initial=0))
-        parts = [slice(*bound) for split, bound in zip(self.split_sizes, bounds, strict=True) if split in splits]
-        joined = len(parts) > 1
+        rows = np.repeat([split in splits for split in self.split_sizes], list(self.split_sizes.values()))
+        first, last = np.flatnonzero(rows)[[0, -1]]
+        chosen = slice(first, last + 1) if rows[first : last + 1].all() else rows
         return ImageSet(
-            images=np.concatenate([self.images[part] for part in parts]) if joined else self.images[parts[0]],
-            labels=np.concatenate([self.labels[part] for part in parts]),
+            images=self.images[chosen],
+            labels=self.labels[chosen],
             class_names=self.class_names,
             split_sizes={split: size for split, size in self.split_sizes.items() if split in splits},
             resize_filter=self.resize_filter,
@@ -81,6 +80,7 @@ class ImageSet:
             "class_names": list(self.class_names),
             "split_sizes": dict(self.split_sizes),
             "class_counts": counts,
+            "split_hashes": {split: self.select(split).content_hash for split in self.split_sizes},
             "resize_filter": self.resize_filter,
             "content_hash": self.content_hash,
         }

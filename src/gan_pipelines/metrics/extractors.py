@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
@@ -47,20 +46,18 @@ class FeatureExtractor:
         provenance: name, hash of the weights, and for a fitted one what it was fitted on and its held-out accuracy.
     """
 
-    network: Callable[[Tensor], Prediction]
+    network: nn.Module
     provenance: Mapping[str, Any]
 
     def __call__(self, images: Tensor) -> Prediction:
         """Extract features and logits, without gradients."""
         with torch.inference_mode():
-            return self.network(images)
+            prediction: Prediction = self.network(images)
+        return prediction
 
     def to(self, device: torch.device) -> FeatureExtractor:
         """A copy whose network computes on ``device``."""
-        network = self.network
-        if isinstance(network, nn.Module):
-            network = copy.deepcopy(network).to(device)
-        return FeatureExtractor(network, self.provenance)
+        return FeatureExtractor(copy.deepcopy(self.network).to(device), self.provenance)
 
 
 class InceptionNetwork(nn.Module):
@@ -97,35 +94,26 @@ def open_inception(weights: str | None) -> FeatureExtractor:
         ExtractorUnavailable: if the weights cannot be had or are not Inception's.
     """
     remedy = "name a local copy in scoring.inception_weights, or set scoring.extractor to classifier"
-    if weights is None:
-        try:
-            network = InceptionNetwork(None)
-        except (URLError, OSError) as error:
-            raise ExtractorUnavailable(f"Inception's weights could not be downloaded ({error}); {remedy}.") from error
-    else:
-        network = _open_local_inception(Path(weights), remedy)
+    path = None if weights is None else Path(weights)
+    try:
+        if path is not None:
+            torch.load(path, weights_only=True)  # torch-fidelity would unpickle anything
+        network = InceptionNetwork(path)
+    except Exception as error:  # whatever a network, a cache or a foreign file comes up with
+        reason = str(error).splitlines()[0]
+        source = "downloaded or read from PyTorch's hub cache" if path is None else f"read from {path}"
+        raise ExtractorUnavailable(f"Inception's weights could not be {source} ({reason}); {remedy}.") from error
     return FeatureExtractor(network, {"name": "inception-v3", "weights_hash": hash_weights(network.inception)})
 
 
-def _open_local_inception(path: Path, remedy: str) -> InceptionNetwork:
-    if not path.is_file():
-        raise ExtractorUnavailable(f"There is no file {path} with Inception's weights; {remedy}.")
-    try:
-        torch.load(path, weights_only=True)  # torch-fidelity would unpickle anything
-        return InceptionNetwork(path)
-    except Exception as error:
-        raise ExtractorUnavailable(f"{path} does not hold torch-fidelity's Inception weights; {remedy}.") from error
-
-
 def _get_classifier(store: KeyedStore, images: ImageSet, config: ScoringConfig, device: DeviceName) -> FeatureExtractor:
-    train = images.select("train")
-    key = hash_values(ENTRY_VERSION, train.content_hash, asdict(config.classifier))
+    train, heldout = images.select("train"), images.select(HELDOUT_SPLIT)
+    key = hash_values(ENTRY_VERSION, train.content_hash, heldout.content_hash, asdict(config.classifier))
 
     def fit(folder: Path) -> None:
         logger.info("Fitting ResNet-18 on %d images, to score with its features", len(train))
         pixels, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
         classifier = fit_classifier(pixels, labels, len(train.class_names), config.classifier, device=device)
-        heldout = images.select(HELDOUT_SPLIT)
         provenance = {
             "name": f"resnet18-{config.classifier.stem}-stem",
             "weights_hash": hash_weights(classifier),

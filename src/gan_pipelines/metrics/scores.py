@@ -9,16 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_pipelines.classifier.resnet import Prediction
 from gan_pipelines.devices import resolve_device
-from gan_pipelines.gan import TrainedGenerator, WeightSet
+from gan_pipelines.gan import WEIGHT_SETS, TrainedGenerator
 from gan_pipelines.images import ImageSet
 from gan_pipelines.metrics.config import ScoringConfig
 from gan_pipelines.metrics.extractors import FeatureExtractor
 from gan_pipelines.metrics.frechet import FeatureMoments, frechet_distance
 from gan_pipelines.metrics.inception_score import COLLAPSED_BELOW, inception_score
 from gan_pipelines.runtime import DeviceName
+from gan_pipelines.typed_config import require
 
 REFERENCE_BATCH = 250
+POOR_CLASSIFIER_BELOW = 0.7
+"""Held-out accuracy under which features are too poor to judge images by."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,9 @@ def score_generator(
     images: ImageSet,
     extractor: FeatureExtractor,
     config: ScoringConfig,
-    *,
     device: DeviceName = "auto",
-    weights: Iterable[WeightSet] = ("ema", "raw"),
 ) -> list[Score]:
-    """Measure FID and Inception Score against real images, for each set of weights, in one pass over the samples.
+    """Measure FID and Inception Score against real images, for both sets of weights, in one pass over the samples.
 
     The generated images go from generator to extractor on the device, without files.
 
@@ -61,18 +63,22 @@ def score_generator(
         extractor: of features and logits.
         config: number of samples, reference split, seed.
         device: where to compute.
-        weights: which of the generator's weights to score.
+
+    Raises:
+        ConfigError: if there is no such reference split, or generated and real images differ in shape.
     """
+    made, real_shape = tuple(generator.image_shape), images.images.shape[1:]
+    require(made == real_shape, "shape of the generated images", made, f"{real_shape}, as the dataset is; train again")
     target = resolve_device(device)
     extract = extractor.to(target)
     reference = images.select(config.reference_split)
     real, _ = _extract_features(extract, (part.to(target) for part in _batches(reference)))
     scores: list[Score] = []
-    for weight_set in weights:
+    for weight_set in WEIGHT_SETS:
         samples = generator.sample_batches(config.samples, seed=config.seed, weights=weight_set, device=device)
         fake, logits = _extract_features(extract, samples)
         mean, std = inception_score(logits, config.is_splits)
-        flags = _flags(mean)
+        flags = _flags(mean, extractor)
         identity = {
             **generator.training,
             "generator_version": generator.version,
@@ -91,7 +97,7 @@ def _comparability(
     return {
         "metric": metric,
         "samples": config.samples,
-        "is_splits": config.is_splits,
+        "is_splits": None if metric == "fid" else config.is_splits,
         "extractor": extractor.provenance["name"],
         "extractor_weights": extractor.provenance["weights_hash"],
         "resize_filter": reference.resize_filter,
@@ -105,6 +111,8 @@ def _extract_features(extract: FeatureExtractor, batches: Iterable[Tensor]) -> t
     moments, logits = FeatureMoments(), []
     for batch in batches:
         prediction = extract(batch)
+        if batch.device.type == "mps":  # it has no float64
+            prediction = Prediction(*(part.cpu() for part in prediction))
         moments.update(prediction.features)
         logits.append(prediction.logits)
     return moments, torch.cat(logits)
@@ -115,10 +123,14 @@ def _batches(images: ImageSet) -> Iterator[Tensor]:
         yield torch.from_numpy(images.images[start : start + REFERENCE_BATCH])
 
 
-def _flags(inception_score_mean: float) -> tuple[str, ...]:
+def _flags(inception_score_mean: float, extractor: FeatureExtractor) -> tuple[str, ...]:
+    flags = []
     if inception_score_mean < COLLAPSED_BELOW:
-        return (
-            "An Inception Score of 1 means that every image gets the same prediction: the generator has collapsed "
-            "or the metric is broken.",
+        flags.append(
+            "An Inception Score of 1 means that every image gets the same prediction: the generator has collapsed or "
+            "the metric is broken."
         )
-    return ()
+    accuracy = extractor.provenance.get("heldout_accuracy", 1.0)
+    if accuracy < POOR_CLASSIFIER_BELOW:
+        flags.append(f"The classifier behind these features gets only {accuracy:.1%} of held-out images right.")
+    return tuple(flags)

@@ -58,3 +58,9 @@ def test_without_norm_an_image_is_judged_alone():
     coupled = DcganDiscriminator(4, 16, 1, "batch")
     with torch.no_grad():
         assert not torch.allclose(coupled(images)[:1], coupled(images[:2])[:1], atol=1e-6)
+
+
+def test_negative_values_leak_a_fifth_as_published():
+    critic = DcganDiscriminator(4, 16, 1, "none")
+    slopes = [layer(torch.tensor([-1.0])).item() for layer in critic.layers if isinstance(layer, torch.nn.LeakyReLU)]
+    assert slopes == pytest.approx([-0.2, -0.2])

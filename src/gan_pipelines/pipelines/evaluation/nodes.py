@@ -28,4 +28,4 @@ def score_generator(
 ) -> list[dict[str, Any]]:
     """Score both sets of weights; return one plain record per score."""
     config = from_dict(metrics.ScoringConfig, scoring, "scoring")
-    return [asdict(score) for score in metrics.score_generator(generator, image_set, extractor, config, device=device)]
+    return [asdict(score) for score in metrics.score_generator(generator, image_set, extractor, config, device)]
