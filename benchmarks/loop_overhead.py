@@ -1,8 +1,9 @@
 """Training images per second of `gan_pipelines.gan` beside a bare PyTorch step of the same networks.
 
 The bare step does what the mathematics asks for and nothing else: one fixed batch, no shuffling, no moving average, no
-metrics, no samples, no health check; with the same layout, optimiser, precision and frozen discriminator. Both run in
-one process and alternate; the last line gives the medians, and the median of the ratios of neighbours.
+metrics, no samples, no health check, no checkpoint; with the same layout, optimiser, precision and frozen
+discriminator. Both run in one process and alternate; the last line gives the medians, and the median of the ratios of
+neighbours.
 
     python benchmarks/loop_overhead.py --variant dcgan --image-size 64 --width 64 --batch-size 64
 """
@@ -11,18 +12,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from gan_pipelines.devices import autocast, resolve_device
-from gan_pipelines.gan import VARIANTS, GanConfig, ImageShape, train
+from gan_pipelines.gan import VARIANTS, CheckpointStore, GanConfig, ImageShape, train
 from gan_pipelines.gan.networks import FAMILIES
-from gan_pipelines.gan.objectives import OBJECTIVES, DiscriminatorLoss
+from gan_pipelines.gan.objectives import OBJECTIVES
+from gan_pipelines.gan.penalties import gradient_penalty, penalty_points
 from gan_pipelines.pixels import to_float
 
 
@@ -33,7 +38,6 @@ def bare_rates(config: GanConfig, images: Tensor, device: torch.device) -> Itera
     generator = family.generator(config.networks, shape, 0).to(memory_format=torch.channels_last).to(device)
     discriminator = family.discriminator(config.networks, shape, 0).to(memory_format=torch.channels_last).to(device)
     objective = OBJECTIVES[config.objective]
-    critic_loss = DiscriminatorLoss(discriminator, objective, config.penalty)
     generator_adam, discriminator_adam = (
         torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=settings.betas, fused=True)
         for network, settings in (
@@ -53,7 +57,12 @@ def bare_rates(config: GanConfig, images: Tensor, device: torch.device) -> Itera
             with autocast(device, config.precision):
                 with torch.no_grad():
                     fake = generator(latents(), None)
-                loss, _ = critic_loss(real, fake, None)
+                logits = [discriminator(images, None).float() for images in (real, fake)]
+                loss = objective.discriminator_loss(*logits)
+                if config.penalty is not None:
+                    points = penalty_points(config.penalty.at, real, fake)
+                    penalty = gradient_penalty(discriminator, points, None, config.penalty.target_norm)
+                    loss = loss + config.penalty.weight * penalty
             discriminator_adam.zero_grad()
             loss.backward()
             discriminator_adam.step()
@@ -70,9 +79,9 @@ def bare_rates(config: GanConfig, images: Tensor, device: torch.device) -> Itera
         yield steps * size / (time.perf_counter() - started)
 
 
-def loop_rates(config: GanConfig, images: Tensor, device: torch.device) -> Iterator[float]:
-    """Yield images per second of one whole epoch after another: training, samples, health check and snapshot."""
-    epochs = train(config, images, device=device.type)
+def loop_rates(config: GanConfig, images: Tensor, device: torch.device, folder: Path) -> Iterator[float]:
+    """Yield images per second of one whole epoch after another: training, samples, health check, checkpoint."""
+    epochs = train(config, images, device=device.type, checkpoints=CheckpointStore(folder))
     seen = 0
     while True:
         started = time.perf_counter()
@@ -107,7 +116,8 @@ def main() -> None:
     )
     shape = (options.images, options.channels, options.image_size, options.image_size)
     images = torch.randint(0, 256, shape, dtype=torch.uint8)
-    contenders = {"bare": bare_rates(config, images, device), "loop": loop_rates(config, images, device)}
+    folder = Path(tempfile.mkdtemp(prefix="loop_overhead-"))
+    contenders = {"bare": bare_rates(config, images, device), "loop": loop_rates(config, images, device, folder)}
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for round_number in range(options.rounds + 1):
         for name, measure in contenders.items():
@@ -115,6 +125,7 @@ def main() -> None:
             if round_number > 0:  # the first warms up
                 rates[name].append(rate)
                 print(json.dumps({"contender": name, "round": round_number, "images_per_second": round(rate, 1)}))
+    shutil.rmtree(folder)
     medians = {name: statistics.median(values) for name, values in rates.items()}
     ratio = statistics.median(loop / bare for loop, bare in zip(rates["loop"], rates["bare"], strict=True))
     print(f"bare {medians['bare']:.1f} img/s, loop {medians['loop']:.1f} img/s, ratio {ratio:.3f} ({vars(options)})")

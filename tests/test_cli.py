@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -39,15 +40,21 @@ def kedro(folder, *arguments, code=0):
     return result
 
 
+def git(folder, *arguments):
+    return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A copy of the project as git would clone it: no data, no runs."""
     copy = tmp_path_factory.mktemp("clone") / "project"
-    listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
-    for name in listed.splitlines():
+    for name in git(PROJECT, "ls-files").splitlines():
         if not name.startswith(("tests/", "docs/")):
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, copy / name)
+    git(copy, "init", "--quiet")
+    git(copy, "add", ".")
+    git(copy, "-c", "user.name=Nobody", "-c", "user.email=nobody@localhost", "commit", "--quiet", "--message=A copy")
     return copy
 
 
@@ -114,6 +121,9 @@ def test_mlflow_and_files_lead_to_each_other(project, client):
         assert logged == pytest.approx(score["value"])
     manifest = json.loads(latest(project, "08_reporting/digits/manifest.json").read_text())
     assert run.data.tags["dataset_hash"] == manifest["content_hash"]
+    assert {score["identity"]["data_hash"] for score in scores} == {manifest["split_hashes"]["train"]}
+    assert run.data.tags["mlflow.source.git.commit"] == git(project, "rev-parse", "HEAD")
+    assert run.data.tags["git_dirty"] == "false"
 
 
 def test_mlflow_has_every_epoch_the_settings_and_the_pictures(client):
@@ -157,6 +167,48 @@ def test_a_mistake_is_one_sentence_before_anything_starts(project, client, param
     assert f"Error: {sentence}" in result.stderr
     assert "Traceback" not in result.stderr
     assert len(mlflow_runs(client)) == runs
+
+
+def test_a_training_that_fails_ends_failed_with_one_sentence(project, client):
+    ruinous = "variants.wgan_gp.generator_optimizer.learning_rate=1e30"
+    result = kedro(project, "run", "--pipelines=train_wgan_gp", f"--params={SMALL},{ruinous}", code=1)
+    assert "Error: " in result.stderr
+    assert "in epoch 1; lower the learning rates" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert mlflow_runs(client)[-1].info.status == "FAILED"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_ends_killed(project, client, sent):
+    runs = len(mlflow_runs(client))
+    long = SMALL.replace("wgan_gp.epochs=3", "wgan_gp.epochs=100000")
+    command = [KEDRO, "run", "--pipelines=train_wgan_gp", f"--params={long}"]
+    with subprocess.Popen(
+        command, cwd=project, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as process:
+        while "epoch 1/" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(sent)
+        process.stderr.read()
+    assert process.returncode != 0
+    assert len(mlflow_runs(client)) == runs + 1
+    assert mlflow_runs(client)[-1].info.status == "KILLED"
+
+
+def test_local_settings_change_what_they_name_and_nothing_else(project, client):
+    local = project / "conf/local/parameters.yml"
+    local.write_text("variants: {wgan_gp: {epochs: 1, networks: {latent_size: 7}}}")
+    without_epochs = SMALL.replace("variants.wgan_gp.epochs=3,", "")
+    kedro(project, "run", "--pipelines=train_wgan_gp", f"--params={without_epochs}")
+    local.unlink()
+    first, last = mlflow_runs(client)[0].data.params, mlflow_runs(client)[-1].data.params
+    changed = {name for name in first if first[name] != last[name]}
+    assert {name for name in changed if "variants" not in name} == {"epochs", "networks.latent_size"}
+
+
+def test_scoring_before_training_says_what_to_run_first(project):
+    result = kedro(project, "run", "--pipelines=evaluate_dcgan", code=1)
+    assert "Error: There is no dcgan.generator in the catalog yet: kedro run --pipelines=train_dcgan" in result.stderr
 
 
 def test_the_command_line_lists_the_pipelines(project):

@@ -7,6 +7,7 @@ from kedro.io import DataCatalog
 from omegaconf import OmegaConf
 
 from gan_pipelines.errors import ProjectError
+from gan_pipelines.gan.variants import VARIANTS
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.preflight import check_run
 
@@ -30,7 +31,10 @@ def catalog_of(changes):
 
 @pytest.mark.parametrize("name", register_pipelines())
 def test_the_projects_own_parameters_pass(name):
-    check_run(register_pipelines()[name], catalog_of({}))
+    catalog = catalog_of({})
+    for variant in VARIANTS:
+        catalog[f"{variant}.generator"] = "in memory"
+    check_run(register_pipelines()[name], catalog)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +48,10 @@ def test_the_projects_own_parameters_pass(name):
         ({"dataset.source": "mnist"}, "dataset.source is 'mnist', but must be one of digits."),
         ({"scoring.samples": 1}, "scoring.samples is 1, but must be 10 or more."),
         ({"scoring.classifier.stem": "big"}, "scoring.classifier.stem is 'big'"),
+        ({"scoring.reference_split": "dev"}, "scoring.reference_split is 'dev', but must be one of"),
+        ({"dataset.train_splits": ["dev"]}, "dataset.train_splits is 'dev', but must be one of"),
+        ({"variants.wgan_gp.batch_size": 2000}, "batch_size is 2000, but must be at most the 1257 images"),
+        ({"variants.wgan_gp.critic_steps": 99}, "critic_steps is 99, but must be at most the 39 batches of an epoch"),
         ({"runtime.device": "gpu"}, "device is 'gpu', but must be one of auto, cpu, cuda, mps."),
         ({"reporting.grid_every_epochs": 0}, "reporting.grid_every_epochs is 0, but must be a whole number above 0."),
         (
@@ -60,7 +68,7 @@ def test_what_cannot_end_well_is_refused_before_the_start(changes, message):
 
 def test_a_variant_that_an_environment_lacks_is_named():
     catalog = catalog_of({})
-    del catalog._datasets["params:variants.dcgan"]
+    catalog = DataCatalog({name: catalog[name] for name in catalog if name != "params:variants.dcgan"})
     with pytest.raises(ProjectError, match="lack variants.dcgan; did you mean variants.wgan_gp"):
         check_run(register_pipelines()["train_dcgan"], catalog)
 

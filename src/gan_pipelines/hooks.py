@@ -70,7 +70,7 @@ class ReportHooks:
         self.scores: list[dict[str, Any]] = []
         self.tracker.set_tag("catalog_version", self.save_version)
         self.tracker.log_commit(self.project_path)
-        self.tracker.end_when_interrupted()
+        self.tracker.expect_end()
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
@@ -92,7 +92,13 @@ class ReportHooks:
     @hook_impl
     def after_pipeline_run(self) -> None:
         """Print what came out and where to look."""
+        self.tracker.note_end()
         print(summarize_run(self.files, self.scores))
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Leave the status to kedro-mlflow."""
+        self.tracker.note_end()
 
     def _saved_path(self, dataset_name: str) -> Path | None:
         """Where this run has put a versioned entry; None if the entry is not versioned."""

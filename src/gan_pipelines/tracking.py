@@ -67,12 +67,15 @@ class MlflowTracker:
         self.set_tag("mlflow.source.git.commit", commit.removesuffix("-dirty"))
         self.set_tag("git_dirty", str(commit.endswith("-dirty")).lower())
 
-    def end_when_interrupted(self) -> None:
-        """See to it that Ctrl-C and SIGTERM leave the run KILLED; Kedro ends it only after success or failure."""
+    def expect_end(self) -> None:
+        """From now on an end of the process, by Ctrl-C or SIGTERM, leaves the run KILLED."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-        atexit.unregister(_end_killed)
         atexit.register(_end_killed)
+
+    def note_end(self) -> None:
+        """The run has ended by itself, FINISHED or FAILED: kedro-mlflow writes that down."""
+        atexit.unregister(_end_killed)
 
     def set_tag(self, name: str, value: str) -> None:
         """Tag the run."""
@@ -81,5 +84,5 @@ class MlflowTracker:
 
 
 def _end_killed() -> None:
-    if mlflow.active_run() is not None:
+    while mlflow.active_run() is not None:  # kedro-mlflow opens the run once more for each node
         mlflow.end_run("KILLED")

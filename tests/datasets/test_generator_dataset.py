@@ -18,6 +18,7 @@ def test_round_trip_without_versions(generator, tmp_path):
     assert not dataset.exists()
     dataset.save(generator)
     dataset.save(generator)
+    assert dataset.exists()
     loaded = dataset.load()
     assert loaded.version is None
     assert torch.equal(loaded.sample(3, seed=0), generator.sample(3, seed=0))
@@ -25,9 +26,11 @@ def test_round_trip_without_versions(generator, tmp_path):
 
 def test_a_versioned_generator_knows_its_version(generator, tmp_path):
     path = str(tmp_path / "generator.safetensors")
+    assert not GeneratorDataset(filepath=path, version=Version(None, None)).exists()
     for version in ("2026-01-01T00.00.00.000Z", "2026-01-02T00.00.00.000Z"):
         GeneratorDataset(filepath=path, version=Version(None, version)).save(generator)
     assert GeneratorDataset(filepath=path, version=Version(None, None)).load().version == "2026-01-02T00.00.00.000Z"
+    assert GeneratorDataset(filepath=path, version=Version(None, None)).exists()
     pinned = GeneratorDataset(filepath=path, version=Version("2026-01-01T00.00.00.000Z", None))
     assert pinned.load().version == "2026-01-01T00.00.00.000Z"
 

@@ -263,7 +263,7 @@ def test_a_generator_made_to_collapse_ends_the_training_and_a_healthy_one_does_n
 def test_a_last_step_that_ruins_the_weights_is_seen_in_its_own_epoch(tiny_gan, tiny_images, tmp_path):
     # The losses of the only step of an epoch are taken before it moves the weights.
     ruinous = OptimizerConfig(learning_rate=1e38)
-    config = replace(tiny_gan, batch_size=43, critic_steps=1, discriminator_optimizer=ruinous)
+    config = replace(tiny_gan, batch_size=43, critic_steps=1, generator_optimizer=ruinous)
     with pytest.raises(TrainingDiverged, match="weights of the DcganGenerator became infinite or NaN in epoch 1"):
         next(train(config, tiny_images, device="cpu", checkpoints=CheckpointStore(tmp_path)))
     assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from kedro.io import AbstractVersionedDataset, Version
+from kedro.io.core import VersionNotFoundError
 
 Data = TypeVar("Data")
 
@@ -35,6 +36,12 @@ class LocalVersionedDataset(AbstractVersionedDataset[Data, Data]):
             if target.is_dir():
                 target.rename(Path(folder) / "replaced")
             unfinished.replace(target)
+
+    def _exists(self) -> bool:
+        try:
+            return Path(self._get_load_path()).exists()
+        except VersionNotFoundError:
+            return False
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "version": self._version}
