@@ -12,7 +12,7 @@ from gan_pipelines.classifier import ClassifierConfig
 from gan_pipelines.metrics import ExtractorUnavailable, ScoringConfig, extractors, get_extractor, open_inception
 from gan_pipelines.stores import KeyedStore
 
-CONFIG = ScoringConfig(classifier=ClassifierConfig(epochs=4, batch_size=13, learning_rate=0.01), samples=20)
+CONFIG = ScoringConfig(classifier=ClassifierConfig(epochs=15, batch_size=13, learning_rate=0.01), samples=20)
 
 
 def test_a_classifier_is_fitted_once_and_says_what_it_is(striped_images, tmp_path, monkeypatch):
