@@ -3,10 +3,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# Neither Kedro nor MLflow calls home; and a warning about a class that is not used here stays silent.
+# kedro-mlflow starts a bare "mlflow".
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# Neither Kedro nor MLflow calls home.
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
-export PYTHONWARNINGS := ignore::UserWarning:mlflow.pyfunc.utils.data_validation
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint ui viz bench clean

@@ -10,7 +10,7 @@ def score(metric, value, weights, **extractor):
         "metric": metric,
         "value": value,
         "comparability": {"samples": 2000, "reference_split": "train", "extractor": "resnet18"},
-        "identity": {"weights": weights},
+        "identity": {"weights": weights, "epoch": 100, "generator_version": "2026-01-01"},
         "extractor": extractor,
         "flags": ["Something is odd."] if value == 1.0 else [],
     }
@@ -24,7 +24,8 @@ def test_scores_come_with_their_samples_extractor_and_flags():
     ]
     lines = summarize_run({}, scores).splitlines()
     assert lines[0] == (
-        "ema weights: FID 2.71, IS 8.50 ± 0.25 (2,000 samples against train, resnet18, held-out accuracy 98.1%)"
+        "ema weights: FID 2.71, IS 8.50 ± 0.25 (2,000 samples against train, resnet18, held-out accuracy 98.1%; "
+        "epoch 100 of 2026-01-01)"
     )
     assert lines[1].startswith("raw weights: FID 3.00, IS 1.00 ± 0.00")
     assert lines[2] == "Careful: Something is odd."

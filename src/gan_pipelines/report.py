@@ -26,10 +26,11 @@ def summarize_run(files: Mapping[str, Path], scores: Sequence[Mapping[str, Any]]
 def _describe_scores(scores: Sequence[Mapping[str, Any]], weights: str) -> str:
     chosen = [score for score in scores if score["identity"]["weights"] == weights]
     values = {score["metric"]: score["value"] for score in chosen}
-    key, extractor = chosen[0]["comparability"], chosen[0]["extractor"]
+    key, extractor, identity = (chosen[0][part] for part in ("comparability", "extractor", "identity"))
     accuracy = extractor.get("heldout_accuracy")
     trust = "" if accuracy is None else f", held-out accuracy {accuracy:.1%}"
+    origin = f"epoch {identity['epoch']} of {identity['generator_version']}"
     return (
         f"{weights} weights: FID {values['fid']:.2f}, IS {values['is_mean']:.2f} ± {values['is_std']:.2f} "
-        f"({key['samples']:,} samples against {key['reference_split']}, {key['extractor']}{trust})"
+        f"({key['samples']:,} samples against {key['reference_split']}, {key['extractor']}{trust}; {origin})"
     )

@@ -19,6 +19,7 @@ def test_round_trip_without_versions(generator, tmp_path):
     dataset.save(generator)
     dataset.save(generator)
     assert dataset.exists()
+    assert (tmp_path / "models/generator.safetensors").stat().st_mode & 0o777 == 0o644
     loaded = dataset.load()
     assert loaded.version is None
     assert torch.equal(loaded.sample(3, seed=0), generator.sample(3, seed=0))

@@ -33,6 +33,8 @@ class LocalVersionedDataset(AbstractVersionedDataset[Data, Data]):
         with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as folder:
             unfinished = Path(folder) / target.name
             self.write(data, unfinished)
+            if unfinished.is_file():
+                unfinished.chmod(0o644)  # safetensors writes for its owner alone
             if target.is_dir():
                 target.rename(Path(folder) / "replaced")
             unfinished.replace(target)
