@@ -30,6 +30,8 @@ from gan_pipelines.gan.objectives import OBJECTIVES
 from gan_pipelines.gan.penalties import gradient_penalty, penalty_points
 from gan_pipelines.pixels import to_float
 
+CHECKPOINT_SECONDS = 10  # as conf/base/catalog.yml has it
+
 
 def bare_rates(config: GanConfig, images: Tensor, device: torch.device) -> Iterator[float]:
     """Yield images per second of one bare pass after another, each with as many steps as an epoch has."""
@@ -81,7 +83,7 @@ def bare_rates(config: GanConfig, images: Tensor, device: torch.device) -> Itera
 
 def loop_rates(config: GanConfig, images: Tensor, device: torch.device, folder: Path) -> Iterator[float]:
     """Yield images per second of one whole epoch after another: training, samples, health check, checkpoint."""
-    epochs = train(config, images, device=device.type, checkpoints=CheckpointStore(folder))
+    epochs = train(config, images, device=device.type, checkpoints=CheckpointStore(folder, CHECKPOINT_SECONDS))
     seen = 0
     while True:
         started = time.perf_counter()

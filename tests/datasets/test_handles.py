@@ -12,11 +12,12 @@ from gan_pipelines.tracking import MlflowTracker
 def test_handles_open_their_folder_and_write_nothing_by_themselves(tmp_path):
     folder = tmp_path / "store"
     store = KeyedStoreDataset(filepath=str(folder)).load()
-    checkpoints = CheckpointStoreDataset(filepath=str(folder)).load()
+    checkpoints = CheckpointStoreDataset(filepath=str(folder), min_interval_seconds=10).load()
     assert isinstance(store, KeyedStore)
     assert isinstance(checkpoints, CheckpointStore)
     assert store.root == checkpoints.root == folder
     assert isinstance(TrackerDataset().load(), MlflowTracker)
+    assert checkpoints.min_interval_seconds == 10
     assert not folder.exists()
 
 

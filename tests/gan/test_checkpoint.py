@@ -35,6 +35,19 @@ def test_a_state_survives_as_it_is(tmp_path):
         store.load("another run")
 
 
+def test_states_are_due_at_intervals(tmp_path, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    store, eager = CheckpointStore(tmp_path, min_interval_seconds=10), CheckpointStore(tmp_path)
+    assert store.is_due
+    store.save("run", {})
+    eager.save("run", {})
+    assert eager.is_due
+    for now, due in {105.0: False, 109.9: False, 110.0: True}.items():
+        clock[0] = now
+        assert store.is_due == due
+
+
 @pytest.mark.parametrize("delay", [0.001, 0.004, 0.007])
 def test_a_kill_at_any_moment_leaves_a_whole_state(tmp_path, delay):
     process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)

@@ -158,6 +158,14 @@ def test_a_restored_state_goes_on_bit_for_bit(tiny_gan, tiny_images, tmp_path):
     assert same_weights(state.snapshot(), uninterrupted.generator)
 
 
+def test_the_last_epoch_is_kept_even_if_no_state_is_due(tiny_gan, tiny_images, tmp_path):
+    store = CheckpointStore(tmp_path, min_interval_seconds=1000)
+    kept = []
+    for epoch in train(replace(tiny_gan, epochs=3), tiny_images, device="cpu", checkpoints=store):
+        kept.append(store.load(epoch.generator.training["fingerprint"])["epoch"])
+    assert kept == [1, 1, 3]
+
+
 class LabelGenerator(nn.Module):
     """Paints each image in the shade of its label."""
 

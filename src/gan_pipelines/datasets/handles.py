@@ -63,11 +63,18 @@ class CheckpointStoreDataset(FolderHandleDataset[CheckpointStore]):
         "{variant}.checkpoints":
           type: gan_pipelines.datasets.CheckpointStoreDataset
           filepath: data/06_models/{variant}/checkpoints
+          min_interval_seconds: 10
     """
+
+    def __init__(
+        self, *, filepath: str, min_interval_seconds: float = 0.0, metadata: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(filepath=filepath, metadata=metadata)
+        self._min_interval_seconds = min_interval_seconds
 
     def load(self) -> CheckpointStore:
         """Return the store."""
-        return CheckpointStore(self._filepath)
+        return CheckpointStore(self._filepath, self._min_interval_seconds)
 
 
 class TrackerDataset(HandleDataset[MlflowTracker]):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,22 @@ class CheckpointStore:
     """A folder that keeps, for each training, its newest state.
 
     A state is a nest of dicts, lists, numbers, strings and tensors; no other object is ever unpickled.
+
+    Attributes:
+        root: the folder; it appears with the first state.
+        min_interval_seconds: no state is due sooner than this after the one before, so that short epochs are not spent
+            on writing.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, min_interval_seconds: float = 0.0) -> None:
         self.root = root
+        self.min_interval_seconds = min_interval_seconds
+        self._next_due = -math.inf
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the time has come to save again."""
+        return time.monotonic() >= self._next_due
 
     def path(self, fingerprint: str) -> Path:
         """Where the state of a training lies."""
@@ -35,6 +49,7 @@ class CheckpointStore:
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
+        self._next_due = time.monotonic() + self.min_interval_seconds
 
     def load(self, fingerprint: str) -> dict[str, Any]:
         """Read the state of a training. Raises `FileNotFoundError` if there is none."""

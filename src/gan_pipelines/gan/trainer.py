@@ -97,7 +97,8 @@ def train(
                 kept = f" The state after epoch {kept_epoch} is kept in {checkpoints.path(state.fingerprint)}."
             raise TrainingDiverged(f"{error}.{kept}") from error
         state.epoch += 1
-        if checkpoints is not None and is_good:
+        is_last = state.epoch == config.epochs
+        if checkpoints is not None and is_good and (checkpoints.is_due or is_last):
             checkpoints.save(state.fingerprint, state.state_dict())
             kept_epoch = state.epoch
         yield Epoch(state.epoch, state.images_seen, metrics, samples, state.snapshot())
