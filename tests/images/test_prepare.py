@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from gan_pipelines.images import DatasetConfig, ImageSet, prepare, prepare_image_set
-from gan_pipelines.images.sources import DigitsSource
+from gan_pipelines.images.sources import open_digits
 from gan_pipelines.stores import KeyedStore
 from gan_pipelines.typed_config import ConfigError
 
@@ -50,7 +50,7 @@ def test_images_are_memory_mapped(digits):
 def test_a_second_call_prepares_nothing(tmp_path, monkeypatch):
     store = KeyedStore(tmp_path)
     first = prepare_image_set(store, replace(CONFIG, image_size=8))
-    monkeypatch.setattr(prepare, "resize", lambda *_: pytest.fail("resized again"))
+    monkeypatch.setattr(prepare, "to_pixels", lambda *_: pytest.fail("resized again"))
     second = prepare_image_set(store, replace(CONFIG, image_size=8))
     assert second.content_hash == first.content_hash
     assert ImageSet.content_hash.func(second) == first.content_hash  # computed anew from the file
@@ -72,19 +72,9 @@ def test_reading_an_image_does_not_change_the_file(tmp_path):
     assert ImageSet.content_hash.func(again) == again.content_hash
 
 
-def test_colour_and_shape():
-    picture = Image.new("RGB", (40, 20), (200, 100, 0))
-    colour = prepare.resize(picture, replace(CONFIG, channels=3, image_size=8))
-    assert colour.shape == (3, 8, 8)
-    assert colour[:, 3, 4].tolist() == [200, 100, 0]
-    grey = prepare.resize(picture, replace(CONFIG, image_size=8))
-    assert grey.shape == (1, 8, 8)
-    assert grey[0, 0, 0] == round(0.299 * 200 + 0.587 * 100)
-
-
 def test_the_source_is_the_same_each_time():
-    assert DigitsSource().fingerprint == DigitsSource().fingerprint
-    assert DigitsSource().items == DigitsSource().items
+    assert open_digits(CONFIG).fingerprint == open_digits(CONFIG).fingerprint
+    assert open_digits(CONFIG).items == open_digits(CONFIG).items
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
 from .config import DatasetConfig as DatasetConfig
+from .errors import BadImage as BadImage
+from .errors import DatasetUnusable as DatasetUnusable
 from .image_set import ImageSet as ImageSet
 from .prepare import prepare_image_set as prepare_image_set
 from .sources import ImageSource as ImageSource

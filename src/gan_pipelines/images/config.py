@@ -7,7 +7,8 @@ from typing import Literal
 
 from gan_pipelines.typed_config import require, require_choice
 
-SourceName = Literal["digits"]
+SourceName = Literal["digits", "image_folder", "cifar10", "fashion_mnist"]
+OnBadImage = Literal["error", "skip"]
 ResizeFilter = Literal["bicubic", "bilinear", "lanczos", "box"]
 
 
@@ -17,6 +18,10 @@ class DatasetConfig:
 
     Attributes:
         source: where the images come from, a key of `sources.SOURCES`.
+        path: the folder that holds the images, or torchvision's files; None for sources that need none.
+        folder_split: the split of an image folder without a level for splits, ``<path>/<class>/*``.
+        download: whether torchvision may fetch what is not under ``path``.
+        on_bad_image: stop at a file that cannot be decoded, or leave it out and say so in the manifest.
         image_size: height and width in pixels after resizing.
         channels: 1 (grey) or 3 (RGB).
         resize_filter: Pillow's antialiased filter.
@@ -24,6 +29,10 @@ class DatasetConfig:
     """
 
     source: SourceName
+    path: str | None = None
+    folder_split: str | None = None
+    download: bool = False
+    on_bad_image: OnBadImage = "error"
     image_size: int
     channels: int
     resize_filter: ResizeFilter = "bicubic"
@@ -31,6 +40,9 @@ class DatasetConfig:
 
     def __post_init__(self) -> None:
         require_choice("source", self.source, SourceName)
+        require_choice("on_bad_image", self.on_bad_image, OnBadImage)
+        needs_path = self.source != "digits"
+        require(not needs_path or bool(self.path), "path", self.path, f"the folder of the {self.source} images")
         require_choice("resize_filter", self.resize_filter, ResizeFilter)
         require(1 <= self.image_size <= 4096, "image_size", self.image_size, "from 1 to 4096")
         require(self.channels in (1, 3), "channels", self.channels, "1 or 3")

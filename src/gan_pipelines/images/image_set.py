@@ -30,6 +30,7 @@ class ImageSet:
         class_names: of the labels.
         split_sizes: number of images of each split, in the order in which they lie in ``images``.
         resize_filter: how the images were brought to their size.
+        skipped: files that were left out, each with the reason.
     """
 
     images: NDArray[np.uint8]
@@ -37,6 +38,7 @@ class ImageSet:
     class_names: tuple[str, ...]
     split_sizes: Mapping[str, int]
     resize_filter: str
+    skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -82,6 +84,7 @@ class ImageSet:
             "class_counts": counts,
             "split_hashes": {split: self.select(split).content_hash for split in self.split_sizes},
             "resize_filter": self.resize_filter,
+            "skipped": list(self.skipped),
             "content_hash": self.content_hash,
         }
 
@@ -101,6 +104,7 @@ class ImageSet:
             class_names=tuple(manifest["class_names"]),
             split_sizes=manifest["split_sizes"],
             resize_filter=manifest["resize_filter"],
+            skipped=tuple(manifest["skipped"]),
         )
         image_set.__dict__["content_hash"] = manifest["content_hash"]  # spares a reading of all images
         return image_set

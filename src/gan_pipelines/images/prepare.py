@@ -1,53 +1,127 @@
-"""From a source to an `ImageSet`: resize once, keep for good."""
+"""From a source to an `ImageSet`: decode and resize once, on all cores, keep for good."""
 
 from __future__ import annotations
 
+import os
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from tqdm import tqdm
 
 from gan_pipelines.hashing import hash_values
 from gan_pipelines.images.config import DatasetConfig
+from gan_pipelines.images.decoding import to_pixels
+from gan_pipelines.images.errors import BadImage
 from gan_pipelines.images.image_set import IMAGES_FILE, ImageSet
-from gan_pipelines.images.sources import ImageSource, open_source
+from gan_pipelines.images.sources import SPLITS, ImageSource, open_source
 from gan_pipelines.stores import KeyedStore
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """Part of the key of every prepared set: raise it when the same settings begin to give other pixels."""
-SPLIT_ORDER = ("train", "test", "valid")
-"""Train and test, which some experiments train on together, lie side by side."""
+CHUNK = 128
+"""Images that a process decodes at a time; with a few chunks under way for each, memory stays bounded."""
+CHUNKS_PER_PROCESS = 3
+
+
+class Chunk(NamedTuple):
+    """Decoded images (N, C, H, W) with the index of each in the source, and why the others were left out."""
+
+    indices: list[int]
+    pixels: NDArray[np.uint8]
+    skipped: list[str]
 
 
 def prepare_image_set(store: KeyedStore, config: DatasetConfig) -> ImageSet:
-    """Return the images of a configuration, resizing them only if the store does not hold them yet."""
+    """Return the images of a configuration, decoding them only if the store does not hold them yet.
+
+    Raises:
+        DatasetUnusable: if the source is not there or lacks images.
+        BadImage: if an image cannot be decoded and ``on_bad_image`` is ``error``.
+    """
     source = open_source(config)
-    key = hash_values(LAYOUT_VERSION, source.fingerprint, config.image_size, config.channels, config.resize_filter)
+    settings = (config.image_size, config.channels, config.resize_filter, config.on_bad_image)
+    key = hash_values(LAYOUT_VERSION, source.fingerprint, *settings)
     return ImageSet.load(store.get_or_build(key, lambda folder: _write_image_set(source, config, folder)))
 
 
 def _write_image_set(source: ImageSource, config: DatasetConfig, folder: Path) -> None:
-    splits = [item.split for item in source.items]
-    order = sorted(range(len(splits)), key=lambda index: SPLIT_ORDER.index(splits[index]))
-    shape = (len(order), config.channels, config.image_size, config.image_size)
-    images = np.lib.format.open_memmap(folder / IMAGES_FILE, mode="w+", dtype=np.uint8, shape=shape)
-    for row, index in enumerate(order):
-        images[row] = resize(source.read(index), config)
-    images.flush()
-    image_set = ImageSet(
-        images=images,
-        labels=np.array([source.items[index].label for index in order], dtype=np.int64),
+    order = sorted(range(len(source.items)), key=lambda index: SPLITS.index(source.items[index].split))
+    rows: list[int] = []
+    skipped: list[str] = []
+    shape = (config.channels, config.image_size, config.image_size)
+    with (folder / IMAGES_FILE).open("wb") as file:
+        _write_header(file, (len(order), *shape))
+        with tqdm(total=len(order), unit="img", desc="preparing images", disable=None) as bar:
+            for chunk in _decode(source, order, config):
+                file.write(chunk.pixels.data)
+                rows += chunk.indices
+                skipped += chunk.skipped
+                bar.update(len(chunk.indices) + len(chunk.skipped))
+        file.seek(0)
+        _write_header(file, (len(rows), *shape))
+    sizes = Counter(source.items[index].split for index in rows)
+    ImageSet(
+        images=np.load(folder / IMAGES_FILE, mmap_mode="r"),
+        labels=np.array([source.items[index].label for index in rows], dtype=np.int64),
         class_names=source.class_names,
-        split_sizes={split: splits.count(split) for split in SPLIT_ORDER if split in splits},
+        split_sizes={split: sizes[split] for split in SPLITS if sizes[split]},
         resize_filter=config.resize_filter,
-    )
-    image_set.save_description(folder)
+        skipped=tuple(skipped),
+    ).save_description(folder)
 
 
-def resize(picture: Image.Image, config: DatasetConfig) -> NDArray[np.uint8]:
-    """Bring a picture to (C, image_size, image_size) uint8."""
-    mode = "L" if config.channels == 1 else "RGB"
-    size = (config.image_size, config.image_size)
-    pixels = np.asarray(picture.convert(mode).resize(size, Image.Resampling[config.resize_filter.upper()]))
-    return pixels.reshape(*size, config.channels).transpose(2, 0, 1)
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    """NumPy's own header, padded: with fewer images it has the same length."""
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+
+def _decode(source: ImageSource, order: Sequence[int], config: DatasetConfig) -> Iterator[Chunk]:
+    """Decode and resize all images in the given order, chunk by chunk."""
+    chunks = [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
+    processes = os.cpu_count() or 1
+    if source.is_in_memory or processes == 1 or len(chunks) < 2 * processes:
+        yield from (_decode_chunk(source, chunk, config) for chunk in chunks)
+        return
+    arguments = (source, config)
+    with ProcessPoolExecutor(processes, get_context("spawn"), _start_worker, arguments) as pool:
+        under_way: deque[Future[Chunk]] = deque()
+        for chunk in chunks:
+            under_way.append(pool.submit(_decode_in_worker, chunk))
+            if len(under_way) >= CHUNKS_PER_PROCESS * processes:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+
+
+def _decode_chunk(source: ImageSource, chunk: Sequence[int], config: DatasetConfig) -> Chunk:
+    indices, images, skipped = [], [], []
+    for index in chunk:
+        try:
+            images.append(to_pixels(source.read(index), config))
+            indices.append(index)
+        except BadImage as error:
+            if config.on_bad_image == "error":
+                raise
+            skipped.append(str(error))
+    shape = (config.channels, config.image_size, config.image_size)
+    return Chunk(indices, np.stack(images) if images else np.empty((0, *shape), np.uint8), skipped)
+
+
+_worker: tuple[ImageSource, DatasetConfig]
+"""What a worker process decodes from: sent once, not with every chunk."""
+
+
+def _start_worker(source: ImageSource, config: DatasetConfig) -> None:
+    global _worker  # noqa: PLW0603
+    _worker = (source, config)
+
+
+def _decode_in_worker(chunk: Sequence[int]) -> Chunk:
+    source, config = _worker
+    return _decode_chunk(source, chunk, config)

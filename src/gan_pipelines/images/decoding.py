@@ -1,0 +1,72 @@
+"""From a file to 8-bit pixels: any picture that Pillow can open."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from gan_pipelines.images.config import DatasetConfig
+from gan_pipelines.images.errors import BadImage
+
+BACKGROUND = (255, 255, 255)
+"""What shows through transparent pixels."""
+
+
+def read_picture(path: Path, size: int) -> Image.Image:
+    """Open and decode a picture, upright as its EXIF orientation says.
+
+    Args:
+        path: of the file.
+        size: that the picture will be resized to; a JPEG of more than twice that is decoded at reduced scale.
+
+    Raises:
+        BadImage: if the file cannot be read, is no picture, is cut off, or is large enough to be an attack.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                picture.draft(None, (2 * size, 2 * size))
+                picture.load()
+                return ImageOps.exif_transpose(picture)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BadImage(f"{path} cannot be used: {_reason(path, error)}") from error
+
+
+def to_pixels(picture: Image.Image, config: DatasetConfig) -> NDArray[np.uint8]:
+    """Bring a picture to (C, image_size, image_size) uint8.
+
+    The largest square in its middle is resized with an antialiased filter; transparency shows white; 16-bit grey is
+    scaled to 8 bits.
+    """
+    flat = _flatten(picture).convert("L" if config.channels == 1 else "RGB")
+    size = (config.image_size, config.image_size)
+    square = ImageOps.fit(flat, size, Image.Resampling[config.resize_filter.upper()])
+    return np.ascontiguousarray(np.asarray(square).reshape(*size, config.channels).transpose(2, 0, 1))
+
+
+def _flatten(picture: Image.Image) -> Image.Image:
+    """Bring 16-bit grey and transparency to 8-bit colours or grey."""
+    if picture.mode.startswith("I"):
+        return Image.fromarray((np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        opaque = picture.convert("RGBA")
+        background = Image.new("RGBA", opaque.size, (*BACKGROUND, 255))
+        return Image.alpha_composite(background, opaque)
+    return picture
+
+
+def _reason(path: Path, error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return "it may not be read; change its permissions"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"it has more than {Image.MAX_IMAGE_PIXELS:,} pixels, as a decompression bomb has; make it smaller"
+    if path.exists() and path.stat().st_size == 0:
+        return "it is empty; copy it again"
+    if "truncated" in str(error) or "Truncated" in str(error):
+        return "it is cut off; copy it again"
+    return "it is no picture that Pillow can open; remove it, or set dataset.on_bad_image: skip"

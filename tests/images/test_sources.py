@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_pipelines.images import (
+    BadImage,
+    DatasetConfig,
+    DatasetUnusable,
+    ImageSet,
+    open_source,
+    prepare,
+    prepare_image_set,
+)
+from gan_pipelines.stores import KeyedStore
+from gan_pipelines.typed_config import ConfigError
+
+COLOURS = {"red": (220, 20, 20), "green": (20, 220, 20), "blue": (20, 20, 220)}
+
+
+def fill(folder, counts, shade=0):
+    """Write ``counts[name]`` pictures of each colour, each a little different."""
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            colour = tuple(level + number + shade for level in COLOURS[name])
+            Image.new("RGB", (20, 20), colour).save(folder / name / f"{number:04d}.png")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "pictures"
+    fill(root / "train", {"red": 5, "green": 4, "blue": 3})
+    fill(root / "val", {"red": 1, "green": 1, "blue": 1}, shade=10)
+    fill(root / "test", {"red": 2, "green": 2, "blue": 2}, shade=20)
+    return root
+
+
+@pytest.fixture
+def config(folder):
+    return DatasetConfig(source="image_folder", path=str(folder), image_size=8, channels=3)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return KeyedStore(tmp_path / "sets")
+
+
+def test_folders_are_splits_and_classes(config, store):
+    image_set = prepare_image_set(store, config)
+    assert image_set.split_sizes == {"train": 12, "test": 6, "valid": 3}
+    assert image_set.class_names == ("blue", "green", "red")
+    for image, label in zip(image_set.images, image_set.labels, strict=True):
+        assert ("red", "green", "blue")[image[:, 4, 4].argmax()] == image_set.class_names[label]
+    assert image_set.manifest()["class_counts"]["train"] == {"blue": 3, "green": 4, "red": 5}
+
+
+def test_folders_of_classes_alone_take_the_split_that_is_stated(config, store, folder):
+    flat = replace(config, path=str(folder / "train"))
+    with pytest.raises(DatasetUnusable, match="if its folders are the classes, set dataset.folder_split: train"):
+        prepare_image_set(store, flat)
+    assert prepare_image_set(store, replace(flat, folder_split="train")).split_sizes == {"train": 12}
+
+
+def test_many_processes_give_what_one_gives(tmp_path, config, monkeypatch):
+    fill(tmp_path / "pictures/train", {"red": 20, "green": 20, "blue": 20})
+    alone = prepare_image_set(KeyedStore(tmp_path / "alone"), config)
+    monkeypatch.setattr(prepare, "CHUNK", 7)
+    monkeypatch.setattr(prepare.os, "cpu_count", lambda: 2)
+    together = prepare_image_set(KeyedStore(tmp_path / "together"), config)
+    assert together.content_hash == alone.content_hash
+    assert ImageSet.content_hash.func(together) == alone.content_hash
+
+
+def test_a_bad_file_stops_the_preparation_and_leaves_nothing(config, store, folder):
+    (folder / "train/red/0002.png").write_bytes(b"")
+    with pytest.raises(BadImage, match=r"train/red/0002.png cannot be used: it is empty"):
+        prepare_image_set(store, config)
+    assert list(store.root.iterdir()) == []
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_bad_file_can_be_skipped_and_the_manifest_says_so(config, store, folder, monkeypatch, processes):
+    monkeypatch.setattr(prepare, "CHUNK", 3)
+    monkeypatch.setattr(prepare.os, "cpu_count", lambda: processes)
+    (folder / "train/red/0002.png").write_bytes(b"not a picture")
+    image_set = prepare_image_set(store, replace(config, on_bad_image="skip"))
+    assert image_set.images.shape == (20, 3, 8, 8)
+    assert image_set.split_sizes == {"train": 11, "test": 6, "valid": 3}
+    assert image_set.labels.tolist().count(2) == 4 + 2 + 1
+    (skipped,) = image_set.manifest()["skipped"]
+    assert "train/red/0002.png cannot be used" in skipped
+
+
+def test_a_changed_file_gives_another_set(config, store, folder):
+    first = prepare_image_set(store, config)
+    Image.new("RGB", (20, 20)).save(folder / "train/red/0001.png")
+    assert prepare_image_set(store, config).content_hash != first.content_hash
+
+
+def test_files_that_are_no_pictures_by_name_are_left_alone(config, store, folder):
+    (folder / "train/red/notes.txt").write_text("notes")
+    (folder / "train/red/.hidden.png").write_bytes(b"")
+    assert len(prepare_image_set(store, config)) == 21
+
+
+def empty(folder):
+    for file in (folder / "train/red").iterdir():
+        file.unlink()
+
+
+def remove(folder):
+    empty(folder)
+    (folder / "train/red").rmdir()
+
+
+def leave_one_class(folder):
+    for split in ("train", "val", "test"):
+        for name in ("red", "green"):
+            for file in (folder / split / name).iterdir():
+                file.unlink()
+            (folder / split / name).rmdir()
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (empty, "train/red holds no picture; add some, or remove the folder."),
+        (remove, "There is no folder .*train/red: every split needs every class; add it."),
+        (leave_one_class, "needs at least two folders of classes, and has blue."),
+        (lambda folder: folder.rename(folder.with_name("moved")), "There is no folder .*pictures; set dataset.path"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_named_with_the_remedy(config, store, folder, damage, sentence):
+    damage(folder)
+    with pytest.raises(DatasetUnusable, match=sentence):
+        prepare_image_set(store, config)
+    assert not store.root.exists()
+
+
+def test_a_source_on_disk_needs_a_path():
+    with pytest.raises(ConfigError, match="path is None, but must be the folder of the image_folder images"):
+        DatasetConfig(source="image_folder", image_size=8, channels=3)
+
+
+def write_fashion_mnist(root):
+    """Torchvision's own files, with six training and four test images in place of 70,000."""
+    raw = root / "FashionMNIST/raw"
+    raw.mkdir(parents=True)
+    draws = np.random.default_rng(0)
+    for part, count in {"train": 6, "t10k": 4}.items():
+        images, labels = draws.integers(0, 256, (count, 28, 28), np.uint8), np.arange(count, dtype=np.uint8)
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">iiii", 2051, count, 28, 28) + images.tobytes())
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">ii", 2049, count) + labels.tobytes())
+        yield images
+
+
+def test_fashion_mnist_is_read_from_torchvisions_files(tmp_path, store):
+    train, test = write_fashion_mnist(tmp_path)
+    config = DatasetConfig(source="fashion_mnist", path=str(tmp_path), image_size=28, channels=1)
+    image_set = prepare_image_set(store, config)
+    assert image_set.split_sizes == {"train": 6, "test": 4}
+    assert np.array_equal(image_set.images[:, 0], np.concatenate([train, test]))
+    assert image_set.labels.tolist() == [0, 1, 2, 3, 4, 5, 0, 1, 2, 3]
+    assert image_set.class_names[9] == "Ankle boot"
+
+
+def test_torchvisions_files_that_are_not_there_are_named_with_the_remedy(tmp_path):
+    config = DatasetConfig(source="cifar10", path=str(tmp_path), image_size=32, channels=3)
+    with pytest.raises(DatasetUnusable, match="CIFAR10 is not in .*set dataset.download: true"):
+        open_source(config)
