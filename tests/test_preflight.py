@@ -45,7 +45,10 @@ def test_the_projects_own_parameters_pass(name):
         ({"variants.wgan_gp.penalty.weight": "ten"}, "variants.wgan_gp.penalty.weight is 'ten', but must be a number."),
         ({"variants.wgan_gp": 5}, "variants.wgan_gp is 5, but must be a mapping of settings."),
         ({"dataset.image_size": 28}, "image size is '28x28', but must be 8x8, 16x16, 32x32, 64x64, ..."),
-        ({"dataset.source": "mnist"}, "dataset.source is 'mnist', but must be one of digits, image_folder, cifar10, fashion_mnist."),
+        (
+            {"dataset.source": "mnist"},
+            "dataset.source is 'mnist', but must be one of digits, image_folder, cifar10, fashion_mnist.",
+        ),
         ({"scoring.samples": 1}, "scoring.samples is 1, but must be 10 or more."),
         ({"scoring.classifier.stem": "big"}, "scoring.classifier.stem is 'big'"),
         ({"scoring.reference_split": "dev"}, "scoring.reference_split is 'dev', but must be one of"),
