@@ -40,7 +40,7 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
         source = open_source(dataset)
         split_sizes = Counter(item.split for item in source.items)
         for split in dataset.train_splits:
-            require_split("dataset.train_splits", split, split_sizes)
+            _require_split("dataset.train_splits", split, split_sizes)
         for variant in variants:
             config = configure_gan(variant, _parameter(catalog, f"{VARIANT_PREFIX}{variant}"))
             shape = ImageShape(dataset.channels, dataset.image_size, dataset.image_size)
@@ -57,13 +57,12 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
 
 
 def _check_scoring(scoring: ScoringConfig, split_sizes: Counter[str]) -> None:
-    require_split("scoring.reference_split", scoring.reference_split, split_sizes)
+    _require_split("scoring.reference_split", scoring.reference_split, split_sizes)
     if scoring.extractor == "inception":
         open_inception(scoring.inception_weights)
 
 
-def require_split(name: str, split: str, split_sizes: Counter[str]) -> None:
-    """Raise a `ConfigError` about the setting ``name`` unless the source has the split."""
+def _require_split(name: str, split: str, split_sizes: Counter[str]) -> None:
     require(split in split_sizes, name, split, f"one of {', '.join(split_sizes)}")
 
 

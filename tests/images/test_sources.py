@@ -148,6 +148,11 @@ def test_a_source_on_disk_needs_a_path():
         DatasetConfig(source="image_folder", image_size=8, channels=3)
 
 
+def test_a_split_of_another_name_is_refused(config):
+    with pytest.raises(ConfigError, match="folder_split is 'dev', but must be one of train, test, valid"):
+        replace(config, folder_split="dev")
+
+
 def write_fashion_mnist(root):
     """Torchvision's own files, with six training and four test images in place of 70,000."""
     raw = root / "FashionMNIST/raw"

@@ -8,6 +8,7 @@ from typing import Literal
 from gan_pipelines.typed_config import require, require_choice
 
 SourceName = Literal["digits", "image_folder", "cifar10", "fashion_mnist"]
+SplitName = Literal["train", "test", "valid"]
 OnBadImage = Literal["error", "skip"]
 ResizeFilter = Literal["bicubic", "bilinear", "lanczos", "box"]
 
@@ -30,7 +31,7 @@ class DatasetConfig:
 
     source: SourceName
     path: str | None = None
-    folder_split: str | None = None
+    folder_split: SplitName | None = None
     download: bool = False
     on_bad_image: OnBadImage = "error"
     image_size: int
@@ -40,6 +41,8 @@ class DatasetConfig:
 
     def __post_init__(self) -> None:
         require_choice("source", self.source, SourceName)
+        if self.folder_split is not None:
+            require_choice("folder_split", self.folder_split, SplitName)
         require_choice("on_bad_image", self.on_bad_image, OnBadImage)
         needs_path = self.source != "digits"
         require(not needs_path or bool(self.path), "path", self.path, f"the folder of the {self.source} images")
