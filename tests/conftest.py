@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gan_pipelines.gan import VARIANTS, GanConfig, NetworkConfig
+from gan_pipelines.hashing import hash_images
 from gan_pipelines.images import ImageSet
 
 
@@ -44,4 +45,6 @@ def striped_images() -> ImageSet:
     labels = np.arange(70) % 2
     noise = np.random.default_rng(0).integers(0, 60, (70, 1, 16, 16))
     images = (labels[:, None, None, None] * 190 + noise).astype(np.uint8)
-    return ImageSet(images, labels, ("dark", "bright"), {"train": 40, "test": 20, "valid": 10}, "bicubic")
+    return ImageSet(
+        images, hash_images(images), labels, ("dark", "bright"), {"train": 40, "test": 20, "valid": 10}, "bicubic"
+    )

@@ -181,7 +181,7 @@ def test_a_training_that_fails_ends_failed_with_one_sentence(project, client):
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_ends_killed(project, client, sent):
     runs = len(mlflow_runs(client))
-    long = SMALL.replace("wgan_gp.epochs=3", "wgan_gp.epochs=100000")
+    long = SMALL.replace("wgan_gp.epochs=3", f"wgan_gp.epochs=100000,variants.wgan_gp.seed={sent}")
     command = [KEDRO, "run", "--pipelines=train_wgan_gp", f"--params={long}"]
     with subprocess.Popen(
         command, cwd=project, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True

@@ -48,7 +48,8 @@ class RandomState:
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self.device = device
-        self.states = {
+        self._is_active = False
+        self._states = {
             kind: torch.Generator(kind).manual_seed(seed).get_state() for kind in dict.fromkeys(("cpu", device.type))
         }
 
@@ -57,11 +58,21 @@ class RandomState:
         """Let PyTorch draw from these generators within the block."""
         outer = self._read()
         try:
-            self._write(self.states)
+            self._write(self._states)
+            self._is_active = True
             yield
-            self.states = self._read()
+            self._states = self._read()
         finally:
+            self._is_active = False
             self._write(outer)
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The state of each generator as it is now, within the block as well as outside."""
+        return self._read() if self._is_active else self._states
+
+    def load_state_dict(self, states: dict[str, torch.Tensor]) -> None:
+        """Go back to states that `state_dict` gave; a generator that they lack, of another device, stays as it is."""
+        self._states = self._states | states
 
     def _read(self) -> dict[str, torch.Tensor]:
         states = {"cpu": torch.get_rng_state()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,28 @@ def hash_arrays(arrays: Iterable[NDArray[Any]]) -> str:
         digest.update(f"{array.shape} {array.dtype}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def hash_images(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """SHA-256 over the shape and the values of each image: (N, 32) uint8.
+
+    Args:
+        images: (N, C, H, W); memory-mapped ones are read one by one.
+    """
+    shape = str(images.shape[1:]).encode()
+    digests = b"".join(hashlib.sha256(shape + image.tobytes()).digest() for image in images)
+    return np.frombuffer(digests, np.uint8).reshape(len(images), 32)
+
+
+def hash_dataset(image_hashes: NDArray[np.uint8], labels: NDArray[np.int64] | None, class_names: Sequence[str]) -> str:
+    """Hash of labelled images, 64 hexadecimal digits.
+
+    Args:
+        image_hashes: (N, 32), as `hash_images` gives them.
+        labels: (N,), if there are any.
+        class_names: of the labels.
+    """
+    return hash_arrays([image_hashes, *([] if labels is None else [labels]), np.array(class_names)])
 
 
 def hash_values(*values: Any) -> str:

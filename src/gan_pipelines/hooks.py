@@ -1,9 +1,12 @@
-"""Where the project meets Kedro's life cycle: checks before a run, errors in a sentence, a report at its end."""
+"""Where the project meets Kedro's life cycle: checks before a run, errors in a sentence, tracking, a last report."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,24 +18,47 @@ from kedro.pipeline import Pipeline
 
 from gan_pipelines.errors import ProjectError
 from gan_pipelines.report import summarize_run
-from gan_pipelines.tracking import MlflowTracker
+from gan_pipelines.tracking import MlflowTracker, TrackingUnavailable
+
+REMEDIES = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "your quota of the disk is used up; free some space",
+    errno.EACCES: "it may not be read or written; change its permissions",
+    errno.EPERM: "it may not be read or written; change its permissions",
+    errno.EROFS: "the disk is read-only; choose another place",
+}
 
 
 class ErrorHooks:
     """On the command line, an error that a user can act on is one sentence; a traceback is for those who ask."""
 
-    @hook_impl
-    def after_context_created(self) -> None:
-        """Put a handler before the one that prints tracebacks."""
+    @hook_impl(wrapper=True, tryfirst=True)
+    def after_context_created(self) -> Generator[None]:
+        """Put a handler before the one that prints tracebacks, before anything else can fail."""
         print_traceback = sys.excepthook
 
         def print_sentence(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-            if isinstance(error, ProjectError) and not os.environ.get("GAN_PIPELINES_TRACEBACK"):
-                print(f"Error: {error}\n(GAN_PIPELINES_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
+            sentence = explain(error)
+            if sentence and not os.environ.get("GAN_PIPELINES_TRACEBACK"):
+                print(f"Error: {sentence}\n(GAN_PIPELINES_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
             else:
                 print_traceback(kind, error, trace)
 
         sys.excepthook = print_sentence
+        return (yield)
+
+
+def explain(error: BaseException) -> str | None:
+    """Say what a user can do about an error; None if that is not known."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ProjectError):
+            return str(cause)
+        if isinstance(cause, OSError) and cause.errno in REMEDIES:
+            place = cause.filename or "A file could not be written"
+            return f"{place}: {REMEDIES[cause.errno]}, and run the same command again: a training goes on where it was."
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 class PreflightHooks:
@@ -47,30 +73,54 @@ class PreflightHooks:
 
 
 class ReportHooks:
-    """Link the MLflow run with the catalog's files, and tell at the end where to look."""
+    """Link the MLflow run with the catalog's files, and tell at the end where to look.
 
-    def __init__(self) -> None:
-        self.tracker = MlflowTracker()
+    The wrappers stand around kedro-mlflow's own hooks: once a run has begun, an MLflow that no longer answers ends
+    nothing.
+    """
 
-    @hook_impl
-    def after_context_created(self, context: KedroContext) -> None:
-        """Remember where the project lies."""
+    @hook_impl(wrapper=True)
+    def after_context_created(self, context: KedroContext) -> Generator[None]:
+        """Remember where the project lies; see to it that MLflow answers, and soon."""
         self.project_path = Path(context.project_path)
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        try:
+            return (yield)
+        except Exception as error:
+            if _is_mlflows(error):
+                raise TrackingUnavailable(
+                    f"MLflow does not answer ({_first_line(error)}); start its server, or set another address in "
+                    "server.mlflow_tracking_uri of conf/local/mlflow.yml."
+                ) from error
+            raise
 
     @hook_impl
     def after_catalog_created(self, catalog: DataCatalog, save_version: str) -> None:
         """Remember the catalog, which is not given to the hooks of datasets."""
         self.catalog = catalog
         self.save_version = save_version
+        self.tracker: MlflowTracker = catalog.load("tracker")
 
     @hook_impl(trylast=True)
     def before_pipeline_run(self) -> None:
         """Tell the MLflow run which version its files get and which code makes them."""
         self.files: dict[str, Path] = {}
         self.scores: list[dict[str, Any]] = []
-        self.tracker.set_tag("catalog_version", self.save_version)
+        self.tracker.begin_run()
+        self.tracker.set_tags(catalog_version=self.save_version)
         self.tracker.log_commit(self.project_path)
-        self.tracker.expect_end()
+
+    @hook_impl(wrapper=True)
+    def before_node_run(self, inputs: dict[str, Any]) -> Generator[None]:
+        """Log the parameters of the node later if MLflow does not answer."""
+        try:
+            return (yield)
+        except Exception as error:
+            if not _is_mlflows(error):
+                raise
+            prefix = "params:"
+            self.tracker.log_params({k.removeprefix(prefix): v for k, v in inputs.items() if k.startswith(prefix)})
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
@@ -79,7 +129,7 @@ class ReportHooks:
         if kind == "config":
             self.tracker.log_config(data)
         elif kind == "manifest":
-            self.tracker.set_tag("dataset_hash", data["content_hash"])
+            self.tracker.set_tags(dataset_hash=data["content_hash"])
         elif kind == "scores":
             self.tracker.log_scores(data)
             self.scores = data
@@ -89,16 +139,20 @@ class ReportHooks:
             if kind != "generator":
                 self.tracker.log_files(path, kind)
 
-    @hook_impl
-    def after_pipeline_run(self) -> None:
+    @hook_impl(wrapper=True)
+    def after_pipeline_run(self) -> Generator[None]:
         """Print what came out and where to look."""
-        self.tracker.note_end()
+        with _tolerating_mlflow():
+            yield
+        self.tracker.end_run("FINISHED")
         print(summarize_run(self.files, self.scores))
 
-    @hook_impl
-    def on_pipeline_error(self) -> None:
-        """Leave the status to kedro-mlflow."""
-        self.tracker.note_end()
+    @hook_impl(wrapper=True)
+    def on_pipeline_error(self) -> Generator[None]:
+        """Note the failure."""
+        with _tolerating_mlflow():
+            yield
+        self.tracker.end_run("FAILED")
 
     def _saved_path(self, dataset_name: str) -> Path | None:
         """Where this run has put a versioned entry; None if the entry is not versioned."""
@@ -107,3 +161,21 @@ class ReportHooks:
             return None
         paths = map(Path, dataset.list_versions())
         return next((path for path in paths if path.parent.name == self.save_version), None)
+
+
+@contextmanager
+def _tolerating_mlflow() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not _is_mlflows(error):
+            raise
+
+
+def _is_mlflows(error: Exception) -> bool:
+    """Whether an exception comes from MLflow or from what it talks to its store with."""
+    return type(error).__module__.split(".")[0] in ("mlflow", "requests", "sqlalchemy", "sqlite3")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200]

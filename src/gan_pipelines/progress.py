@@ -21,10 +21,11 @@ class TrainingProgress:
 
     def __init__(self, epochs: int, images_per_epoch: int) -> None:
         self.epochs = epochs
+        self.images_per_epoch = images_per_epoch
         self.total = epochs * images_per_epoch
+        self.has_begun = self.has_line = False
         self.interactive = sys.stderr.isatty()
         self.bar = tqdm(total=self.total, unit="img", unit_scale=True, disable=not self.interactive, dynamic_ncols=True)
-        self.bar.set_description(f"epoch 1/{epochs}")
 
     def __enter__(self) -> Self:
         return self
@@ -35,18 +36,22 @@ class TrainingProgress:
         self.bar.close()
 
     def on_step(self, images_seen: int) -> None:
-        """Move the bar to the number of images seen since the start."""
+        """Move the bar to the number of images seen since the start of the training."""
+        if not self.has_begun:
+            self.has_begun = True
+            self.bar.initial = images_seen  # what was done before an interruption does not count for the speed
+            self.bar.set_description(f"epoch {(images_seen - 1) // self.images_per_epoch + 1}/{self.epochs}")
         self.bar.update(images_seen - self.bar.n)
 
     def on_epoch(self, number: int, images_seen: int, metrics: Mapping[str, float]) -> None:
         """Show the losses of an epoch that is done."""
+        self.on_step(images_seen)
         losses = f"D {metrics['discriminator_loss']:.3f} G {metrics['generator_loss']:.3f}"
         if self.interactive:
             self.bar.set_description(f"epoch {min(number + 1, self.epochs)}/{self.epochs}", refresh=False)
             self.bar.set_postfix_str(losses)
-        elif (
-            number == 1 or number * LINES_PER_TRAINING // self.epochs > (number - 1) * LINES_PER_TRAINING // self.epochs
-        ):
+        elif self._deserves_line(number):
+            self.has_line = True
             speed = metrics["images_per_second"]
             left = (self.total - images_seen) / speed
             logger.info(
@@ -57,3 +62,8 @@ class TrainingProgress:
                 speed,
                 tqdm.format_interval(left),
             )
+
+    def _deserves_line(self, number: int) -> bool:
+        """Whether an epoch is the first that is seen here, or one of some at equal distances."""
+        twentieths = [each * LINES_PER_TRAINING // self.epochs for each in (number - 1, number)]
+        return not self.has_line or twentieths[0] < twentieths[1]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
+import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from filelock import AcquireReturnProxy, FileLock, Timeout
+
+from gan_pipelines.files import replacing
+
+logger = logging.getLogger(__name__)
 
 
 class KeyedStore:
@@ -17,20 +23,23 @@ class KeyedStore:
     def get_or_build(self, key: str, build: Callable[[Path], None]) -> Path:
         """Return the folder of an entry, after ``build`` has filled it if it did not exist.
 
-        An entry appears whole or not at all, whenever the process is killed; if two processes build the same one, the
-        first to finish wins.
+        An entry appears whole or not at all, whenever the process is killed. Of two processes that want the same one,
+        the second waits for the first.
         """
         entry = self.root / key
-        if entry.exists():
-            return entry
-        unfinished = self.root / f".{key}-{uuid.uuid4().hex}"
-        unfinished.mkdir(parents=True)
-        try:
-            build(unfinished)
-            unfinished.rename(entry)
-        except OSError:
-            if not entry.exists():
-                raise
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+        if not entry.exists():
+            self.root.mkdir(parents=True, exist_ok=True)
+            with _acquire(FileLock(self.root / f".{key}.lock")):
+                if not entry.exists():
+                    with replacing(entry) as unfinished:
+                        unfinished.mkdir()
+                        build(unfinished)
         return entry
+
+
+def _acquire(lock: FileLock) -> AcquireReturnProxy[Any]:
+    try:
+        return lock.acquire(blocking=False)
+    except Timeout:
+        logger.info("Another process is making what this one needs (%s): waiting for it", lock.lock_file)
+        return lock.acquire()

@@ -12,16 +12,18 @@ from gan_pipelines.tracking import MlflowTracker
 def test_handles_open_their_folder_and_write_nothing_by_themselves(tmp_path):
     folder = tmp_path / "store"
     store = KeyedStoreDataset(filepath=str(folder)).load()
-    checkpoints = CheckpointStoreDataset(filepath=str(folder), min_interval_seconds=10).load()
+    checkpoints = CheckpointStoreDataset(filepath=str(folder), keep=3, interval_seconds=10).load()
+    tracker = TrackerDataset(filepath=str(folder))
     assert isinstance(store, KeyedStore)
     assert isinstance(checkpoints, CheckpointStore)
     assert store.root == checkpoints.root == folder
-    assert isinstance(TrackerDataset().load(), MlflowTracker)
-    assert checkpoints.min_interval_seconds == 10
+    assert isinstance(tracker.load(), MlflowTracker)
+    assert tracker.load() is tracker.load()
+    assert (checkpoints.keep, checkpoints.interval_seconds) == (3, 10)
     assert not folder.exists()
 
 
 def test_handles_are_inputs_only(tmp_path):
-    for dataset in (KeyedStoreDataset(filepath=str(tmp_path)), TrackerDataset()):
+    for dataset in (KeyedStoreDataset(filepath=str(tmp_path)), TrackerDataset(filepath=str(tmp_path))):
         with pytest.raises(DatasetError, match="is an input only"):
             dataset.save("anything")

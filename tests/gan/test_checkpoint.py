@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import pickle
+import logging
 import subprocess
 import sys
 import time
@@ -8,7 +8,8 @@ import time
 import pytest
 import torch
 
-from gan_pipelines.gan import CheckpointStore
+from gan_pipelines.gan import CheckpointStore, CheckpointUnusable, TrainingLocked
+from gan_pipelines.gan.checkpoint import FORMAT
 
 WRITER = """
 import sys
@@ -16,49 +17,82 @@ from pathlib import Path
 import torch
 from gan_pipelines.gan import CheckpointStore
 
-store = CheckpointStore(Path(sys.argv[1]))
-for number in range(1_000_000):
-    store.save("run", {"epoch": number, "weights": torch.full((300_000,), float(number))})
-    print(number, flush=True)
+with CheckpointStore(Path(sys.argv[1])).open("run") as checkpoints:
+    for number in range(1_000_000):
+        checkpoints.save(number, {"number": number, "weights": torch.full((300_000,), float(number))})
+        print(number, flush=True)
 """
 
 
-def test_a_state_survives_as_it_is(tmp_path):
-    store = CheckpointStore(tmp_path / "checkpoints")
-    state = {"epoch": 3, "parts": {"weights": torch.randn(5)}, "random": {"cpu": torch.get_rng_state()}}
-    store.save("run", state)
-    loaded = store.load("run")
+@pytest.fixture
+def store(tmp_path):
+    return CheckpointStore(tmp_path / "checkpoints")
+
+
+def test_a_state_survives_as_it_is(store):
+    state = {"epoch": 3, "parts": {"weights": torch.randn(5)}, "samples": {10: torch.ones(2)}, "current": None}
+    with store.open("run") as checkpoints:
+        assert checkpoints.load_newest() is None
+        checkpoints.save(100, state)
+    with store.open("run") as checkpoints:
+        loaded = checkpoints.load_newest()
     assert loaded["epoch"] == 3
+    assert loaded["current"] is None
     assert torch.equal(loaded["parts"]["weights"], state["parts"]["weights"])
-    assert torch.equal(loaded["random"]["cpu"], state["random"]["cpu"])
-    with pytest.raises(FileNotFoundError):
-        store.load("another run")
+    assert torch.equal(loaded["samples"][10], torch.ones(2))
+    with store.open("another run") as checkpoints:
+        assert checkpoints.load_newest() is None
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+def test_only_the_newest_are_kept(tmp_path, keep):
+    with CheckpointStore(tmp_path, keep=keep).open("run") as checkpoints:
+        for number in (900, 1000, 20_000, 100_000):
+            checkpoints.save(number, {"number": number})
+        assert [int(path.stem) for path in checkpoints.paths] == [900, 1000, 20_000, 100_000][-keep:]
+        assert checkpoints.load_newest()["number"] == 100_000
 
 
 def test_states_are_due_at_intervals(tmp_path, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    store, eager = CheckpointStore(tmp_path, min_interval_seconds=10), CheckpointStore(tmp_path)
-    assert store.is_due
-    store.save("run", {})
-    eager.save("run", {})
-    assert eager.is_due
-    for now, due in {105.0: False, 109.9: False, 110.0: True}.items():
-        clock[0] = now
-        assert store.is_due == due
+    with CheckpointStore(tmp_path, interval_seconds=10).open("run") as checkpoints:
+        for now, due in {100.0: False, 109.9: False, 110.0: True}.items():
+            clock[0] = now
+            assert checkpoints.is_due == due
+        checkpoints.save(1, {})
+        assert not checkpoints.is_due
+        clock[0] = 120.0
+        assert checkpoints.is_due
 
 
 @pytest.mark.parametrize("delay", [0.001, 0.004, 0.007])
-def test_a_kill_at_any_moment_leaves_a_whole_state(tmp_path, delay):
+def test_a_kill_at_any_moment_leaves_a_whole_state(tmp_path, delay, caplog):
     process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     for _ in range(3):
         process.stdout.readline()
     time.sleep(delay)
     process.kill()
     process.wait()
-    state = CheckpointStore(tmp_path).load("run")
-    assert state["epoch"] >= 2
-    assert torch.equal(state["weights"], torch.full((300_000,), float(state["epoch"])))
+    with CheckpointStore(tmp_path).open("run") as checkpoints:
+        state = checkpoints.load_newest()
+        assert state["number"] >= 2
+        assert torch.equal(state["weights"], torch.full((300_000,), float(state["number"])))
+        assert not caplog.text
+        checkpoints.save(state["number"] + 1, state)
+        assert {path.suffix for path in checkpoints.folder.iterdir()} == {".pt", ""}
+
+
+def test_a_process_that_holds_a_training_keeps_others_out_until_it_is_killed(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    store = CheckpointStore(tmp_path)
+    with pytest.raises(TrainingLocked, match=f"it holds {tmp_path}/run"), store.open("run"):
+        pass
+    process.kill()
+    process.wait()
+    with store.open("run") as checkpoints:
+        assert checkpoints.paths
 
 
 class Bomb:
@@ -66,18 +100,66 @@ class Bomb:
         return (print, ("unpickled",))
 
 
-def test_arbitrary_objects_are_never_unpickled(tmp_path, capsys):
-    store = CheckpointStore(tmp_path)
-    torch.save({"epoch": Bomb()}, store.path("run"))
-    with pytest.raises(pickle.UnpicklingError):
-        store.load("run")
+def tear(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[content.index(b"\x00\x00\xc8\x42" * 8)] ^= 1  # within the hundreds, each a float of four bytes
+    path.write_bytes(content)
+
+
+def save(**changes):
+    content = {"format": FORMAT, "fingerprint": "run", "state": {"number": 9}} | changes
+    return lambda path: torch.save(content, path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (tear, "is torn, or no checkpoint."),
+        (flip_a_bit, "is torn, or no checkpoint."),
+        (lambda path: path.write_bytes(b""), "is torn, or no checkpoint."),
+        (lambda path: path.write_text("not a checkpoint"), "is torn, or no checkpoint."),
+        (lambda path: torch.save([1, 2], path), "is torn, or no checkpoint."),
+        (save(state=Bomb()), "is torn, or no checkpoint."),
+        (save(fingerprint="walk"), "belongs to another training."),
+        (save(format=FORMAT + 1), f"has format {FORMAT + 1}, but this version of the project reads {FORMAT}."),
+    ],
+)
+def test_a_file_that_is_no_state_of_this_training_is_named_and_the_one_before_it_used(
+    store, damage, sentence, caplog, capsys
+):
+    with store.open("run") as checkpoints:
+        for number in (50, 100):
+            checkpoints.save(number, {"number": number, "weights": torch.full((1000,), 100.0)})
+        damage(checkpoints.paths[-1])
+        with caplog.at_level(logging.WARNING):
+            assert checkpoints.load_newest()["number"] == 50
+        assert f"{checkpoints.paths[-1]} {sentence} The one before it is tried." in caplog.text
+        damage(checkpoints.paths[0])
+        with pytest.raises(CheckpointUnusable, match="None of the checkpoints in .* or start over with"):
+            checkpoints.load_newest()
     assert "unpickled" not in capsys.readouterr().out
 
 
-def test_a_save_that_fails_keeps_the_state_before_it(tmp_path):
-    store = CheckpointStore(tmp_path)
-    store.save("run", {"epoch": 1})
-    with pytest.raises(AttributeError):
-        store.save("run", {"epoch": lambda: None})
-    assert store.load("run") == {"epoch": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
+def test_a_save_that_fails_keeps_the_state_before_it(store):
+    with store.open("run") as checkpoints:
+        checkpoints.save(1, {"epoch": 1})
+        with pytest.raises(AttributeError):
+            checkpoints.save(2, {"epoch": lambda: None})
+        assert checkpoints.load_newest() == {"epoch": 1}
+        assert sorted(path.name for path in checkpoints.folder.iterdir()) == ["000000000001.pt", "lock"]
+
+
+def test_discarded_states_are_gone(store):
+    with store.open("run") as checkpoints:
+        checkpoints.save(1, {"epoch": 1})
+        checkpoints.discard()
+        assert checkpoints.load_newest() is None
+
+
+def test_at_least_one_state_is_kept(tmp_path):
+    with pytest.raises(ValueError, match="keep is 0, but must be 1 or more"):
+        CheckpointStore(tmp_path, keep=0)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gan_pipelines.hashing import hash_images
 from gan_pipelines.images import ImageSet
 from gan_pipelines.typed_config import ConfigError
 
@@ -14,7 +15,8 @@ from gan_pipelines.typed_config import ConfigError
 def image_set():
     """Image k is of shade k and of class k % 3; train 0-5, test 6-8, valid 9."""
     images = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 2, 2), np.uint8)
-    return ImageSet(images, np.arange(10) % 3, ("a", "b", "c"), {"train": 6, "test": 3, "valid": 1}, "bicubic")
+    split_sizes = {"train": 6, "test": 3, "valid": 1}
+    return ImageSet(images, hash_images(images), np.arange(10) % 3, ("a", "b", "c"), split_sizes, "bicubic")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +67,7 @@ def test_the_hash_sees_every_pixel_label_and_name(image_set):
     labels = image_set.labels.copy()
     labels[4] = 0
     changed = [
-        replace(image_set, images=pixel),
+        replace(image_set, images=pixel, image_hashes=hash_images(pixel)),
         replace(image_set, labels=labels),
         replace(image_set, class_names=("a", "b", "d")),
     ]

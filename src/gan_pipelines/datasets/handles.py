@@ -63,32 +63,41 @@ class CheckpointStoreDataset(FolderHandleDataset[CheckpointStore]):
         "{variant}.checkpoints":
           type: gan_pipelines.datasets.CheckpointStoreDataset
           filepath: data/06_models/{variant}/checkpoints
-          min_interval_seconds: 10
+          keep: 2
+          interval_seconds: 30
     """
 
     def __init__(
-        self, *, filepath: str, min_interval_seconds: float = 0.0, metadata: dict[str, Any] | None = None
+        self,
+        *,
+        filepath: str,
+        keep: int = 2,
+        interval_seconds: float = 30.0,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(filepath=filepath, metadata=metadata)
-        self._min_interval_seconds = min_interval_seconds
+        self._keep = keep
+        self._interval_seconds = interval_seconds
 
     def load(self) -> CheckpointStore:
         """Return the store."""
-        return CheckpointStore(self._filepath, self._min_interval_seconds)
+        return CheckpointStore(self._filepath, self._keep, self._interval_seconds)
 
 
-class TrackerDataset(HandleDataset[MlflowTracker]):
-    """Loads to the `MlflowTracker` of the run.
+class TrackerDataset(FolderHandleDataset[MlflowTracker]):
+    """Loads to the `MlflowTracker` of the run, always the same.
 
     Example in the catalog::
 
         tracker:
           type: gan_pipelines.datasets.TrackerDataset
+          filepath: mlruns
     """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        super().__init__(filepath=filepath, metadata=metadata)
+        self._tracker = MlflowTracker(self._filepath)
 
     def load(self) -> MlflowTracker:
         """Return the tracker."""
-        return MlflowTracker()
-
-    def _describe(self) -> dict[str, Any]:
-        return {}
+        return self._tracker

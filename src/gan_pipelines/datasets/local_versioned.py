@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from abc import abstractmethod
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from kedro.io import AbstractVersionedDataset, Version
 from kedro.io.core import VersionNotFoundError
+
+from gan_pipelines.files import replacing
 
 Data = TypeVar("Data")
 
@@ -28,16 +29,8 @@ class LocalVersionedDataset(AbstractVersionedDataset[Data, Data]):
 
     def save(self, data: Data) -> None:
         """Save as a new version, or in place of the old data if the entry is not versioned."""
-        target = Path(self._get_save_path())
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as folder:
-            unfinished = Path(folder) / target.name
+        with replacing(Path(self._get_save_path())) as unfinished:
             self.write(data, unfinished)
-            if unfinished.is_file():
-                unfinished.chmod(0o644)  # safetensors writes for its owner alone
-            if target.is_dir():
-                target.rename(Path(folder) / "replaced")
-            unfinished.replace(target)
 
     def _exists(self) -> bool:
         try:

@@ -1,4 +1,6 @@
 from .checkpoint import CheckpointStore as CheckpointStore
+from .checkpoint import CheckpointUnusable as CheckpointUnusable
+from .checkpoint import TrainingLocked as TrainingLocked
 from .config import AugmentationConfig as AugmentationConfig
 from .config import GanConfig as GanConfig
 from .config import NetworkConfig as NetworkConfig
@@ -10,6 +12,7 @@ from .networks import ImageShape as ImageShape
 from .sampling import WEIGHT_SETS as WEIGHT_SETS
 from .sampling import TrainedGenerator as TrainedGenerator
 from .sampling import WeightSet as WeightSet
+from .state import fingerprint as fingerprint
 from .summary import summarize_networks as summarize_networks
 from .trainer import Epoch as Epoch
 from .trainer import check_steps as check_steps

@@ -1,57 +1,145 @@
-"""The last good state of a training, on disk."""
+"""The newest states of trainings, on disk."""
 
 from __future__ import annotations
 
-import math
-import os
+import logging
 import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
+
+from gan_pipelines.errors import ProjectError
+from gan_pipelines.files import replacing
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Written into every file: raise it when a state gets another layout."""
+
+
+class TrainingLocked(ProjectError):
+    """Another process is at work on the same training."""
+
+
+class CheckpointUnusable(ProjectError):
+    """A file that is not a whole state of the training in question."""
 
 
 class CheckpointStore:
-    """A folder that keeps, for each training, its newest state.
-
-    A state is a nest of dicts, lists, numbers, strings and tensors; no other object is ever unpickled.
+    """A folder that holds the newest states of each training in a subfolder named by its fingerprint.
 
     Attributes:
-        root: the folder; it appears with the first state.
-        min_interval_seconds: no state is due sooner than this after the one before, so that short epochs are not spent
-            on writing.
+        root: the folder; it appears with the first training.
+        keep: number of states kept of each training.
+        interval_seconds: time between two states.
     """
 
-    def __init__(self, root: Path, min_interval_seconds: float = 0.0) -> None:
+    def __init__(self, root: Path, keep: int = 2, interval_seconds: float = 30.0) -> None:
+        if keep < 1:
+            raise ValueError(f"keep is {keep}, but must be 1 or more.")
         self.root = root
-        self.min_interval_seconds = min_interval_seconds
-        self._next_due = -math.inf
+        self.keep = keep
+        self.interval_seconds = interval_seconds
+
+    @contextmanager
+    def open(self, fingerprint: str) -> Iterator[Checkpoints]:
+        """Open the states of one training, for this process alone.
+
+        Raises:
+            TrainingLocked: if another process has them open.
+        """
+        folder = self.root / fingerprint
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = FileLock(folder / "lock").acquire(blocking=False)
+        except Timeout as error:
+            raise TrainingLocked(
+                f"Another process is at work on this very training (it holds {folder}); wait for its end, or change a "
+                "setting or the seed."
+            ) from error
+        with lock:
+            yield Checkpoints(folder, fingerprint, self.keep, self.interval_seconds)
+
+
+class Checkpoints:
+    """The states of one training, oldest first; no other process touches them meanwhile.
+
+    A state is a nest of dicts, lists, numbers, strings and tensors; no other object is ever unpickled.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, keep: int, interval_seconds: float) -> None:
+        self.folder = folder
+        self._fingerprint = fingerprint
+        self._keep = keep
+        self._interval_seconds = interval_seconds
+        self._next_due = time.monotonic() + interval_seconds
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files, oldest first."""
+        return sorted(self.folder.glob("*.pt"))
 
     @property
     def is_due(self) -> bool:
         """Whether the time has come to save again."""
         return time.monotonic() >= self._next_due
 
-    def path(self, fingerprint: str) -> Path:
-        """Where the state of a training lies."""
-        return self.root / f"{fingerprint}.pt"
+    def save(self, images_seen: int, state: dict[str, Any]) -> None:
+        """Write the state after so many images, and remove the oldest beyond those to keep.
 
-    def save(self, fingerprint: str, state: dict[str, Any]) -> None:
-        """Replace the state of a training. A kill at any moment leaves the old file or the new one, whole."""
-        path = self.path(fingerprint)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}.partial")
+        A kill or an error at any moment leaves the states that there were.
+
+        Raises:
+            OSError: if it cannot be written, for instance because the disk is full.
+        """
+        self._next_due = time.monotonic() + self._interval_seconds
+        with replacing(self.folder / f"{images_seen:012d}.pt") as unfinished, unfinished.open("wb") as file:
+            torch.save({"format": FORMAT, "fingerprint": self._fingerprint, "state": state}, file)
+        for old in self.paths[: -self._keep]:
+            old.unlink()
+
+    def load_newest(self) -> dict[str, Any] | None:
+        """Read the newest state that can be read; None if there are no files.
+
+        Raises:
+            CheckpointUnusable: if there are files and none can be used.
+        """
+        for path in reversed(self.paths):
+            try:
+                return self._load(path)
+            except CheckpointUnusable as error:
+                logger.warning("%s The one before it is tried.", error)
+        if self.paths:
+            raise CheckpointUnusable(
+                f"None of the checkpoints in {self.folder} can be used, as said above; put back a copy, or start over "
+                "with runtime.fresh: true."
+            )
+        return None
+
+    def discard(self) -> None:
+        """Remove all states."""
+        for path in self.paths:
+            path.unlink()
+
+    def _load(self, path: Path) -> dict[str, Any]:
         try:
-            with unfinished.open("wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-        self._next_due = time.monotonic() + self.min_interval_seconds
-
-    def load(self, fingerprint: str) -> dict[str, Any]:
-        """Read the state of a training. Raises `FileNotFoundError` if there is none."""
-        state: dict[str, Any] = torch.load(self.path(fingerprint), map_location="cpu", weights_only=True)
+            with zipfile.ZipFile(path) as archive:
+                if archive.testzip() is not None:  # PyTorch does not look at the checksums
+                    raise zipfile.BadZipFile
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            found = (content["format"], content["fingerprint"])
+        except OSError as error:
+            raise CheckpointUnusable(f"{path} cannot be read ({error.strerror}).") from error
+        except Exception as error:  # whatever a torn or foreign file comes up with
+            raise CheckpointUnusable(f"{path} is torn, or no checkpoint.") from error
+        if found[0] != FORMAT:
+            raise CheckpointUnusable(f"{path} has format {found[0]}, but this version of the project reads {FORMAT}.")
+        if found[1] != self._fingerprint:
+            raise CheckpointUnusable(f"{path} belongs to another training.")
+        state: dict[str, Any] = content["state"]
         return state

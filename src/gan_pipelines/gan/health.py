@@ -31,6 +31,11 @@ def diversity(images: Tensor) -> float:
     return images.float().std(dim=0, correction=0).mean().item()
 
 
+def are_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether no tensor holds an infinity or NaN."""
+    return bool(torch.isfinite(get_total_norm(tensors)))
+
+
 class HealthCheck:
     """Looks at the metrics of each epoch and ends a training that has failed."""
 
@@ -53,7 +58,7 @@ class HealthCheck:
                     "and if precision is bf16, try fp32"
                 )
         for network in networks:
-            if not torch.isfinite(get_total_norm(network.parameters())):
+            if not are_finite(network.parameters()):
                 raise TrainingDiverged(
                     f"weights of the {type(network).__name__} became infinite or NaN in epoch {epoch}; "
                     "lower the learning rates"

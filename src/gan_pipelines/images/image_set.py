@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_pipelines.hashing import hash_arrays
+from gan_pipelines.hashing import hash_dataset
+from gan_pipelines.images.duplicates import Duplicate
 from gan_pipelines.typed_config import ConfigError
 
 IMAGES_FILE = "images.npy"
 LABELS_FILE = "labels.npy"
+HASHES_FILE = "image_hashes.npy"
 MANIFEST_FILE = "manifest.json"
 
 
@@ -26,27 +27,31 @@ class ImageSet:
 
     Attributes:
         images: (N, C, H, W) uint8, channels 1 (grey) or 3 (RGB); memory-mapped when it was loaded.
+        image_hashes: (N, 32) uint8, as `hash_images` gives them.
         labels: (N,) int64 indices into ``class_names``.
         class_names: of the labels.
         split_sizes: number of images of each split, in the order in which they lie in ``images``.
         resize_filter: how the images were brought to their size.
         skipped: files that were left out, each with the reason.
+        duplicates: images that stand, the same or nearly, in two splits.
     """
 
     images: NDArray[np.uint8]
+    image_hashes: NDArray[np.uint8]
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     split_sizes: Mapping[str, int]
     resize_filter: str
     skipped: tuple[str, ...] = ()
+    duplicates: tuple[Duplicate, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
 
-    @cached_property
+    @property
     def content_hash(self) -> str:
-        """SHA-256 over images, labels and class names, 64 hexadecimal digits; a training records the same."""
-        return hash_arrays([self.images, self.labels, np.array(self.class_names)])
+        """Hash of images, labels and class names, 64 hexadecimal digits; a training records the same."""
+        return hash_dataset(self.image_hashes, self.labels, self.class_names)
 
     def select(self, *splits: str) -> ImageSet:
         """The images of some splits, in the order of this set; a view if they lie side by side, else a copy.
@@ -62,6 +67,7 @@ class ImageSet:
         chosen = slice(first, last + 1) if rows[first : last + 1].all() else rows
         return ImageSet(
             images=self.images[chosen],
+            image_hashes=self.image_hashes[chosen],
             labels=self.labels[chosen],
             class_names=self.class_names,
             split_sizes={split: size for split, size in self.split_sizes.items() if split in splits},
@@ -69,7 +75,7 @@ class ImageSet:
         )
 
     def manifest(self) -> dict[str, Any]:
-        """What the set holds, in plain values: counts per split and class, shape, resize filter, content hash."""
+        """What the set holds, in plain values: counts per split and class, shape, hashes, skipped files, duplicates."""
         counts = {
             split: dict(zip(self.class_names, self._class_counts(split), strict=True)) for split in self.split_sizes
         }
@@ -85,11 +91,13 @@ class ImageSet:
             "split_hashes": {split: self.select(split).content_hash for split in self.split_sizes},
             "resize_filter": self.resize_filter,
             "skipped": list(self.skipped),
+            "duplicates": [duplicate._asdict() for duplicate in self.duplicates],
             "content_hash": self.content_hash,
         }
 
     def save_description(self, folder: Path) -> None:
-        """Write labels and manifest beside the images, which whoever made them has put into ``IMAGES_FILE``."""
+        """Write all but the images, which whoever made them has put into ``IMAGES_FILE``."""
+        np.save(folder / HASHES_FILE, self.image_hashes)
         np.save(folder / LABELS_FILE, self.labels)
         (folder / MANIFEST_FILE).write_text(json.dumps(self.manifest(), indent=2))
 
@@ -97,17 +105,17 @@ class ImageSet:
     def load(cls, folder: Path) -> ImageSet:
         """Open a folder that `prepare_image_set` has filled, without reading the images."""
         manifest = json.loads((folder / MANIFEST_FILE).read_text())
-        image_set = cls(
+        return cls(
             # Copy-on-write: nothing reaches the file, and PyTorch does not warn of read-only memory.
             images=np.load(folder / IMAGES_FILE, mmap_mode="c"),
+            image_hashes=np.load(folder / HASHES_FILE),
             labels=np.load(folder / LABELS_FILE),
             class_names=tuple(manifest["class_names"]),
             split_sizes=manifest["split_sizes"],
             resize_filter=manifest["resize_filter"],
             skipped=tuple(manifest["skipped"]),
+            duplicates=tuple(Duplicate(**duplicate) for duplicate in manifest["duplicates"]),
         )
-        image_set.__dict__["content_hash"] = manifest["content_hash"]  # spares a reading of all images
-        return image_set
 
     def _class_counts(self, split: str) -> list[int]:
         counts: list[int] = np.bincount(self.select(split).labels, minlength=len(self.class_names)).tolist()

@@ -14,15 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from gan_pipelines.hashing import hash_values
+from gan_pipelines.hashing import hash_images, hash_values
 from gan_pipelines.images.config import DatasetConfig
 from gan_pipelines.images.decoding import to_pixels
+from gan_pipelines.images.duplicates import find_duplicates, make_thumbnails
 from gan_pipelines.images.errors import BadImage
 from gan_pipelines.images.image_set import IMAGES_FILE, ImageSet
 from gan_pipelines.images.sources import SPLITS, ImageSource, open_source
 from gan_pipelines.stores import KeyedStore
 
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 """Part of the key of every prepared set: raise it when the same settings begin to give other pixels."""
 CHUNK = 128
 """Images that a process decodes at a time; with a few chunks under way for each, memory stays bounded."""
@@ -30,10 +31,20 @@ CHUNKS_PER_PROCESS = 3
 
 
 class Chunk(NamedTuple):
-    """Decoded images (N, C, H, W) with the index of each in the source, and why the others were left out."""
+    """Decoded images.
+
+    Attributes:
+        indices: of each in the source.
+        pixels: (N, C, H, W).
+        hashes: (N, 32).
+        thumbnails: (N, T), for the search for duplicates.
+        skipped: why the others were left out.
+    """
 
     indices: list[int]
     pixels: NDArray[np.uint8]
+    hashes: NDArray[np.uint8]
+    thumbnails: NDArray[np.float32]
     skipped: list[str]
 
 
@@ -52,27 +63,40 @@ def prepare_image_set(store: KeyedStore, config: DatasetConfig) -> ImageSet:
 
 def _write_image_set(source: ImageSource, config: DatasetConfig, folder: Path) -> None:
     order = sorted(range(len(source.items)), key=lambda index: SPLITS.index(source.items[index].split))
-    rows: list[int] = []
-    skipped: list[str] = []
     shape = (config.channels, config.image_size, config.image_size)
+    described: list[Chunk] = []
     with (folder / IMAGES_FILE).open("wb") as file:
         _write_header(file, (len(order), *shape))
         with tqdm(total=len(order), unit="img", desc="preparing images", disable=None) as bar:
             for chunk in _decode(source, order, config):
                 file.write(chunk.pixels.data)
-                rows += chunk.indices
-                skipped += chunk.skipped
+                described.append(chunk._replace(pixels=chunk.pixels[:0].copy()))
                 bar.update(len(chunk.indices) + len(chunk.skipped))
         file.seek(0)
+        rows = [index for chunk in described for index in chunk.indices]
         _write_header(file, (len(rows), *shape))
+    _describe(source, config, rows, described, folder)
+
+
+def _describe(
+    source: ImageSource, config: DatasetConfig, rows: Sequence[int], described: Sequence[Chunk], folder: Path
+) -> None:
+    """Write labels, hashes and manifest of the images, which lie in the folder in the order of ``rows``."""
+    images = np.load(folder / IMAGES_FILE, mmap_mode="r")
+    hashes = np.concatenate([chunk.hashes for chunk in described])
+    thumbnails = np.concatenate([chunk.thumbnails for chunk in described])
     sizes = Counter(source.items[index].split for index in rows)
+    split_sizes = {split: sizes[split] for split in SPLITS if sizes[split]}
+    names = [source.name(index) for index in rows]
     ImageSet(
-        images=np.load(folder / IMAGES_FILE, mmap_mode="r"),
+        images=images,
+        image_hashes=hashes,
         labels=np.array([source.items[index].label for index in rows], dtype=np.int64),
         class_names=source.class_names,
-        split_sizes={split: sizes[split] for split in SPLITS if sizes[split]},
+        split_sizes=split_sizes,
         resize_filter=config.resize_filter,
-        skipped=tuple(skipped),
+        skipped=tuple(reason for chunk in described for reason in chunk.skipped),
+        duplicates=find_duplicates(images, hashes, thumbnails, split_sizes, names),
     ).save_description(folder)
 
 
@@ -110,7 +134,8 @@ def _decode_chunk(source: ImageSource, chunk: Sequence[int], config: DatasetConf
                 raise
             skipped.append(str(error))
     shape = (config.channels, config.image_size, config.image_size)
-    return Chunk(indices, np.stack(images) if images else np.empty((0, *shape), np.uint8), skipped)
+    pixels = np.stack(images) if images else np.empty((0, *shape), np.uint8)
+    return Chunk(indices, pixels, hash_images(pixels), make_thumbnails(pixels), skipped)
 
 
 _worker: tuple[ImageSource, DatasetConfig]

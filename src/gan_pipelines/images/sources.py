@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -49,6 +49,9 @@ class ImageSource(Protocol):
     def is_in_memory(self) -> bool:
         """Whether reading a picture costs next to nothing, so that it is not worth sharing among processes."""
 
+    def name(self, index: int) -> str:
+        """What a person would look for the picture by."""
+
     def read(self, index: int) -> Image.Image:
         """Decode the picture of one item. Raises `BadImage` if it cannot be decoded."""
 
@@ -64,6 +67,10 @@ class ArraySource:
         self.class_names = tuple(class_names)
         splits, labels = (np.array(column) for column in zip(*items, strict=True))
         self.fingerprint = hash_arrays([pixels, splits, labels, np.array(self.class_names)])
+
+    def name(self, index: int) -> str:
+        """Split and position of the picture among all."""
+        return f"{self.items[index].split}/{index}"
 
     def read(self, index: int) -> Image.Image:
         """Wrap one array as a picture."""
@@ -118,24 +125,39 @@ class ImageFolderSource:
     def __init__(self, root: Path, folder_split: str | None, image_size: int) -> None:
         if not root.is_dir():
             raise DatasetUnusable(f"There is no folder {root}; set dataset.path to the folder of the images.")
-        split_folders = _split_folders(root, folder_split)
+        self._root = root
         self._image_size = image_size
         self._paths: list[Path] = []
         self.items: list[SourceItem] = []
-        names = {child.name for folder in split_folders.values() for child in _subfolders(folder)}
-        self.class_names = tuple(sorted(names))
+        try:
+            stamps = self._list_files(_split_folders(root, folder_split))
+        except PermissionError as error:
+            raise DatasetUnusable(f"{error.filename} may not be read; change its permissions.") from error
+        self.fingerprint = hash_values(json.dumps(stamps), self.class_names)
+
+    def _list_files(self, split_folders: Mapping[str, Path]) -> list[tuple[str, int, int]]:
+        """Fill in classes, paths and items; return name, size and time of each file."""
+        self.class_names = tuple(
+            sorted({child.name for folder in split_folders.values() for child in _classes(folder)})
+        )
         if len(self.class_names) < 2:
-            found = ", ".join(self.class_names) or "no subfolder"
-            raise DatasetUnusable(f"{root} needs at least two folders of classes, and has {found}.")
-        stamps: list[tuple[str, int, int]] = []
+            found = ", ".join(self.class_names) or "none"
+            raise DatasetUnusable(
+                f"{self._root} needs at least two folders of classes, and has {found}: the labels are their names."
+            )
+        stamps = []
         for split, folder in split_folders.items():
             for label, name in enumerate(self.class_names):
                 files = _picture_files(folder / name)
                 self._paths += files
                 self.items += [SourceItem(split, label)] * len(files)
-                stats = [(file.relative_to(root).as_posix(), file.stat()) for file in files]
+                stats = [(file.relative_to(self._root).as_posix(), file.stat()) for file in files]
                 stamps += [(place, stat.st_size, stat.st_mtime_ns) for place, stat in stats]
-        self.fingerprint = hash_values(json.dumps(stamps), self.class_names)
+        return stamps
+
+    def name(self, index: int) -> str:
+        """The file, seen from the folder of the dataset."""
+        return self._paths[index].relative_to(self._root).as_posix()
 
     def read(self, index: int) -> Image.Image:
         """Decode one file. Raises `BadImage` if it cannot be decoded."""
@@ -144,31 +166,63 @@ class ImageFolderSource:
 
 def _split_folders(root: Path, folder_split: str | None) -> dict[str, Path]:
     """The folder of each split, in the order in which splits lie in an ImageSet."""
-    folders = {child.name.lower(): child for child in _subfolders(root)}
-    found = {split: folders[name] for name, split in SPLIT_FOLDERS.items() if name in folders}
-    if found:
-        return {split: found[split] for split in SPLITS if split in found}
-    if folder_split is None:
+    subfolders = _subfolders(root)
+    found: dict[str, Path] = {}
+    for child in subfolders:
+        split = SPLIT_FOLDERS.get(child.name.lower())
+        if split in found:
+            raise DatasetUnusable(f"{found[split]} and {child} are both the {split} split; put them into one folder.")
+        if split is not None:
+            found[split] = child
+    if folder_split is not None:
+        if found:
+            raise DatasetUnusable(
+                f"{root} has folders of splits ({', '.join(child.name for child in found.values())}); "
+                "remove dataset.folder_split, which is for folders of classes alone."
+            )
+        return {folder_split: root}
+    if not found:
         raise DatasetUnusable(
             f"{root} has no folder train, test or valid; "
             "if its folders are the classes, set dataset.folder_split: train."
         )
-    return {folder_split: root}
+    strangers = [child for child in subfolders if child not in found.values()]
+    if strangers:
+        raise DatasetUnusable(f"{strangers[0]} is no split (train, test, valid); rename it, or move it away.")
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def _classes(split_folder: Path) -> list[Path]:
+    """The folders of the classes. Raises `DatasetUnusable` if pictures lie beside them, which have no label."""
+    if pictures := _pictures(split_folder):
+        raise DatasetUnusable(f"{pictures[0]} lies in no folder of a class, so it has no label; move it into one.")
+    return _subfolders(split_folder)
+
+
+def _picture_files(folder: Path) -> list[Path]:
+    """The pictures of a class. Raises `DatasetUnusable` if there are none, or if there are folders within."""
+    if not folder.is_dir():
+        raise DatasetUnusable(f"There is no folder {folder}: every split needs every class; add it.")
+    if nested := _subfolders(folder):
+        raise DatasetUnusable(f"{nested[0]} is a folder within a class; move its pictures up, or remove it.")
+    files = _pictures(folder)
+    if not files:
+        raise DatasetUnusable(f"{folder} holds no picture; add some, or remove the folder.")
+    return files
 
 
 def _subfolders(folder: Path) -> list[Path]:
     return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
 
 
-def _picture_files(folder: Path) -> list[Path]:
-    """Files whose names end like a picture's. Raises `DatasetUnusable` if a folder of a class has none."""
+def _pictures(folder: Path) -> list[Path]:
+    """The files whose names end like a picture's."""
     known = Image.registered_extensions()
-    if not folder.is_dir():
-        raise DatasetUnusable(f"There is no folder {folder}: every split needs every class; add it.")
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in known and not file.name.startswith("."))
-    if not files:
-        raise DatasetUnusable(f"{folder} holds no picture; add some, or remove the folder.")
-    return files
+    return sorted(
+        child
+        for child in folder.iterdir()
+        if child.suffix.lower() in known and not child.name.startswith(".") and not child.is_dir()
+    )
 
 
 SOURCES: Final[dict[SourceName, Callable[[DatasetConfig], ImageSource]]] = {

@@ -40,11 +40,19 @@ def train_gan(
     tracker: MlflowTracker,
     grid_every_epochs: int,
     device: DeviceName,
+    fresh: bool,
 ) -> tuple[gan.TrainedGenerator, pd.DataFrame, dict[str, NDArray[np.uint8]]]:
-    """Train; return the generator, the metrics by epoch, and grids of the fixed samples."""
-    rows, grids = [], {}
-    images_per_epoch = len(train_images) // config.batch_size * config.batch_size
-    with TrainingProgress(config.epochs, images_per_epoch) as progress:
+    """Train, or go on where a training was cut short; return the generator, the metrics by epoch, and sample grids.
+
+    With ``fresh`` nothing of an earlier training is used.
+    """
+    fingerprint = gan.fingerprint(config, train_images.content_hash, device)
+    if fresh:
+        with checkpoints.open(fingerprint) as kept:
+            kept.discard()
+    tracker.begin_training(fingerprint, fresh)
+    grids: dict[str, NDArray[np.uint8]] = {}
+    with TrainingProgress(config.epochs, len(train_images) // config.batch_size * config.batch_size) as progress:
         epochs = gan.train(
             config,
             train_images.images,
@@ -52,17 +60,18 @@ def train_gan(
             class_names=train_images.class_names,
             device=device,
             checkpoints=checkpoints,
+            samples_every=grid_every_epochs,
             on_step=progress.on_step,
         )
         for epoch in epochs:
             progress.on_epoch(epoch.number, epoch.images_seen, epoch.metrics)
-            tracker.log_metrics(epoch.metrics, step=epoch.number)
-            rows.append({"epoch": epoch.number, "images_seen": epoch.images_seen, **epoch.metrics})
-            if epoch.number % grid_every_epochs == 0 or epoch.number in (1, config.epochs):
-                grids[f"epoch-{epoch.number:04d}"] = figures.make_image_grid(epoch.samples)
-    generator = epoch.generator
-    provenance = {**generator.training, "mlflow_run_id": tracker.run_id}
-    return replace(generator, training=provenance), pd.DataFrame(rows), grids
+            tracker.log_history(epoch.history)
+            for number, samples in epoch.sample_history.items():
+                if (name := f"epoch-{number:04d}") not in grids:
+                    grids[name] = figures.make_image_grid(samples)
+                    tracker.log_picture(f"sample_grids/{name}.png", grids[name])
+    provenance = {**epoch.generator.training, "mlflow_run_id": tracker.run_id}
+    return replace(epoch.generator, training=provenance), pd.DataFrame(epoch.history), grids
 
 
 def plot_losses(history: pd.DataFrame) -> figures.Figure:

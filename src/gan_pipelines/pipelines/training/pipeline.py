@@ -22,6 +22,7 @@ def create_pipeline(variant: str) -> Pipeline:
                     "tracker",
                     "params:reporting.grid_every_epochs",
                     "params:runtime.device",
+                    "params:runtime.fresh",
                 ],
                 outputs=["generator", "history", "sample_grids"],
                 name="train_gan",
@@ -34,5 +35,6 @@ def create_pipeline(variant: str) -> Pipeline:
             "params:overrides": f"params:variants.{variant}",
             "params:reporting.grid_every_epochs": "params:reporting.grid_every_epochs",
             "params:runtime.device": "params:runtime.device",
+            "params:runtime.fresh": "params:runtime.fresh",
         },
     )

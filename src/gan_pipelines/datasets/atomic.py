@@ -1,0 +1,32 @@
+"""Kedro's own datasets, saved whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kedro_datasets import json, matplotlib, pandas
+
+from gan_pipelines.files import replacing
+
+
+class AtomicSave:
+    """Mixin before a versioned dataset of one local file: a kill during its save leaves no half-written version."""
+
+    def save(self: Any, data: Any) -> None:
+        """Save to a temporary place, then rename."""
+        with replacing(Path(self._get_save_path())) as unfinished:
+            elsewhere = self._copy(_filepath=PurePosixPath(unfinished), _version=None)
+            super(AtomicSave, elsewhere).save(data)  # type: ignore[misc]
+
+
+class JSONDataset(AtomicSave, json.JSONDataset):
+    """Kedro's ``json.JSONDataset``, with the same arguments."""
+
+
+class CSVDataset(AtomicSave, pandas.CSVDataset):
+    """Kedro's ``pandas.CSVDataset``, with the same arguments."""
+
+
+class MatplotlibDataset(AtomicSave, matplotlib.MatplotlibDataset):
+    """Kedro's ``matplotlib.MatplotlibDataset`` of a single figure, with the same arguments."""

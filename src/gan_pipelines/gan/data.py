@@ -1,0 +1,70 @@
+"""What a GAN is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gan_pipelines.gan.health import diversity
+from gan_pipelines.gan.networks import ImageShape
+from gan_pipelines.hashing import hash_dataset, hash_images
+from gan_pipelines.pixels import to_float
+from gan_pipelines.typed_config import require
+
+DIVERSITY_IMAGES = 64
+"""Real images whose diversity the samples are compared with."""
+
+
+class TrainingData:
+    """Real images on the training device, as uint8, with their labels."""
+
+    def __init__(self, images: Tensor, labels: Tensor | None, class_names: tuple[str, ...], data_hash: str) -> None:
+        self.images = images
+        self.labels = labels
+        self.class_names = class_names
+        self.hash = data_hash
+        self.image_shape = ImageShape(*images.shape[1:])
+        self.diversity = diversity(images[torch.linspace(0, len(images) - 1, DIVERSITY_IMAGES).long()])
+        require(self.diversity > 0, "images", "all the same", "different from each other")
+
+    @classmethod
+    def prepare(
+        cls,
+        images: NDArray[np.uint8] | Tensor,
+        labels: NDArray[np.int64] | Tensor | None,
+        class_names: Sequence[str],
+        device: torch.device,
+    ) -> TrainingData:
+        """Check images and labels, fingerprint them, and put them on the device."""
+        images = torch.as_tensor(images)
+        labels = None if labels is None else torch.as_tensor(labels).long()
+        fits = images.dtype == torch.uint8 and images.ndim == 4
+        require(fits, "images", f"{tuple(images.shape)} {images.dtype}", "(N, C, H, W) of uint8")
+        if labels is not None:
+            require(labels.shape == (len(images),), "labels", tuple(labels.shape), f"of shape ({len(images)},)")
+            highest = int(labels.max())
+            require(
+                highest < len(class_names), "the highest label", highest, f"below the {len(class_names)} class names"
+            )
+        plain_labels = None if labels is None else labels.cpu().numpy()
+        data_hash = hash_dataset(hash_images(images.cpu().numpy()), plain_labels, class_names)
+        return cls(images.to(device), None if labels is None else labels.to(device), tuple(class_names), data_hash)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batches(self, order: Tensor, batch_size: int, done: int = 0) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Whole batches in a given order of the images: (N, C, H, W) in [-1, 1] and labels (N,).
+
+        Args:
+            order: (number of images,) indices.
+            batch_size: images of each batch; what is left over at the end is left out.
+            done: batches to pass over.
+        """
+        for start in range(done * batch_size, len(order) - batch_size + 1, batch_size):
+            chosen = order[start : start + batch_size]
+            yield to_float(self.images[chosen]), None if self.labels is None else self.labels[chosen]

@@ -1,0 +1,215 @@
+"""All that changes while a GAN trains, so that it can be put aside and taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from gan_pipelines.devices import RandomState, resolve_device, resolve_precision
+from gan_pipelines.gan.config import GanConfig, OptimizerConfig
+from gan_pipelines.gan.data import TrainingData
+from gan_pipelines.gan.health import HealthCheck, are_finite
+from gan_pipelines.gan.networks import FAMILIES
+from gan_pipelines.gan.objectives import DISCRIMINATOR_METRICS, OBJECTIVES, DiscriminatorLoss
+from gan_pipelines.gan.sampling import TrainedGenerator, classes_in_turn
+from gan_pipelines.hashing import hash_values
+from gan_pipelines.pixels import to_uint8
+from gan_pipelines.runtime import DeviceName
+
+FIXED_SAMPLES = 64
+"""Latents that are decoded at the end of each epoch, the same in all."""
+
+
+@dataclass
+class Pass:
+    """A pass over the images that has begun.
+
+    Attributes:
+        order: (number of images,) in which they are shown.
+        discriminator_metrics: their sums over the steps so far, on the training device.
+        generator_loss: its sum, likewise.
+        steps: of the discriminator.
+        generator_steps: of the generator.
+        seconds: spent so far.
+    """
+
+    order: Tensor
+    discriminator_metrics: Tensor
+    generator_loss: Tensor
+    steps: int = 0
+    generator_steps: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def begin(cls, num_images: int, device: torch.device) -> Pass:
+        """Draw an order."""
+        order = torch.randperm(num_images, device=device)
+        return cls(order, torch.zeros(len(DISCRIMINATOR_METRICS), device=device), torch.zeros((), device=device))
+
+    def metrics(self, batch_size: int) -> dict[str, float]:
+        """Means over the steps, and the speed."""
+        means = (self.discriminator_metrics / self.steps).tolist()
+        metrics = dict(zip(DISCRIMINATOR_METRICS, means, strict=True))
+        metrics["generator_loss"] = self.generator_loss.item() / self.generator_steps
+        metrics["images_per_second"] = self.steps * batch_size / self.seconds
+        return metrics
+
+
+class TrainingState:
+    """All that changes while a GAN trains.
+
+    Attributes:
+        epoch: whole passes over the images so far.
+        current: the pass that has begun, if any.
+        steps: of the discriminator since the start.
+        images_seen: real images shown to the discriminator since the start.
+        history: of each epoch its number, the images seen, and the metrics.
+        sample_history: fixed samples (64, C, H, W) uint8 by the number of the epoch, of those that were to be kept.
+    """
+
+    def __init__(self, config: GanConfig, data: TrainingData) -> None:
+        self.device = data.images.device
+        self.config = config = replace(config, precision=resolve_precision(config.precision, self.device))
+        self.image_shape = data.image_shape
+        self.class_names = data.class_names
+        self.data_hash = data.hash
+        self.fingerprint = _identify(config, data.hash)
+        self.health = HealthCheck()
+        self.epoch = 0
+        self.current: Pass | None = None
+        self.steps = 0
+        self.images_seen = 0
+        self.history: list[dict[str, float]] = []
+        self.sample_history: dict[int, Tensor] = {}
+        self.random = RandomState(config.seed, self.device)
+        with self.random.active():
+            self._build_networks()
+        self.generator_optimizer = _adam(self.generator, config.generator_optimizer)
+        self.discriminator_optimizer = _adam(self.discriminator, config.discriminator_optimizer)
+
+    def _build_networks(self) -> None:
+        config = self.config
+        family = FAMILIES[config.networks.family]
+        arguments = (config.networks, self.image_shape, len(self.class_names))
+        self.generator = family.generator(*arguments).to(memory_format=torch.channels_last).to(self.device)
+        self.discriminator = family.discriminator(*arguments).to(memory_format=torch.channels_last).to(self.device)
+        self.discriminator_loss = DiscriminatorLoss(self.discriminator, OBJECTIVES[config.objective], config.penalty)
+        self.average = AveragedModel(
+            self.generator, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
+        )
+        self.fixed_latents = self.draw_latents(FIXED_SAMPLES)
+        self.fixed_labels = classes_in_turn(FIXED_SAMPLES, len(self.class_names))
+
+    @property
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """Generator and discriminator."""
+        return self.generator, self.discriminator
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the state is worth keeping: all numbers are finite, and the generator makes different images."""
+        tensors: list[Tensor] = [parameter for network in self.networks for parameter in network.parameters()]
+        if self.current is not None:
+            tensors += [self.current.discriminator_metrics, self.current.generator_loss]
+        return self.health.collapsed_epochs == 0 and are_finite(tensors)
+
+    def draw_latents(self, count: int) -> Tensor:
+        """(count, latent_size) from N(0, 1)."""
+        return torch.randn(count, self.config.networks.latent_size, device=self.device)
+
+    def sample_fixed(self) -> Tensor:
+        """Decode the fixed latents with the averaged generator: (64, C, H, W) uint8 on the CPU."""
+        labels = None if self.fixed_labels is None else self.fixed_labels.to(self.device)
+        self.average.eval()
+        with torch.inference_mode():
+            return to_uint8(self.average(self.fixed_latents, labels)).cpu()
+
+    def follow_schedule(self) -> None:
+        """Set the learning rates of the epoch that begins."""
+        config = self.config
+        factor = config.schedule.learning_rate_factor(self.epoch, config.epochs)
+        for optimizer, settings in (
+            (self.generator_optimizer, config.generator_optimizer),
+            (self.discriminator_optimizer, config.discriminator_optimizer),
+        ):
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * factor
+
+    def finish_epoch(self, metrics: Mapping[str, float], samples: Tensor, samples_every: int) -> None:
+        """Count a pass that is over, and remember its metrics and, if they are to be kept, its samples."""
+        self.epoch += 1
+        self.history.append({"epoch": self.epoch, "images_seen": self.images_seen, **metrics})
+        if self.epoch in (1, self.config.epochs) or self.epoch % samples_every == 0:
+            self.sample_history[self.epoch] = samples
+
+    def snapshot(self) -> TrainedGenerator:
+        """A copy of the generator as it is now."""
+        return TrainedGenerator(
+            config=self.config,
+            image_shape=self.image_shape,
+            class_names=self.class_names,
+            training={
+                "fingerprint": self.fingerprint,
+                "data_hash": self.data_hash,
+                "device": self.device.type,
+                "epoch": self.epoch,
+                "images_seen": self.images_seen,
+            },
+            weights={"ema": _copy_weights(self.average.module), "raw": _copy_weights(self.generator)},
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a training needs to go on as if it had never stopped, as plain values and tensors."""
+        return {
+            "plain": {name: getattr(self, name) for name in _PLAIN_STATE},
+            "parts": {name: getattr(self, name).state_dict() for name in _STATEFUL_PARTS},
+            "current": None if self.current is None else vars(self.current),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to a state that `state_dict` gave, on this device or another."""
+        for name in _PLAIN_STATE:
+            setattr(self, name, state["plain"][name])
+        for name in _STATEFUL_PARTS:
+            getattr(self, name).load_state_dict(state["parts"][name])
+        self.fixed_latents = self.fixed_latents.to(self.device)
+        self.current = None if state["current"] is None else Pass(**_to_device(state["current"], self.device))
+
+
+_PLAIN_STATE = ("epoch", "steps", "images_seen", "fixed_latents", "history", "sample_history")
+_STATEFUL_PARTS = (
+    "generator", "discriminator", "average", "generator_optimizer", "discriminator_optimizer", "health", "random",
+)  # fmt: skip
+
+
+def fingerprint(config: GanConfig, data_hash: str, device: DeviceName = "auto") -> str:
+    """Hash of everything that changes the result of a training, 16 hexadecimal digits.
+
+    The device counts only for what ``precision: auto`` is on it. The number of epochs is left out unless the schedule
+    depends on it: more epochs continue the same training.
+    """
+    return _identify(replace(config, precision=resolve_precision(config.precision, resolve_device(device))), data_hash)
+
+
+def _identify(config: GanConfig, data_hash: str) -> str:
+    settings = asdict(config)
+    if config.schedule.kind != "linear":
+        del settings["epochs"]
+    return hash_values(settings, data_hash)
+
+
+def _adam(network: nn.Module, config: OptimizerConfig) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=config.betas, fused=True)
+
+
+def _copy_weights(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+
+
+def _to_device(values: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in values.items()}

@@ -1,0 +1,2 @@
+from .errors import TrackingUnavailable as TrackingUnavailable
+from .tracker import MlflowTracker as MlflowTracker

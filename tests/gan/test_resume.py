@@ -1,0 +1,255 @@
+"""Trainings that are cut short, and go on."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+
+from gan_pipelines.gan import (
+    AugmentationConfig,
+    CheckpointStore,
+    CheckpointUnusable,
+    ScheduleConfig,
+    TrainingLocked,
+    fingerprint,
+    train,
+)
+from gan_pipelines.gan.checkpoint import Checkpoints
+from gan_pipelines.hashing import hash_arrays, hash_dataset, hash_images
+from gan_pipelines.typed_config import ConfigError
+
+
+@pytest.fixture
+def config(tiny_gan):
+    """All that draws random numbers or changes with time is on."""
+    return replace(
+        tiny_gan,
+        epochs=4,
+        schedule=ScheduleConfig(kind="linear"),
+        augmentation=AugmentationConfig(horizontal_flip=True, rotation_degrees=10, crop_padding=1),
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    return CheckpointStore(tmp_path / "checkpoints", interval_seconds=0)
+
+
+def run(config, images, store=None, **options):
+    return list(train(config, images, device="cpu", checkpoints=store, **options))
+
+
+def weights_hash(epoch):
+    weights = epoch.generator.weights
+    return hash_arrays(weights[kind][name].numpy() for kind in ("ema", "raw") for name in sorted(weights[kind]))
+
+
+def without_speed(history):
+    return [{name: value for name, value in row.items() if name != "images_per_second"} for row in history]
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_after(images):
+    """Make an `on_step` that raises when so many images have been seen."""
+
+    def on_step(images_seen):
+        if images_seen == images:
+            raise Stop
+
+    return on_step
+
+
+@pytest.mark.parametrize("images", [8, 24, 40, 48, 88, 160])
+def test_a_training_goes_on_bit_for_bit_from_any_step(config, tiny_images, store, images):
+    uninterrupted = run(config, tiny_images)[-1]
+    with pytest.raises(Stop):
+        run(config, tiny_images, store, on_step=stop_after(images))
+    seen = []
+    resumed = run(config, tiny_images, store, on_step=seen.append)[-1]
+    assert seen[0] == max(images, 8)  # the state before the stop was the newest
+    assert weights_hash(resumed) == weights_hash(uninterrupted)
+    assert torch.equal(resumed.samples, uninterrupted.samples)
+    assert without_speed(resumed.history) == without_speed(uninterrupted.history)
+    assert [row["epoch"] for row in resumed.history] == [1, 2, 3, 4]
+
+
+def test_the_samples_of_the_epochs_before_are_still_there(config, tiny_images, store):
+    whole = run(config, tiny_images, samples_every=2)[-1].sample_history
+    with pytest.raises(Stop):
+        run(config, tiny_images, store, samples_every=2, on_step=stop_after(120))
+    resumed = run(config, tiny_images, store, samples_every=2)[-1].sample_history
+    assert list(resumed) == list(whole) == [1, 2, 4]
+    assert all(torch.equal(resumed[epoch], whole[epoch]) for epoch in whole)
+
+
+def test_a_finished_training_is_not_trained_again_and_says_so(config, tiny_images, store, caplog):
+    first = run(config, tiny_images, store)[-1]
+    with caplog.at_level(logging.INFO):
+        (again,) = run(config, tiny_images, store, on_step=lambda _: pytest.fail("trained again"))
+    assert "This training is finished: nothing is trained again." in caplog.text
+    assert weights_hash(again) == weights_hash(first)
+    assert torch.equal(again.samples, first.samples)
+    assert (again.number, again.images_seen, again.metrics) == (4, 160, first.metrics)
+    assert again.history == first.history
+
+
+def test_more_epochs_continue_it(config, tiny_images, store):
+    config = replace(config, schedule=ScheduleConfig())
+    whole = run(replace(config, epochs=5), tiny_images)[-1]
+    run(replace(config, epochs=2), tiny_images, store)
+    seen = []
+    continued = run(replace(config, epochs=5), tiny_images, store, on_step=seen.append)
+    assert [epoch.number for epoch in continued] == [3, 4, 5]
+    assert seen[0] == 88
+    assert weights_hash(continued[-1]) == weights_hash(whole)
+
+
+def test_fewer_epochs_than_done_are_refused(config, tiny_images, store):
+    config = replace(config, schedule=ScheduleConfig())
+    run(config, tiny_images, store)
+    with pytest.raises(ConfigError, match="epochs is 3, but this training has done 4 already; ask for more, or start"):
+        run(replace(config, epochs=3), tiny_images, store)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"batch_size": 4}, {"precision": "bf16"}, {"ema_decay": 0.4}, {"critic_steps": 1}, {"epochs": 5}],
+)
+def test_another_identity_starts_from_the_beginning_and_touches_nothing(config, tiny_images, store, change):
+    run(config, tiny_images, store)
+    before = {path: path.read_bytes() for path in store.root.rglob("*.pt")}
+    seen = []
+    run(replace(config, **change), tiny_images, store, on_step=seen.append)
+    assert seen[0] <= 8
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_the_identity_is_known_before_the_training(config, striped_images):
+    images = striped_images.select("train")
+    expected = fingerprint(config, images.content_hash, "cpu")
+    options = {"labels": images.labels, "class_names": images.class_names}
+    assert run(config, images.images, **options)[-1].generator.training["fingerprint"] == expected
+
+
+def test_the_identity_is_all_that_changes_the_result(config):
+    same = fingerprint(config, "data", "cpu")
+    assert fingerprint(replace(config, precision="auto"), "data", "cpu") == same
+    assert fingerprint(config, "other data", "cpu") != same
+    for name, value in asdict(config).items():
+        changed = {"objective": "non_saturating", "precision": "bf16", "epochs": 5, "seed": 1}.get(name)
+        if isinstance(value, int | float) and changed is None:
+            changed = value / 2 if isinstance(value, float) else value + 1
+        if changed is not None:
+            assert fingerprint(replace(config, **{name: changed}), "data", "cpu") != same, name
+    assert fingerprint(replace(config, penalty=None), "data", "cpu") != same
+    constant = replace(config, schedule=ScheduleConfig())
+    assert fingerprint(constant, "data", "cpu") == fingerprint(replace(constant, epochs=99), "data", "cpu")
+
+
+def test_a_second_process_is_refused_while_the_first_is_at_work(config, tiny_images, store):
+    first = train(config, tiny_images, device="cpu", checkpoints=store)
+    next(first)
+    with pytest.raises(TrainingLocked, match="Another process is at work on this very training"):
+        run(config, tiny_images, store)
+    run(replace(config, seed=1), tiny_images, store)
+    first.close()
+    assert run(config, tiny_images, store)[-1].number == 4
+
+
+def test_a_torn_state_is_named_and_the_one_before_it_is_used(config, tiny_images, store, caplog):
+    uninterrupted = run(config, tiny_images)[-1]
+    with pytest.raises(Stop):
+        run(config, tiny_images, store, on_step=stop_after(64))
+    newest = max(store.root.rglob("*.pt"))
+    newest.write_bytes(newest.read_bytes()[:5000])
+    seen = []
+    resumed = run(config, tiny_images, store, on_step=seen.append)[-1]
+    assert f"{newest} is torn, or no checkpoint. The one before it is tried." in caplog.text
+    assert seen[0] == 56
+    assert weights_hash(resumed) == weights_hash(uninterrupted)
+
+
+def test_where_no_state_can_be_used_nothing_is_started_in_silence(config, tiny_images, store):
+    with pytest.raises(Stop):
+        run(config, tiny_images, store, on_step=stop_after(64))
+    for path in store.root.rglob("*.pt"):
+        path.write_bytes(b"")
+    with pytest.raises(CheckpointUnusable, match="None of the checkpoints in .* can be used"):
+        run(config, tiny_images, store)
+
+
+def test_a_disk_that_is_full_for_a_while_stops_nothing(config, tiny_images, store, monkeypatch, caplog):
+    uninterrupted = run(config, tiny_images)[-1]
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Checkpoints, "save", refuse)
+    assert weights_hash(run(config, tiny_images, store)[-1]) == weights_hash(uninterrupted)
+    assert "could not be kept ([Errno 28] No space left on device); the one before it is" in caplog.text
+
+
+def test_a_state_of_another_device_goes_on(config, tiny_images, store):
+    """A state without the random generator of this device, as one from a GPU's training would have it on the CPU."""
+    with pytest.raises(Stop):
+        run(config, tiny_images, store, on_step=stop_after(64))
+    with store.open(fingerprint_of(config, tiny_images)) as kept:
+        state = kept.load_newest()
+        state["parts"]["random"]["elsewhere"] = torch.zeros(16, dtype=torch.uint8)
+        kept.save(64, state)
+    assert run(config, tiny_images, store)[-1].number == 4
+
+
+def fingerprint_of(config, images):
+    return fingerprint(config, hash_dataset(hash_images(images), None, ()), "cpu")
+
+
+TRAINING = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import numpy as np
+from gan_pipelines.gan import VARIANTS, CheckpointStore, NetworkConfig, train
+
+config = replace(
+    VARIANTS["wgan_gp"], networks=NetworkConfig(latent_size=4, width=8, critic_norm="none"), critic_steps=2,
+    batch_size=8, epochs=60, ema_decay=0.5, precision="fp32",
+)
+images = np.random.default_rng(0).integers(0, 256, (43, 1, 8, 8), dtype=np.uint8)
+checkpoints = CheckpointStore(Path(sys.argv[1]), interval_seconds=0)
+on_step = lambda images_seen: print(images_seen, flush=True)
+for epoch in train(config, images, device="cpu", checkpoints=checkpoints, on_step=on_step):
+    pass
+epoch.generator.save(Path(sys.argv[1]) / "generator.safetensors")
+"""
+
+
+def test_a_process_killed_again_and_again_ends_with_the_same_weights(tmp_path):
+    def start(name):
+        (tmp_path / name).mkdir(exist_ok=True)
+        command = [sys.executable, "-c", TRAINING, str(tmp_path / name)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    with start("whole") as whole:
+        whole.stdout.read()
+    first_steps = []
+    for steps in (40, 70):
+        with start("killed") as process:
+            first_steps += [int(process.stdout.readline()) for _ in range(steps)][:1]
+            process.kill()
+    with start("killed") as process:
+        first_steps.append(int(process.stdout.readline()))
+        process.stdout.read()
+    assert first_steps[0] == 8
+    assert first_steps[1] >= 40 * 8
+    assert first_steps[2] >= 110 * 8 - 8
+    generators = [(tmp_path / name / "generator.safetensors").read_bytes() for name in ("whole", "killed")]
+    assert generators[0] == generators[1]

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import mlflow
+import pytest
+
+from gan_pipelines.tracking import MlflowTracker
+from gan_pipelines.tracking.liveness import RunningRuns
+
+RUN = """
+import sys
+from pathlib import Path
+from gan_pipelines.tracking.liveness import RunningRuns
+
+runs = RunningRuns(Path(sys.argv[1]))
+runs.begin("of another process")
+print("begun", flush=True)
+sys.stdin.readline()
+runs.end("of another process")
+"""
+
+
+@pytest.fixture
+def other_process(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "begun\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_run_is_alive_until_its_process_is_killed(tmp_path, other_process):
+    runs = RunningRuns(tmp_path)
+    runs.begin("own")
+    assert runs.killed() == {}
+    other_process.kill()
+    other_process.wait()
+    (killed,) = runs.killed().items()
+    assert killed == ("of another process", pytest.approx(time.time(), abs=60))
+    runs.end("of another process")
+    assert runs.killed() == {}
+    assert [path.name for path in tmp_path.iterdir()] == ["own"]
+
+
+def test_a_run_that_has_ended_leaves_nothing(tmp_path, other_process):
+    other_process.communicate("\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+KILLED_RUN = """
+import sys
+from pathlib import Path
+import mlflow
+from gan_pipelines.tracking import MlflowTracker
+
+mlflow.set_tracking_uri(sys.argv[2])
+mlflow.set_experiment("tests")
+print(mlflow.start_run().info.run_id)
+MlflowTracker(Path(sys.argv[1])).begin_run()
+print("begun", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_the_next_run_notes_the_end_of_a_killed_one_and_leaves_those_alive(tmp_path, tracking_uri):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    tracking_uri(uri)
+    mlflow.set_experiment("tests")
+    command = [sys.executable, "-c", KILLED_RUN, str(tmp_path), uri]
+    killed, alive = (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    )
+    ids = [process.stdout.readline().strip() for process in (killed, alive)]
+    assert [process.stdout.readline() for process in (killed, alive)] == ["begun\n", "begun\n"]
+    killed.kill()
+    killed.wait()
+    mlflow.start_run()
+    tracker = MlflowTracker(tmp_path)
+    tracker.begin_run()
+    tracker.end_run("FINISHED")
+    client = mlflow.MlflowClient()
+    infos = [client.get_run(run_id).info for run_id in ids]
+    assert [info.status for info in infos] == ["KILLED", "RUNNING"]
+    assert infos[0].start_time <= infos[0].end_time <= time.time() * 1000
+    alive.terminate()
+    alive.wait()
+    assert client.get_run(ids[1]).info.status == "KILLED"

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+import logging
+
+import mlflow
+import numpy as np
+import pytest
+
+from gan_pipelines.tracking import MlflowTracker, outbox
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """Start a run and a tracker for it; what is still open at the end is ended."""
+    trackers = []
+
+    def begin_run():
+        run_id = mlflow.start_run().info.run_id
+        trackers.append(MlflowTracker(tmp_path))
+        trackers[-1].begin_run()
+        return trackers[-1], run_id
+
+    yield begin_run
+    for tracker in trackers:
+        tracker.end_run("FINISHED")
+
+
+@pytest.fixture
+def local(tmp_path, tracking_uri):
+    """A database in a file."""
+    tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow.set_experiment("tests")
+    return mlflow.MlflowClient()
+
+
+@pytest.fixture
+def served(running_server, tracking_uri):
+    """A server, and the client of a caller who can wait."""
+    tracking_uri(running_server.uri)
+    mlflow.set_experiment("tests")
+    return mlflow.MlflowClient()
+
+
+def history(epochs):
+    return [{"epoch": n, "images_seen": 10 * n, "generator_loss": 1 / n} for n in range(1, epochs + 1)]
+
+
+def steps(client, run_id, metric="generator_loss"):
+    return [(point.step, point.value) for point in client.get_metric_history(run_id, metric)]
+
+
+EXPECTED = [(n, 1 / n) for n in range(1, 501)]
+
+
+def test_without_a_run_nothing_is_logged(tmp_path):
+    tracker = MlflowTracker(tmp_path / "mlruns")
+    tracker.log_history(history(2))
+    tracker.log_picture("a.png", np.zeros((4, 4, 3), np.uint8))
+    tracker.log_scores([{"metric": "fid", "value": 1.0, "identity": {"weights": "ema"}, "flags": ()}])
+    tracker.begin_training("abc", fresh=False)
+    tracker.end_run("FINISHED")
+    assert not (tmp_path / "mlruns").exists()
+
+
+def test_each_epoch_is_logged_once_and_all_at_once_after_an_interruption(local, begin):
+    tracker, run_id = begin()
+    for epochs in (400, 401, 500):
+        tracker.log_history(history(epochs))
+    tracker.end_run("FINISHED")
+    assert steps(local, run_id) == EXPECTED
+    assert local.get_run(run_id).info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
+def test_a_run_ends_as_it_is_told_and_only_once(local, begin, status):
+    tracker, run_id = begin()
+    tracker.end_run(status)
+    tracker.end_run("FINISHED")
+    assert mlflow.active_run() is None
+    assert local.get_run(run_id).info.status == status
+
+
+def test_runs_of_the_same_training_are_linked(local, begin):
+    def run(training, fresh=False):
+        tracker, run_id = begin()
+        tracker.begin_training(training, fresh)
+        tracker.end_run("FINISHED")
+        return run_id
+
+    first, other, second, fresh = run("abc"), run("xyz"), run("abc"), run("abc", fresh=True)
+    tags = {run_id: local.get_run(run_id).data.tags for run_id in (first, other, second, fresh)}
+    assert tags[second]["continues_run"] == first
+    assert tags[first]["continued_by_run"] == second
+    for alone in (other, fresh):
+        assert "continues_run" not in tags[alone]
+        assert "continued_by_run" not in tags[alone]
+
+
+def test_what_a_dead_server_misses_is_sent_when_it_is_back(running_server, served, begin, monkeypatch, caplog):
+    monkeypatch.setattr(outbox, "RETRY_SECONDS", 0.0)
+    tracker, run_id = begin()
+    tracker.log_history(history(100))
+    running_server.kill()
+    tracker.log_history(history(300))
+    tracker.log_picture("grids/1.png", np.zeros((4, 4, 3), np.uint8))
+    tracker.set_tags(colour="red")
+    tracker.log_history(history(301))
+    running_server.start()
+    tracker.log_history(history(500))
+    tracker.end_run("FINISHED")
+    assert [record.message.startswith("MLflow does not answer") for record in caplog.records] == [True]
+    assert steps(served, run_id) == EXPECTED
+    assert served.get_run(run_id).data.tags["colour"] == "red"
+    assert served.get_run(run_id).info.status == "FINISHED"
+
+
+def test_what_a_dead_server_misses_till_the_end_is_kept_and_sent_by_the_next_run(
+    running_server, served, begin, tmp_path, caplog
+):
+    caplog.set_level(logging.INFO)
+    tracker, run_id = begin()
+    tracker.log_history(history(100))
+    running_server.kill()
+    (tmp_path / "scores.json").write_text("{}")
+    tracker.log_history(history(500))
+    tracker.log_files(tmp_path / "scores.json", "scores")
+    tracker.end_run("FINISHED")
+    assert f"what it missed is kept in {tmp_path}/unsent" in caplog.text
+    assert len(json.loads((tmp_path / f"unsent/{run_id}.json").read_text())) == 3
+    assert steps_of_a_second_run_while_down(tmp_path) == []
+
+    running_server.start()
+    begin()
+    assert steps(served, run_id) == EXPECTED
+    assert [file.path for file in served.list_artifacts(run_id, "scores")] == ["scores/scores.json"]
+    assert served.get_run(run_id).info.status == "FINISHED"
+    assert list((tmp_path / "unsent").iterdir()) == []
+
+
+def steps_of_a_second_run_while_down(folder):
+    """A run without MLflow leaves what was kept where it is."""
+    MlflowTracker(folder).begin_run()
+    return [path for path in (folder / "unsent").iterdir() if path.suffix != ".json"]
+
+
+def test_after_a_failure_nothing_is_tried_for_a_while(served, running_server, begin, monkeypatch):
+    tracker, _ = begin()
+    running_server.kill()
+    tracker.log_history(history(1))
+    monkeypatch.setattr(outbox.Call, "send", lambda *_: pytest.fail("tried again"))
+    tracker.log_history(history(2))
+    monkeypatch.undo()
+    running_server.start()
+
+
+def test_what_mlflow_refuses_does_not_hold_up_the_rest(local, begin, caplog):
+    tracker, run_id = begin()
+    tracker.log_params({"a": 1})
+    tracker.log_params({"a": 2})
+    tracker.log_history(history(2))
+    assert "MLflow refused something of run" in caplog.text
+    assert local.get_run(run_id).data.params == {"a": "1"}
+    assert len(steps(local, run_id)) == 2
+    tracker.end_run("FINISHED")
