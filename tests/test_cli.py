@@ -8,10 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
@@ -19,6 +21,7 @@ from gan_pipelines.gan import TrainedGenerator
 
 PROJECT = Path(__file__).parents[1]
 KEDRO = Path(sys.executable).with_name("kedro")
+TWO_THREADS = {**os.environ, "OMP_NUM_THREADS": "2"}  # their number changes the last bits
 SMALL = ",".join(
     [
         "variants.wgan_gp.epochs=3",
@@ -32,12 +35,27 @@ SMALL = ",".join(
 
 
 def kedro(folder, *arguments, code=0):
-    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
     result = subprocess.run(
-        [KEDRO, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [KEDRO, *arguments], cwd=folder, env=TWO_THREADS, capture_output=True, text=True, check=False
     )
     assert result.returncode == code, result.stdout + result.stderr
     return result
+
+
+@contextmanager
+def start(project, parameters):
+    command = [KEDRO, "run", "--pipelines=train_wgan_gp", f"--params={parameters}"]
+    with subprocess.Popen(
+        command, cwd=project, env=TWO_THREADS, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def await_line(process, text):
+    assert any(text in line for line in process.stderr)
 
 
 def git(folder, *arguments):
@@ -182,17 +200,70 @@ def test_a_training_that_fails_ends_failed_with_one_sentence(project, client):
 def test_an_interrupted_run_ends_killed(project, client, sent):
     runs = len(mlflow_runs(client))
     long = SMALL.replace("wgan_gp.epochs=3", f"wgan_gp.epochs=100000,variants.wgan_gp.seed={sent}")
-    command = [KEDRO, "run", "--pipelines=train_wgan_gp", f"--params={long}"]
-    with subprocess.Popen(
-        command, cwd=project, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    ) as process:
-        while "epoch 1/" not in process.stderr.readline():
-            assert process.poll() is None
+    with start(project, long) as process:
+        await_line(process, "epoch 1/")
         process.send_signal(sent)
         process.stderr.read()
     assert process.returncode != 0
     assert len(mlflow_runs(client)) == runs + 1
     assert mlflow_runs(client)[-1].info.status == "KILLED"
+
+
+OFTEN = """
+"{variant}.checkpoints":
+  type: gan_pipelines.datasets.CheckpointStoreDataset
+  filepath: data/06_models/${globals:experiment}/{variant}/checkpoints
+  interval_seconds: 0.3
+"""
+
+
+def test_a_killed_run_is_continued_noted_and_linked(project, client):
+    (project / "conf/local/catalog.yml").write_text(OFTEN)
+    long = SMALL.replace("wgan_gp.epochs=3", "wgan_gp.epochs=20,variants.wgan_gp.seed=5")
+    with start(project, long) as process:
+        await_line(process, "epoch 6/20")
+        process.kill()
+    killed = mlflow_runs(client)[-1]
+    assert killed.info.status == "RUNNING"
+    printed = kedro(project, "run", "--pipelines=train_wgan_gp", f"--params={long}").stderr
+    assert "Resuming after" in printed
+    assert "epoch 1/20" not in printed
+    killed, run = mlflow_runs(client)[-2:]
+    assert (killed.info.status, run.info.status) == ("KILLED", "FINISHED")
+    assert run.data.tags["continues_run"] == killed.info.run_id
+    assert killed.data.tags["continued_by_run"] == run.info.run_id
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "penalty")] == list(range(1, 21))
+    assert len(pd.read_csv(latest(project, "08_reporting/digits/wgan_gp/history.csv"))) == 20
+
+    resumed = TrainedGenerator.load(latest(project, "06_models/digits/wgan_gp/generator.safetensors"))
+    kedro(project, "run", "--pipelines=train_wgan_gp", f"--params={long},runtime.fresh=true")
+    fresh = TrainedGenerator.load(latest(project, "06_models/digits/wgan_gp/generator.safetensors"))
+    assert all(torch.equal(fresh.weights["raw"][name], tensor) for name, tensor in resumed.weights["raw"].items())
+    assert "continues_run" not in mlflow_runs(client)[-1].data.tags
+    (project / "conf/local/catalog.yml").unlink()
+
+
+def test_two_runs_of_the_same_training_get_in_nobodys_way(project, client):
+    long = SMALL.replace("wgan_gp.epochs=3", "wgan_gp.epochs=100000,variants.wgan_gp.seed=6")
+    with start(project, long) as first:
+        await_line(first, "epoch 1/")
+        refused = kedro(project, "run", "--pipelines=train_wgan_gp", f"--params={long}", code=1)
+        other = SMALL + ",variants.wgan_gp.seed=7"
+        kedro(project, "run", "--pipelines=train_wgan_gp", f"--params={other}")
+        assert first.poll() is None
+        first.kill()
+    assert "Error: Another process is at work on this very training" in refused.stderr
+    assert [run.info.status for run in mlflow_runs(client)[-3:]] == ["RUNNING", "FAILED", "FINISHED"]
+
+
+def test_a_server_that_is_down_is_seen_before_the_start(project, first_run):
+    (project / "conf/local/mlflow.yml").write_text("server: {mlflow_tracking_uri: 'http://127.0.0.1:9'}")
+    result = kedro(project, "run", "--pipelines=train_wgan_gp", f"--params={SMALL}", code=1)
+    (project / "conf/local/mlflow.yml").unlink()
+    assert "Error: MLflow does not answer (" in result.stderr
+    assert "set another address in server.mlflow_tracking_uri of conf/local/mlflow.yml." in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Running node" not in result.stderr
 
 
 def test_local_settings_change_what_they_name_and_nothing_else(project, client):

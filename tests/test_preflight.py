@@ -6,6 +6,7 @@ import pytest
 from kedro.io import DataCatalog
 from omegaconf import OmegaConf
 
+from gan_pipelines.datasets import CheckpointStoreDataset, KeyedStoreDataset
 from gan_pipelines.errors import ProjectError
 from gan_pipelines.gan.variants import VARIANTS
 from gan_pipelines.pipeline_registry import register_pipelines
@@ -19,7 +20,9 @@ def catalog_of(changes):
     parameters = OmegaConf.load(PARAMETERS)
     for path, value in changes.items():
         OmegaConf.update(parameters, path, value, merge=False)
-    catalog = DataCatalog()
+    catalog = DataCatalog({"image_sets": KeyedStoreDataset(filepath="nowhere/image_sets")})
+    for variant in VARIANTS:
+        catalog[f"{variant}.checkpoints"] = CheckpointStoreDataset(filepath="nowhere/checkpoints")
     for path in ("dataset", "scoring", "runtime.device", "reporting.grid_every_epochs"):
         catalog[f"params:{path}"] = OmegaConf.to_container(
             OmegaConf.create({"x": OmegaConf.select(parameters, path)}), resolve=True

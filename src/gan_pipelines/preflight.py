@@ -10,16 +10,18 @@ from kedro.pipeline import Pipeline
 
 from gan_pipelines.configure import configure_gan
 from gan_pipelines.devices import resolve_device
-from gan_pipelines.gan import ImageShape, check_steps, summarize_networks
-from gan_pipelines.images import DatasetConfig, open_source
+from gan_pipelines.disk import require_space
+from gan_pipelines.gan import CheckpointStore, ImageShape, check_steps, checkpoint_bytes, summarize_networks
+from gan_pipelines.images import DatasetConfig, bytes_to_prepare, open_source
 from gan_pipelines.metrics import ScoringConfig, open_inception
+from gan_pipelines.stores import KeyedStore
 from gan_pipelines.typed_config import ConfigError, from_dict, require, suggest
 
 VARIANT_PREFIX = "params:variants."
 
 
 def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
-    """Check the parameters that a pipeline uses, the device, the networks, and the feature extractor.
+    """Check the parameters that a pipeline uses, the device, the networks, the feature extractor, and room on disk.
 
     Raises:
         ProjectError: with a sentence that says what is wrong and what to do.
@@ -41,11 +43,16 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
         split_sizes = Counter(item.split for item in source.items)
         for split in dataset.train_splits:
             _require_split("dataset.train_splits", split, split_sizes)
+        image_sets: KeyedStore = catalog.load("image_sets")
+        needs = {image_sets.root: bytes_to_prepare(image_sets, source, dataset)}
         for variant in variants:
             config = configure_gan(variant, _parameter(catalog, f"{VARIANT_PREFIX}{variant}"))
             shape = ImageShape(dataset.channels, dataset.image_size, dataset.image_size)
-            summarize_networks(config, shape, len(source.class_names))
+            layers = summarize_networks(config, shape, len(source.class_names))
             check_steps(config, sum(split_sizes[split] for split in dataset.train_splits))
+            checkpoints: CheckpointStore = catalog.load(f"{variant}.checkpoints")
+            needs[checkpoints.root] = 2 * checkpoint_bytes(layers)
+        require_space(needs)
         if "params:scoring" in inputs:
             _check_scoring(from_dict(ScoringConfig, _parameter(catalog, "params:scoring"), "scoring"), split_sizes)
     for name in inputs:

@@ -20,6 +20,9 @@ class KeyedStore:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    def __contains__(self, key: str) -> bool:
+        return (self.root / key).exists()
+
     def get_or_build(self, key: str, build: Callable[[Path], None]) -> Path:
         """Return the folder of an entry, after ``build`` has filled it if it did not exist.
 

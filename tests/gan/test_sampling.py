@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from gan_pipelines.gan import TrainedGenerator, train
+from gan_pipelines.gan import GeneratorUnusable, TrainedGenerator, train
 from gan_pipelines.gan.sampling import classes_in_turn
 from gan_pipelines.pixels import to_float, to_uint8
 
@@ -41,7 +41,7 @@ def test_the_file_holds_a_header_and_tensors_and_nothing_to_unpickle(generator, 
 def test_another_file_is_refused(tmp_path):
     path = tmp_path / "other.safetensors"
     save_file({"x": torch.zeros(1)}, path)
-    with pytest.raises(ValueError, match="holds no generator, but gan_pipelines.generator/1 was expected"):
+    with pytest.raises(GeneratorUnusable, match="holds no generator, but gan_pipelines.generator/1 was expected"):
         TrainedGenerator.load(path)
 
 

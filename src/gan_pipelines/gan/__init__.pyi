@@ -10,9 +10,11 @@ from .config import ScheduleConfig as ScheduleConfig
 from .health import TrainingDiverged as TrainingDiverged
 from .networks import ImageShape as ImageShape
 from .sampling import WEIGHT_SETS as WEIGHT_SETS
+from .sampling import GeneratorUnusable as GeneratorUnusable
 from .sampling import TrainedGenerator as TrainedGenerator
 from .sampling import WeightSet as WeightSet
 from .state import fingerprint as fingerprint
+from .summary import checkpoint_bytes as checkpoint_bytes
 from .summary import summarize_networks as summarize_networks
 from .trainer import Epoch as Epoch
 from .trainer import check_steps as check_steps

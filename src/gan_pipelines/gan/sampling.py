@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gan_pipelines.devices import resolve_device
+from gan_pipelines.errors import ProjectError
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.gan.networks import FAMILIES, ImageShape
 from gan_pipelines.pixels import to_uint8
@@ -26,6 +27,10 @@ WeightSet = Literal["ema", "raw"]
 WEIGHT_SETS: Final[tuple[WeightSet, ...]] = ("ema", "raw")
 
 FORMAT = "gan_pipelines.generator/1"
+
+
+class GeneratorUnusable(ProjectError):
+    """A file that holds no generator that this version of the project can read."""
 
 
 @dataclass(frozen=True)
@@ -125,16 +130,22 @@ class TrainedGenerator:
         """Read a file that `save` has written.
 
         Raises:
-            ValueError: if the file is not such a file, or of another format version.
+            GeneratorUnusable: if the file is torn, not such a file, or of another format version.
         """
         weights: dict[WeightSet, dict[str, Tensor]] = {"ema": {}, "raw": {}}
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise ValueError(f"{path} holds {metadata.get('format', 'no generator')}, but {FORMAT} was expected.")
-            for key in file.keys():  # noqa: SIM118 (the file is no mapping)
-                weight_set, _, name = key.partition(".")
-                weights["ema" if weight_set == "ema" else "raw"][name] = file.get_tensor(key)
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                for key in file.keys():  # noqa: SIM118 (the file is no mapping)
+                    weight_set, _, name = key.partition(".")
+                    weights["ema" if weight_set == "ema" else "raw"][name] = file.get_tensor(key)
+        except SafetensorError as error:
+            raise GeneratorUnusable(
+                f"{path} is torn, or no generator; choose another version, or train again."
+            ) from error
+        if metadata.get("format") != FORMAT:
+            found = metadata.get("format", "no generator")
+            raise GeneratorUnusable(f"{path} holds {found}, but {FORMAT} was expected; train again.")
         description = json.loads(metadata["generator"])
         return cls(
             config=from_dict(GanConfig, description["config"], str(path)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -37,6 +38,16 @@ def summarize_networks(config: GanConfig, image_shape: ImageShape, num_classes: 
             *_summarize("generator", generator, torch.zeros(2, config.networks.latent_size), labels),
             *_summarize("discriminator", discriminator, torch.zeros(2, *image_shape), labels),
         ]
+
+
+def checkpoint_bytes(layers: Iterable[LayerSummary]) -> int:
+    """About the size of a training's state: weights, Adam's two moments of each, and the averaged generator.
+
+    Args:
+        layers: as `summarize_networks` lists them.
+    """
+    copies = {"generator": 4, "discriminator": 3}
+    return sum(4 * copies[row.network] * row.parameters for row in layers if row.layer == "total")
 
 
 def _summarize(name: str, network: nn.Module, inputs: Tensor, labels: Tensor | None) -> list[LayerSummary]:

@@ -34,7 +34,7 @@ def read_picture(path: Path, size: int) -> Image.Image:
                 picture.load()
                 return ImageOps.exif_transpose(picture)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadImage(f"{path} cannot be used: {_reason(path, error)}") from error
+        raise BadImage(f"{path} cannot be used: {_reason(path, error)}.") from error
 
 
 def to_pixels(picture: Image.Image, config: DatasetConfig) -> NDArray[np.uint8]:

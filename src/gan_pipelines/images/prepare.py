@@ -18,7 +18,7 @@ from gan_pipelines.hashing import hash_images, hash_values
 from gan_pipelines.images.config import DatasetConfig
 from gan_pipelines.images.decoding import to_pixels
 from gan_pipelines.images.duplicates import find_duplicates, make_thumbnails
-from gan_pipelines.images.errors import BadImage
+from gan_pipelines.images.errors import BadImage, DatasetUnusable
 from gan_pipelines.images.image_set import IMAGES_FILE, ImageSet
 from gan_pipelines.images.sources import SPLITS, ImageSource, open_source
 from gan_pipelines.stores import KeyedStore
@@ -52,13 +52,23 @@ def prepare_image_set(store: KeyedStore, config: DatasetConfig) -> ImageSet:
     """Return the images of a configuration, decoding them only if the store does not hold them yet.
 
     Raises:
-        DatasetUnusable: if the source is not there or lacks images.
+        DatasetUnusable: if the source is not there or lacks images, or a split has lost a class to bad ones.
         BadImage: if an image cannot be decoded and ``on_bad_image`` is ``error``.
     """
     source = open_source(config)
-    settings = (config.image_size, config.channels, config.resize_filter, config.on_bad_image)
-    key = hash_values(LAYOUT_VERSION, source.fingerprint, *settings)
+    key = _key(source, config)
     return ImageSet.load(store.get_or_build(key, lambda folder: _write_image_set(source, config, folder)))
+
+
+def bytes_to_prepare(store: KeyedStore, source: ImageSource, config: DatasetConfig) -> int:
+    """How much `prepare_image_set` will write: nothing if the store holds the images."""
+    needed = len(source.items) * config.channels * config.image_size**2
+    return 0 if _key(source, config) in store else needed
+
+
+def _key(source: ImageSource, config: DatasetConfig) -> str:
+    settings = (config.image_size, config.channels, config.resize_filter, config.on_bad_image)
+    return hash_values(LAYOUT_VERSION, source.fingerprint, *settings)
 
 
 def _write_image_set(source: ImageSource, config: DatasetConfig, folder: Path) -> None:
@@ -75,7 +85,18 @@ def _write_image_set(source: ImageSource, config: DatasetConfig, folder: Path) -
         file.seek(0)
         rows = [index for chunk in described for index in chunk.indices]
         _write_header(file, (len(rows), *shape))
+    _require_all_classes(source, rows)
     _describe(source, config, rows, described, folder)
+
+
+def _require_all_classes(source: ImageSource, rows: Sequence[int]) -> None:
+    lost = {*source.items} - {source.items[index] for index in rows}
+    if lost:
+        split, label = min(lost)
+        raise DatasetUnusable(
+            f"No picture of class {source.class_names[label]} in the {split} split could be used; add good ones, or "
+            "remove the class."
+        )
 
 
 def _describe(

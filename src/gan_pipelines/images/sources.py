@@ -107,11 +107,15 @@ def open_torchvision(config: DatasetConfig) -> ArraySource:
     dataset = {"cifar10": datasets.CIFAR10, "fashion_mnist": datasets.FashionMNIST}[config.source]
     try:
         parts = {split: dataset(config.path, train=split == "train", download=config.download) for split in SPLITS[:2]}
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, ValueError, AssertionError) as error:
         remedy = "put torchvision's files there, or use source: image_folder"
-        tried = "could not be downloaded to" if config.download else "is not in"
-        allow = "" if config.download else ", set dataset.download: true"
-        raise DatasetUnusable(f"{dataset.__name__} {tried} {config.path}; {remedy}{allow}.") from error
+        if config.download:
+            problem = f"could not be downloaded to {config.path}"
+        elif isinstance(error, RuntimeError) and "not found" in str(error):
+            problem, remedy = f"is not in {config.path}", f"{remedy}, or set dataset.download: true"
+        else:
+            problem = f"in {config.path} cannot be read, it may be cut off"
+        raise DatasetUnusable(f"{dataset.__name__} {problem}; {remedy}.") from error
     items = [SourceItem(split, int(label)) for split, part in parts.items() for label in part.targets]
     pixels = np.concatenate([np.asarray(part.data) for part in parts.values()])
     return ArraySource(pixels, items, parts["train"].classes)
@@ -123,13 +127,13 @@ class ImageFolderSource:
     is_in_memory = False
 
     def __init__(self, root: Path, folder_split: str | None, image_size: int) -> None:
-        if not root.is_dir():
-            raise DatasetUnusable(f"There is no folder {root}; set dataset.path to the folder of the images.")
         self._root = root
         self._image_size = image_size
         self._paths: list[Path] = []
         self.items: list[SourceItem] = []
         try:
+            if not root.is_dir():
+                raise DatasetUnusable(f"There is no folder {root}; set dataset.path to the folder of the images.")
             stamps = self._list_files(_split_folders(root, folder_split))
         except PermissionError as error:
             raise DatasetUnusable(f"{error.filename} may not be read; change its permissions.") from error

@@ -1,0 +1,394 @@
+"""Every kind of bad input in docs/bad_input.md, with the very sentence that stands there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import struct
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from kedro.io import DataCatalog
+from omegaconf import OmegaConf
+from PIL import Image
+
+from gan_pipelines import disk
+from gan_pipelines.datasets import CheckpointStoreDataset, GeneratorDataset, KeyedStoreDataset
+from gan_pipelines.errors import ProjectError
+from gan_pipelines.gan import VARIANTS, CheckpointStore, GanConfig, NetworkConfig, OptimizerConfig, train
+from gan_pipelines.hooks import explain
+from gan_pipelines.images import DatasetConfig, prepare_image_set
+from gan_pipelines.pipeline_registry import register_pipelines
+from gan_pipelines.preflight import check_run
+from gan_pipelines.stores import KeyedStore
+
+PROJECT = Path(__file__).parents[1]
+TABLE = {
+    kind.strip(): sentence.strip()
+    for _, kind, sentence, _ in (
+        line.split("|") for line in (PROJECT / "docs/bad_input.md").read_text().splitlines() if line.startswith("| ")
+    )
+    if kind.strip() not in ("What is wrong", "---")
+}
+NOBODY = 65534
+
+CASES: dict[str, Callable[[Path], None]] = {}
+
+
+def case(kind: str):
+    """Enter a function that does something wrong in a folder of its own."""
+
+    def enter(cause):
+        CASES[kind] = cause
+        return cause
+
+    return enter
+
+
+@pytest.fixture
+def folder():
+    """Like tmp_path, but open to a user without rights."""
+    path = Path(tempfile.mkdtemp())
+    path.chmod(0o777)
+    yield path
+    shutil.rmtree(path)
+
+
+def test_every_row_of_the_table_is_tested():
+    assert set(CASES) == set(TABLE)
+    assert len(TABLE) >= 30
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_bad_input_gets_its_sentence(kind, folder, caplog):
+    with ExitStack() as cleanup, pytest.raises(Exception) as caught:
+        cleanup.callback(os.chdir, Path.cwd())
+        os.chdir(folder)
+        CASES[kind](folder)
+    sentence = explain(caught.value)
+    assert sentence is not None, caught.value
+    assert sentence.replace(f"{folder}/", "").replace(str(folder), ".") == TABLE[kind]
+    assert not list(folder.rglob(".unfinished-*"))
+
+
+# Settings
+
+
+def preflight(pipeline="train_wgan_gp", extra=(), **changes):
+    """Check a run of the digits experiment with some parameters changed: dots are double underscores."""
+    parameters = OmegaConf.load(PROJECT / "conf/base/parameters.yml")
+    for name, value in changes.items():
+        OmegaConf.update(parameters, name.replace("__", "."), value, merge=False)
+    catalog = DataCatalog({"image_sets": KeyedStoreDataset(filepath="image_sets")})
+    for variant in VARIANTS:
+        catalog[f"{variant}.checkpoints"] = CheckpointStoreDataset(filepath="checkpoints")
+        catalog[f"{variant}.generator"] = GeneratorDataset(filepath=f"{variant}.safetensors")
+    names = ["dataset", "scoring", "runtime.device", "reporting.grid_every_epochs"]
+    names += [f"variants.{variant}" for variant in OmegaConf.to_container(parameters.variants)]
+    for name in names:
+        value = OmegaConf.select(parameters, name)
+        catalog[f"params:{name}"] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    pipelines = register_pipelines()
+    check_run(sum((pipelines[name] for name in extra), pipelines[pipeline]), catalog)
+
+
+case("a setting that does not exist")(lambda _: preflight(variants__wgan_gp__critic_step=3))
+case("a number out of range")(lambda _: preflight(variants__wgan_gp__epochs=0))
+case("a text for a number")(lambda _: preflight(variants__wgan_gp__penalty__weight="ten"))
+case("a number for a list")(lambda _: preflight(dataset__train_splits=1))
+case("a source that does not exist")(lambda _: preflight(dataset__source="imagenet"))
+case("a size that the networks cannot make")(lambda _: preflight(dataset__image_size=30))
+case("two channels")(lambda _: preflight(dataset__channels=2))
+case("a split that the data lack")(lambda _: preflight(dataset__train_splits=["train", "extra"]))
+case("a reference split that the data lack")(lambda _: preflight(scoring__reference_split="dev"))
+case("a batch larger than the data")(lambda _: preflight(variants__wgan_gp__batch_size=2000))
+case("more critic steps than batches")(lambda _: preflight(variants__wgan_gp__critic_steps=100))
+case("grids every 0 epochs")(lambda _: preflight(reporting__grid_every_epochs=0))
+case("a device that does not exist")(lambda _: preflight(runtime__device="gpu"))
+case("Inception's weights named, but not there")(
+    lambda _: preflight(scoring__extractor="inception", scoring__inception_weights="inception.pth")
+)
+case("two trainings in one run")(lambda _: preflight("train_dcgan", ["train_wgan_gp"]))
+case("scoring before training")(lambda _: preflight("evaluate_dcgan"))
+case("a source without its path")(lambda _: preflight(dataset__source="image_folder"))
+case("a split of an unknown name")(
+    lambda folder: preflight(dataset__source="image_folder", dataset__path=str(folder), dataset__folder_split="dev")
+)
+
+
+@case("less room on the disk than the data need")
+def _(folder):
+    usage = shutil.disk_usage(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk.shutil, "disk_usage", lambda _: usage._replace(free=2**20))
+        preflight(dataset__image_size=64)
+
+
+# Folders of pictures
+
+
+def fill(folder, splits=("train", "test"), classes=("ace", "king"), count=3):
+    """Write small pictures, each another, to folder/<split>/<class>."""
+    draws = np.random.default_rng(0)
+    for split in splits:
+        for name in classes:
+            (folder / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = draws.integers(0, 256, (16, 16, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / split / name / f"{number}.png")
+    return folder
+
+
+def prepare(folder, **changes):
+    config = DatasetConfig(source="image_folder", path=str(folder), image_size=8, channels=3)
+    return prepare_image_set(KeyedStore(folder / ".sets"), replace(config, **changes))
+
+
+def without_rights(cause):
+    """Do something as a user who may read only what is open to all: root may read everything."""
+    if os.geteuid():
+        return cause()
+    os.seteuid(NOBODY)
+    try:
+        return cause()
+    finally:
+        os.seteuid(0)
+
+
+case("no folder there")(lambda folder: prepare(folder / "cards"))
+
+
+@case("no folders of splits")
+def _(folder):
+    prepare(fill(folder, splits=[""]))
+
+
+@case("two folders for one split")
+def _(folder):
+    prepare(fill(folder, splits=["train", "val", "valid"]))
+
+
+@case("a folder that is no split")
+def _(folder):
+    prepare(fill(folder, splits=["train", "unlabelled"]))
+
+
+@case("a stated split, but folders of splits")
+def _(folder):
+    prepare(fill(folder), folder_split="train")
+
+
+@case("pictures without labels")
+def _(folder):
+    fill(folder)
+    (folder / "test/king/1.png").rename(folder / "test/1.png")
+    prepare(folder)
+
+
+@case("one class only")
+def _(folder):
+    prepare(fill(folder, classes=["ace"]))
+
+
+@case("no classes")
+def _(folder):
+    (folder / "train").mkdir()
+    prepare(folder)
+
+
+@case("a class that a split lacks")
+def _(folder):
+    fill(folder)
+    shutil.rmtree(folder / "test/king")
+    prepare(folder)
+
+
+@case("an empty class")
+def _(folder):
+    fill(folder)
+    for path in (folder / "test/king").iterdir():
+        path.unlink()
+    prepare(folder)
+
+
+@case("a folder within a class")
+def _(folder):
+    fill(folder)
+    (folder / "train/ace/more").mkdir()
+    prepare(folder)
+
+
+@case("a folder that may not be read")
+def _(folder):
+    fill(folder)
+    (folder / "train/ace").chmod(0)
+    try:
+        without_rights(lambda: prepare(folder))
+    finally:
+        (folder / "train/ace").chmod(0o755)
+
+
+# Pictures
+
+
+def damaged(folder, content):
+    fill(folder)
+    (folder / "train/ace/1.png").write_bytes(content)
+    return folder
+
+
+case("a picture of zero bytes")(lambda folder: prepare(damaged(folder, b"")))
+case("a file that is no picture")(lambda folder: prepare(damaged(folder, b"GIF or not")))
+
+
+@case("a picture that is cut off")
+def _(folder):
+    whole = (fill(folder) / "train/ace/1.png").read_bytes()
+    (folder / "train/ace/1.png").write_bytes(whole[: len(whole) // 2])
+    prepare(folder)
+
+
+@case("a decompression bomb")
+def _(folder):
+    fill(folder)
+    Image.new("1", (20_000, 10_000)).save(folder / "train/ace/1.png")
+    prepare(folder)
+
+
+@case("a picture that may not be read")
+def _(folder):
+    fill(folder)
+    (folder / "train/ace/1.png").chmod(0)
+    without_rights(lambda: prepare(folder))
+
+
+@case("a class of which no picture is good, with on_bad_image: skip")
+def _(folder):
+    fill(folder)
+    for path in (folder / "test/king").iterdir():
+        path.write_bytes(b"")
+    prepare(folder, on_bad_image="skip")
+
+
+# torchvision's files
+
+
+def torchvision(folder, source="fashion_mnist", **changes):
+    config = DatasetConfig(source=source, path=str(folder), image_size=28, channels=1)
+    return prepare_image_set(KeyedStore(folder / ".sets"), replace(config, **changes))
+
+
+case("CIFAR-10 not there, and downloads not allowed")(lambda folder: torchvision(folder, "cifar10"))
+
+
+@case("Fashion-MNIST not there, and no network")
+def _(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("http_proxy", "http://127.0.0.1:1")
+        patch.setenv("https_proxy", "http://127.0.0.1:1")
+        torchvision(folder, download=True)
+
+
+@case("Fashion-MNIST cut off")
+def _(folder):
+    raw = folder / "FashionMNIST/raw"
+    raw.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">iiii", 2051, 5, 28, 28) + b"\0" * 28)
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">ii", 2049, 5) + b"\0" * 5)
+    torchvision(folder)
+
+
+# Trainings
+
+
+def tiny(**changes) -> GanConfig:
+    networks = NetworkConfig(latent_size=4, width=4, critic_norm="none")
+    config = replace(VARIANTS["wgan_gp"], networks=networks, critic_steps=1, batch_size=8, epochs=3, precision="fp32")
+    return replace(config, **changes)
+
+
+def run(config, checkpoints=None, images=None):
+    noise = np.random.default_rng(0).integers(0, 256, (16, 1, 8, 8), np.uint8)
+    return list(train(config, noise if images is None else images, device="cpu", checkpoints=checkpoints))
+
+
+case("pictures that are all the same")(lambda _: run(tiny(), images=np.zeros((16, 1, 8, 8), np.uint8)))
+case("fewer pictures than a batch")(lambda _: run(tiny(batch_size=17)))
+
+
+@case("losses that are no numbers any more")
+def _(_):
+    run(tiny(generator_optimizer=OptimizerConfig(learning_rate=1e30)))
+
+
+@case("fewer epochs than done")
+def _(folder):
+    store = CheckpointStore(folder)
+    run(tiny(), store)
+    run(tiny(epochs=2), store)
+
+
+@case("a second process on the same training")
+def _(folder):
+    store = CheckpointStore(folder)
+    identity = run(tiny(), store)[-1].generator.training["fingerprint"]
+    with store.open(identity):
+        run(tiny(), store)
+
+
+@case("no checkpoint that can be used")
+def _(folder):
+    store = CheckpointStore(folder)
+    run(tiny(), store)
+    for path in folder.rglob("*.pt"):
+        path.write_bytes(b"torn")
+    run(tiny(), store)
+
+
+@case("a generator's file that is torn")
+def _(folder):
+    run(tiny())[-1].generator.save(folder / "generator.safetensors")
+    whole = (folder / "generator.safetensors").read_bytes()
+    (folder / "generator.safetensors").write_bytes(whole[:-100])
+    GeneratorDataset(filepath=str(folder / "generator.safetensors")).load()
+
+
+@case("a full disk while something is saved")
+def _(folder):
+    generator = run(tiny())[-1].generator
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", _raise_disk_full)
+        GeneratorDataset(filepath=str(folder / "generator.safetensors")).save(generator)
+
+
+def _raise_disk_full(_):
+    raise OSError(28, "No space left on device", "generator.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda path: path.write_bytes(b"torn"), "is torn, or no checkpoint."),
+        (lambda path: torch.save({"format": 99, "fingerprint": ""}, path), "has format 99, but this version"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_used_is_a_warning_if_there_is_an_older_one(folder, caplog, damage, sentence):
+    store = CheckpointStore(folder, interval_seconds=0)
+    run(tiny(), store)
+    damage(max(folder.rglob("*.pt")))
+    with caplog.at_level(logging.WARNING):
+        assert run(tiny(), store)[-1].number == 3
+    assert sentence in caplog.text
+
+
+def test_errors_that_nobody_foresaw_keep_their_traceback():
+    assert explain(ZeroDivisionError()) is None
+    assert explain(ProjectError("A sentence.")) == "A sentence."
