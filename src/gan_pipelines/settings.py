@@ -16,7 +16,7 @@ CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
     # conf/local and --env state what differs, also deep inside a variant.
-    "merge_strategy": {"parameters": "soft", "globals": "soft"},
+    "merge_strategy": {"parameters": "soft", "globals": "soft", "mlflow": "soft"},
     "custom_resolvers": {
         "oc.env": oc.env,
         # MLflow's addresses do not depend on the folder that a command is started from.
