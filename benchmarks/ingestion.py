@@ -26,7 +26,9 @@ def ours(folder: Path, size: int) -> Callable[[], int]:
     from gan_pipelines.stores import KeyedStore  # noqa: PLC0415
 
     def job() -> int:
-        config = DatasetConfig(source="image_folder", path=str(folder), image_size=size, channels=3)
+        config = DatasetConfig(
+            source="image_folder", path=str(folder), image_size=size, channels=3, resize_filter="bilinear"
+        )
         with tempfile.TemporaryDirectory() as store:
             return len(prepare_image_set(KeyedStore(Path(store)), config))
 

@@ -32,7 +32,8 @@ def read_picture(path: Path, size: int) -> Image.Image:
             with Image.open(path) as picture:
                 picture.draft(None, (2 * size, 2 * size))
                 picture.load()
-                return ImageOps.exif_transpose(picture)
+                ImageOps.exif_transpose(picture, in_place=True)
+                return picture
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadImage(f"{path} cannot be used: {_reason(path, error)}.") from error
 
@@ -43,10 +44,12 @@ def to_pixels(picture: Image.Image, config: DatasetConfig) -> NDArray[np.uint8]:
     The largest square in its middle is resized with an antialiased filter; transparency shows white; 16-bit grey is
     scaled to 8 bits.
     """
-    flat = _flatten(picture).convert("L" if config.channels == 1 else "RGB")
+    flat, mode = _flatten(picture), "L" if config.channels == 1 else "RGB"
+    if flat.mode != mode:  # Pillow would copy it
+        flat = flat.convert(mode)
     size = (config.image_size, config.image_size)
     square = ImageOps.fit(flat, size, Image.Resampling[config.resize_filter.upper()])
-    return np.ascontiguousarray(np.asarray(square).reshape(*size, config.channels).transpose(2, 0, 1))
+    return np.asarray(square).reshape(*size, config.channels).transpose(2, 0, 1)
 
 
 def _flatten(picture: Image.Image) -> Image.Image:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 THUMBNAIL_SIZE = 4
 THUMBNAIL_DISTANCE = 12.0
@@ -34,17 +33,17 @@ class Duplicate(NamedTuple):
 
 
 def make_thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Shrink images to 4x4 grey levels, of equal weight each: (N, 16) float32.
+    """Shrink images to 4x4 means of their green channel, or their only one, which stands for brightness: (N, 16).
 
     Args:
         images: (N, C, S, S) uint8.
     """
-    size = min(THUMBNAIL_SIZE, images.shape[-1])
-    edges = np.arange(size + 1) * images.shape[-1] // size
-    sums = np.add.reduceat(images.sum(axis=1, dtype=np.uint32), edges[:-1], axis=1, dtype=np.float32)
-    sums = np.add.reduceat(sums, edges[:-1], axis=2)
-    areas = np.outer(np.diff(edges), np.diff(edges)) * images.shape[1]
-    return (sums / areas).reshape(len(images), size * size)
+    green = images[:, images.shape[1] // 2]
+    size = min(THUMBNAIL_SIZE, green.shape[-1])
+    edges = np.arange(size + 1) * green.shape[-1] // size
+    sums = np.add.reduceat(np.add.reduceat(green, edges[:-1], axis=1, dtype=np.float32), edges[:-1], axis=2)
+    means = sums / np.outer(np.diff(edges), np.diff(edges))
+    return means.reshape(len(images), size * size).astype(np.float32)
 
 
 def find_duplicates(
@@ -80,8 +79,10 @@ def find_duplicates(
 
 def _nearest(known: NDArray[np.float32], asked: NDArray[np.float32]) -> list[list[int]]:
     """For each thumbnail the indices of the nearest known ones that are near enough."""
+    from scipy.spatial import KDTree  # noqa: PLC0415 (half a second, which processes that decode need not wait)
+
     radius = THUMBNAIL_DISTANCE * np.sqrt(known.shape[1])
-    distances, indices = KDTree(known).query(asked, k=CANDIDATES, distance_upper_bound=radius)
+    distances, indices = KDTree(known).query(asked, k=CANDIDATES, distance_upper_bound=radius, workers=-1)
     return [row[np.isfinite(far)].tolist() for row, far in zip(indices, distances, strict=True)]
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,23 +28,22 @@ from gan_pipelines.stores import KeyedStore
 LAYOUT_VERSION = 3
 """Part of the key of every prepared set: raise it when the same settings begin to give other pixels."""
 CHUNK = 128
-"""Images that a process decodes at a time; with a few chunks under way for each, memory stays bounded."""
-CHUNKS_PER_PROCESS = 3
+"""Images that a process decodes at a time, so that memory stays bounded."""
 
 
 class Chunk(NamedTuple):
-    """Decoded images.
+    """What is known of some images, whose pixels are in the file.
 
     Attributes:
+        first: the row of the file where their pixels begin.
         indices: of each in the source.
-        pixels: (N, C, H, W).
         hashes: (N, 32).
         thumbnails: (N, T), for the search for duplicates.
-        skipped: why the others were left out.
+        skipped: why others were left out.
     """
 
+    first: int
     indices: list[int]
-    pixels: NDArray[np.uint8]
     hashes: NDArray[np.uint8]
     thumbnails: NDArray[np.float32]
     skipped: list[str]
@@ -74,23 +75,31 @@ def _key(source: ImageSource, config: DatasetConfig) -> str:
 def _write_image_set(source: ImageSource, config: DatasetConfig, folder: Path) -> None:
     order = sorted(range(len(source.items)), key=lambda index: SPLITS.index(source.items[index].split))
     shape = (config.channels, config.image_size, config.image_size)
-    described: list[Chunk] = []
-    with (folder / IMAGES_FILE).open("wb") as file:
-        _write_header(file, (len(order), *shape))
-        with tqdm(total=len(order), unit="img", desc="preparing images", disable=None) as bar:
-            for chunk in _decode(source, order, config):
-                file.write(chunk.pixels.data)
-                described.append(chunk._replace(pixels=chunk.pixels[:0].copy()))
-                bar.update(len(chunk.indices) + len(chunk.skipped))
-        file.seek(0)
-        rows = [index for chunk in described for index in chunk.indices]
-        _write_header(file, (len(rows), *shape))
-    _require_all_classes(source, rows)
-    _describe(source, config, rows, described, folder)
+    rows = _Rows.create(folder / IMAGES_FILE, len(order), shape)
+    chunks = _decode(_Decoder(source, config, rows), order)
+    indices = [index for chunk in chunks for index in chunk.indices]
+    _require_all_classes(source, indices)
+    rows.close_gaps((chunk.first, len(chunk.indices)) for chunk in chunks)
+    images = np.load(folder / IMAGES_FILE, mmap_mode="r")
+    hashes = np.concatenate([chunk.hashes for chunk in chunks])
+    thumbnails = np.concatenate([chunk.thumbnails for chunk in chunks])
+    sizes = Counter(source.items[index].split for index in indices)
+    split_sizes = {split: sizes[split] for split in SPLITS if sizes[split]}
+    names = [source.name(index) for index in indices]
+    ImageSet(
+        images=images,
+        image_hashes=hashes,
+        labels=np.array([source.items[index].label for index in indices], dtype=np.int64),
+        class_names=source.class_names,
+        split_sizes=split_sizes,
+        resize_filter=config.resize_filter,
+        skipped=tuple(reason for chunk in chunks for reason in chunk.skipped),
+        duplicates=find_duplicates(images, hashes, thumbnails, split_sizes, names),
+    ).save_description(folder)
 
 
-def _require_all_classes(source: ImageSource, rows: Sequence[int]) -> None:
-    lost = {*source.items} - {source.items[index] for index in rows}
+def _require_all_classes(source: ImageSource, indices: Sequence[int]) -> None:
+    lost = {*source.items} - {source.items[index] for index in indices}
     if lost:
         split, label = min(lost)
         raise DatasetUnusable(
@@ -99,75 +108,110 @@ def _require_all_classes(source: ImageSource, rows: Sequence[int]) -> None:
         )
 
 
-def _describe(
-    source: ImageSource, config: DatasetConfig, rows: Sequence[int], described: Sequence[Chunk], folder: Path
-) -> None:
-    """Write labels, hashes and manifest of the images, which lie in the folder in the order of ``rows``."""
-    images = np.load(folder / IMAGES_FILE, mmap_mode="r")
-    hashes = np.concatenate([chunk.hashes for chunk in described])
-    thumbnails = np.concatenate([chunk.thumbnails for chunk in described])
-    sizes = Counter(source.items[index].split for index in rows)
-    split_sizes = {split: sizes[split] for split in SPLITS if sizes[split]}
-    names = [source.name(index) for index in rows]
-    ImageSet(
-        images=images,
-        image_hashes=hashes,
-        labels=np.array([source.items[index].label for index in rows], dtype=np.int64),
-        class_names=source.class_names,
-        split_sizes=split_sizes,
-        resize_filter=config.resize_filter,
-        skipped=tuple(reason for chunk in described for reason in chunk.skipped),
-        duplicates=find_duplicates(images, hashes, thumbnails, split_sizes, names),
-    ).save_description(folder)
+@dataclass(frozen=True)
+class _Rows:
+    """A NumPy file of uint8 that several processes write to, each its own rows: no pixel goes from one to another."""
+
+    path: Path
+    shape: tuple[int, ...]
+    offset: int
+
+    @classmethod
+    def create(cls, path: Path, count: int, shape: tuple[int, ...]) -> _Rows:
+        with path.open("wb") as file:
+            offset = _write_header(file, (count, *shape))
+            file.truncate(offset + count * math.prod(shape))
+        return cls(path, shape, offset)
+
+    def write(self, first: int, pixels: NDArray[np.uint8]) -> None:
+        """Write (N, *shape) from a row on."""
+        with self.path.open("r+b") as file:
+            file.seek(self.offset + first * math.prod(self.shape))
+            file.write(pixels.data)
+
+    def close_gaps(self, pieces: Iterable[tuple[int, int]]) -> None:
+        """Move pieces, each its first row and its number of rows, together, and end the file after the last."""
+        size, count = math.prod(self.shape), 0
+        with self.path.open("r+b") as file:
+            for first, rows in pieces:
+                if first != count:
+                    file.seek(self.offset + first * size)
+                    content = file.read(rows * size)
+                    file.seek(self.offset + count * size)
+                    file.write(content)
+                count += rows
+            file.truncate(self.offset + count * size)
+            file.seek(0)
+            _write_header(file, (count, *self.shape))
 
 
-def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    """NumPy's own header, padded: with fewer images it has the same length."""
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> int:
+    """Write NumPy's own header and return its length, which padding keeps the same for fewer rows."""
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return file.tell()
 
 
-def _decode(source: ImageSource, order: Sequence[int], config: DatasetConfig) -> Iterator[Chunk]:
-    """Decode and resize all images in the given order, chunk by chunk."""
-    chunks = [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
-    processes = os.cpu_count() or 1
-    if source.is_in_memory or processes == 1 or len(chunks) < 2 * processes:
-        yield from (_decode_chunk(source, chunk, config) for chunk in chunks)
-        return
-    arguments = (source, config)
-    with ProcessPoolExecutor(processes, get_context("spawn"), _start_worker, arguments) as pool:
-        under_way: deque[Future[Chunk]] = deque()
-        for chunk in chunks:
-            under_way.append(pool.submit(_decode_in_worker, chunk))
-            if len(under_way) >= CHUNKS_PER_PROCESS * processes:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-
-
-def _decode_chunk(source: ImageSource, chunk: Sequence[int], config: DatasetConfig) -> Chunk:
-    indices, images, skipped = [], [], []
-    for index in chunk:
-        try:
-            images.append(to_pixels(source.read(index), config))
-            indices.append(index)
-        except BadImage as error:
-            if config.on_bad_image == "error":
+def _decode(decoder: _Decoder, order: Sequence[int]) -> list[Chunk]:
+    """Decode and resize all images, on all cores; return the chunks in order."""
+    firsts = range(0, len(order), CHUNK)
+    helpers = min((os.cpu_count() or 1) - 1, len(firsts) // 4)
+    with tqdm(total=len(order), unit="img", desc="preparing images", disable=None) as bar:
+        if decoder.source.is_in_memory or not helpers:
+            return [_advance(bar, decoder.decode(first, order[first : first + CHUNK])) for first in firsts]
+        with ProcessPoolExecutor(helpers, get_context("spawn"), _start_helper, (decoder,)) as pool:
+            try:
+                futures = [pool.submit(_decode_in_helper, first, order[first : first + CHUNK]) for first in firsts]
+                # This process decodes too, from the end, while the others come up and after.
+                own = []
+                while futures and futures[-1].cancel():
+                    first = firsts[len(futures) - 1]
+                    own.append(_advance(bar, decoder.decode(first, order[first : first + CHUNK])))
+                    futures.pop()
+                return [*(_advance(bar, future.result()) for future in futures), *reversed(own)]
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
                 raise
-            skipped.append(str(error))
-    shape = (config.channels, config.image_size, config.image_size)
-    pixels = np.stack(images) if images else np.empty((0, *shape), np.uint8)
-    return Chunk(indices, pixels, hash_images(pixels), make_thumbnails(pixels), skipped)
 
 
-_worker: tuple[ImageSource, DatasetConfig]
-"""What a worker process decodes from: sent once, not with every chunk."""
+def _advance(bar: tqdm[NoReturn], chunk: Chunk) -> Chunk:
+    bar.update(len(chunk.indices) + len(chunk.skipped))
+    return chunk
 
 
-def _start_worker(source: ImageSource, config: DatasetConfig) -> None:
-    global _worker  # noqa: PLW0603
-    _worker = (source, config)
+@dataclass(frozen=True)
+class _Decoder:
+    """All that a process needs to decode any chunk."""
+
+    source: ImageSource
+    config: DatasetConfig
+    rows: _Rows
+
+    def decode(self, first: int, indices: Sequence[int]) -> Chunk:
+        """Decode some images and write their pixels from row ``first`` on."""
+        pixels = np.empty((len(indices), *self.rows.shape), np.uint8)
+        kept: list[int] = []
+        skipped: list[str] = []
+        for index in indices:
+            try:
+                pixels[len(kept)] = to_pixels(self.source.read(index), self.config)
+                kept.append(index)
+            except BadImage as error:
+                if self.config.on_bad_image == "error":
+                    raise
+                skipped.append(str(error))
+        pixels = pixels[: len(kept)]
+        self.rows.write(first, pixels)
+        return Chunk(first, kept, hash_images(pixels), make_thumbnails(pixels), skipped)
 
 
-def _decode_in_worker(chunk: Sequence[int]) -> Chunk:
-    source, config = _worker
-    return _decode_chunk(source, chunk, config)
+_decoder: _Decoder
+"""Of a helper process: sent once, not with every chunk."""
+
+
+def _start_helper(decoder: _Decoder) -> None:
+    global _decoder  # noqa: PLW0603
+    _decoder = decoder
+
+
+def _decode_in_helper(first: int, indices: Sequence[int]) -> Chunk:
+    return _decoder.decode(first, indices)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -129,7 +130,7 @@ class ImageFolderSource:
     def __init__(self, root: Path, folder_split: str | None, image_size: int) -> None:
         self._root = root
         self._image_size = image_size
-        self._paths: list[Path] = []
+        self._files: list[str] = []
         self.items: list[SourceItem] = []
         try:
             if not root.is_dir():
@@ -140,7 +141,7 @@ class ImageFolderSource:
         self.fingerprint = hash_values(json.dumps(stamps), self.class_names)
 
     def _list_files(self, split_folders: Mapping[str, Path]) -> list[tuple[str, int, int]]:
-        """Fill in classes, paths and items; return name, size and time of each file."""
+        """Fill in classes, files and items; return name, size and time of each file."""
         self.class_names = tuple(
             sorted({child.name for folder in split_folders.values() for child in _classes(folder)})
         )
@@ -152,20 +153,20 @@ class ImageFolderSource:
         stamps = []
         for split, folder in split_folders.items():
             for label, name in enumerate(self.class_names):
-                files = _picture_files(folder / name)
-                self._paths += files
+                place = (folder / name).relative_to(self._root).as_posix()
+                files = [(f"{place}/{file.name}", file.stat()) for file in _picture_files(folder / name)]
+                self._files += [file for file, _ in files]
                 self.items += [SourceItem(split, label)] * len(files)
-                stats = [(file.relative_to(self._root).as_posix(), file.stat()) for file in files]
-                stamps += [(place, stat.st_size, stat.st_mtime_ns) for place, stat in stats]
+                stamps += [(file, stat.st_size, stat.st_mtime_ns) for file, stat in files]
         return stamps
 
     def name(self, index: int) -> str:
         """The file, seen from the folder of the dataset."""
-        return self._paths[index].relative_to(self._root).as_posix()
+        return self._files[index]
 
     def read(self, index: int) -> Image.Image:
         """Decode one file. Raises `BadImage` if it cannot be decoded."""
-        return read_picture(self._paths[index], self._image_size)
+        return read_picture(self._root / self._files[index], self._image_size)
 
 
 def _split_folders(root: Path, folder_split: str | None) -> dict[str, Path]:
@@ -199,11 +200,11 @@ def _split_folders(root: Path, folder_split: str | None) -> dict[str, Path]:
 def _classes(split_folder: Path) -> list[Path]:
     """The folders of the classes. Raises `DatasetUnusable` if pictures lie beside them, which have no label."""
     if pictures := _pictures(split_folder):
-        raise DatasetUnusable(f"{pictures[0]} lies in no folder of a class, so it has no label; move it into one.")
+        raise DatasetUnusable(f"{pictures[0].path} lies in no folder of a class, so it has no label; move it into one.")
     return _subfolders(split_folder)
 
 
-def _picture_files(folder: Path) -> list[Path]:
+def _picture_files(folder: Path) -> list[os.DirEntry[str]]:
     """The pictures of a class. Raises `DatasetUnusable` if there are none, or if there are folders within."""
     if not folder.is_dir():
         raise DatasetUnusable(f"There is no folder {folder}: every split needs every class; add it.")
@@ -216,17 +217,22 @@ def _picture_files(folder: Path) -> list[Path]:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    with os.scandir(folder) as entries:
+        return sorted(Path(entry) for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """The files whose names end like a picture's."""
+def _pictures(folder: Path) -> list[os.DirEntry[str]]:
+    """The files whose names end like a picture's, by name."""
     known = Image.registered_extensions()
-    return sorted(
-        child
-        for child in folder.iterdir()
-        if child.suffix.lower() in known and not child.name.startswith(".") and not child.is_dir()
-    )
+    with os.scandir(folder) as entries:
+        found = [
+            entry
+            for entry in entries
+            if os.path.splitext(entry.name)[1].lower() in known  # noqa: PTH122 (of many thousands)
+            and not entry.name.startswith(".")
+            and not entry.is_dir()
+        ]
+    return sorted(found, key=lambda entry: entry.name)
 
 
 SOURCES: Final[dict[SourceName, Callable[[DatasetConfig], ImageSource]]] = {
