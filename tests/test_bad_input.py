@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import struct
 import tempfile
+import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -74,7 +76,8 @@ def test_bad_input_gets_its_sentence(kind, folder, caplog):
         CASES[kind](folder)
     sentence = explain(caught.value)
     assert sentence is not None, caught.value
-    assert sentence.replace(f"{folder}/", "").replace(str(folder), ".") == TABLE[kind]
+    shown = sentence.replace(f"{folder}/", "").replace(str(folder), ".")
+    assert re.sub("[0-9a-f]{16}", "<training>", shown) == TABLE[kind]
     assert not list(folder.rglob(".unfinished-*"))
 
 
@@ -293,6 +296,7 @@ def _(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("http_proxy", "http://127.0.0.1:1")
         patch.setenv("https_proxy", "http://127.0.0.1:1")
+        patch.setattr(urllib.request, "_opener", None)  # it remembers its proxies
         torchvision(folder, download=True)
 
 

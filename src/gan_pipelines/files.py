@@ -9,18 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-FULL_BELOW_BYTES = 2**16
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """Give a path to write a file or a folder to; once the block is done it takes the place of ``target``.
 
-    An exception or a kill at any moment leaves what was there before. One process at a time may replace a target; what
-    a killed one has left is removed by the next.
+    An exception or a kill at any moment leaves the old file or the new one; of a folder that is replaced, at worst
+    neither in its place. One process at a time may replace a target; what a killed one has left beside it is removed by
+    the next that replaces the same.
 
     Raises:
-        OSError: if the disk is full, also where the block raised something else because of that.
+        OSError: if it cannot be written, also where the block made another exception of that.
     """
     unfinished = target.with_name(f".unfinished-{target.name}")
     unfinished.parent.mkdir(parents=True, exist_ok=True)
@@ -28,25 +29,34 @@ def replacing(target: Path) -> Iterator[Path]:
     try:
         yield unfinished
         if unfinished.is_file():
-            unfinished.chmod(0o644)  # safetensors writes for its owner alone
+            unfinished.chmod(0o666 & ~_umask())  # safetensors writes for its owner alone
             with unfinished.open("rb") as file:
                 os.fsync(file.fileno())
         if target.is_dir():
             _remove(target)
         unfinished.replace(target)
     except Exception as error:
-        if _means_disk_full(error, target.parent):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from error
-        raise
+        number = _error_number(error)
+        if number is None or isinstance(error, OSError):
+            raise
+        raise OSError(number, os.strerror(number), str(target)) from error
     finally:
         _remove(unfinished)
 
 
-def _means_disk_full(error: Exception, folder: Path) -> bool:
-    """Whether an exception comes of a full disk: libraries that write by themselves have kinds of their own for it."""
+def _error_number(error: BaseException) -> int | None:
+    """What is wrong with the disk, if an exception comes of that: libraries that write have kinds of their own."""
     if isinstance(error, OSError):
-        return error.errno == errno.ENOSPC
-    return os.strerror(errno.ENOSPC) in str(error) or shutil.disk_usage(folder).free < FULL_BELOW_BYTES
+        return error.errno if error.errno in DISK_ERRORS else None
+    if os.strerror(errno.ENOSPC) in str(error):
+        return errno.ENOSPC
+    return None if error.__context__ is None else _error_number(error.__context__)
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 def _remove(path: Path) -> None:

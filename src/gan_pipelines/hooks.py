@@ -16,7 +16,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractVersionedDataset, DataCatalog
 from kedro.pipeline import Pipeline
 
-from gan_pipelines.errors import ProjectError
+from gan_pipelines.errors import ProjectError, first_line
 from gan_pipelines.report import summarize_run
 from gan_pipelines.tracking import MlflowTracker, TrackingUnavailable
 
@@ -56,8 +56,8 @@ def explain(error: BaseException) -> str | None:
             return str(cause)
         if isinstance(cause, OSError) and cause.errno in REMEDIES:
             place = cause.filename or "A file could not be written"
-            return f"{place}: {REMEDIES[cause.errno]}, and run the same command again: a training goes on where it was."
-        cause = cause.__cause__ or cause.__context__
+            return f"{place}: {REMEDIES[cause.errno]}, and start the run again: a training goes on where it was."
+        cause = cause.__cause__
     return None
 
 
@@ -82,7 +82,10 @@ class ReportHooks:
     @hook_impl(wrapper=True)
     def after_context_created(self, context: KedroContext) -> Generator[None]:
         """Remember where the project lies; see to it that MLflow answers, and soon."""
+        from mlflow import active_run  # noqa: PLC0415 (kedro-mlflow has loaded it by now)
+
         self.project_path = Path(context.project_path)
+        self.is_own_run = active_run() is None  # else a caller has opened it, and will end it
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         try:
@@ -90,7 +93,7 @@ class ReportHooks:
         except Exception as error:
             if _is_mlflows(error):
                 raise TrackingUnavailable(
-                    f"MLflow does not answer ({_first_line(error)}); start its server, or set another address in "
+                    f"MLflow does not answer ({first_line(error)}); start its server, or set another address in "
                     "server.mlflow_tracking_uri of conf/local/mlflow.yml."
                 ) from error
             raise
@@ -100,14 +103,15 @@ class ReportHooks:
         """Remember the catalog, which is not given to the hooks of datasets."""
         self.catalog = catalog
         self.save_version = save_version
-        self.tracker: MlflowTracker = catalog.load("tracker")
+        mlruns = self.project_path / "mlruns"
+        self.tracker: MlflowTracker = catalog.load("tracker") if "tracker" in catalog else MlflowTracker(mlruns)
 
     @hook_impl(trylast=True)
     def before_pipeline_run(self) -> None:
         """Tell the MLflow run which version its files get and which code makes them."""
         self.files: dict[str, Path] = {}
         self.scores: list[dict[str, Any]] = []
-        self.tracker.begin_run()
+        self.tracker.begin_run(self.is_own_run)
         self.tracker.set_tags(catalog_version=self.save_version)
         self.tracker.log_commit(self.project_path)
 
@@ -142,8 +146,12 @@ class ReportHooks:
     @hook_impl(wrapper=True)
     def after_pipeline_run(self) -> Generator[None]:
         """Print what came out and where to look."""
-        with _tolerating_mlflow():
-            yield
+        try:
+            with _tolerating_mlflow():
+                yield
+        except BaseException:
+            self.tracker.end_run("FAILED")
+            raise
         self.tracker.end_run("FINISHED")
         print(summarize_run(self.files, self.scores))
 
@@ -175,7 +183,3 @@ def _tolerating_mlflow() -> Iterator[None]:
 def _is_mlflows(error: Exception) -> bool:
     """Whether an exception comes from MLflow or from what it talks to its store with."""
     return type(error).__module__.split(".")[0] in ("mlflow", "requests", "sqlalchemy", "sqlite3")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200]

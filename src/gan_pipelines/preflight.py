@@ -51,7 +51,7 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
             layers = summarize_networks(config, shape, len(source.class_names))
             check_steps(config, sum(split_sizes[split] for split in dataset.train_splits))
             checkpoints: CheckpointStore = catalog.load(f"{variant}.checkpoints")
-            needs[checkpoints.root] = 2 * checkpoint_bytes(layers)
+            needs[checkpoints.root] = (checkpoints.keep + 1) * checkpoint_bytes(layers)
         require_space(needs)
         if "params:scoring" in inputs:
             _check_scoring(from_dict(ScoringConfig, _parameter(catalog, "params:scoring"), "scoring"), split_sizes)

@@ -40,7 +40,9 @@ class TrainingProgress:
         if not self.has_begun:
             self.has_begun = True
             self.bar.initial = images_seen  # what was done before an interruption does not count for the speed
-            self.bar.set_description(f"epoch {(images_seen - 1) // self.images_per_epoch + 1}/{self.epochs}")
+            self.bar.set_description(
+                f"epoch {min(images_seen // self.images_per_epoch + 1, self.epochs)}/{self.epochs}"
+            )
         self.bar.update(images_seen - self.bar.n)
 
     def on_epoch(self, number: int, images_seen: int, metrics: Mapping[str, float]) -> None:

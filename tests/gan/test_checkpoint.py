@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import resource
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ import torch
 
 from gan_pipelines.gan import CheckpointStore, CheckpointUnusable, TrainingLocked
 from gan_pipelines.gan.checkpoint import FORMAT
+from gan_pipelines.typed_config import ConfigError
 
 WRITER = """
 import sys
@@ -161,5 +164,31 @@ def test_discarded_states_are_gone(store):
 
 
 def test_at_least_one_state_is_kept(tmp_path):
-    with pytest.raises(ValueError, match="keep is 0, but must be 1 or more"):
+    with pytest.raises(ConfigError, match="keep is 0, but must be 1 or more"):
         CheckpointStore(tmp_path, keep=0)
+    with pytest.raises(ConfigError, match="interval_seconds is -1, but must be 0 or more"):
+        CheckpointStore(tmp_path, interval_seconds=-1)
+
+
+def test_a_kill_in_the_first_save_of_all_is_as_if_there_had_been_none(store):
+    with store.open("run") as checkpoints:
+        leftover = checkpoints.folder / ".unfinished-000000000100.pt"
+    leftover.write_bytes(b"half")
+    with store.open("run") as checkpoints:
+        assert checkpoints.paths == []
+        assert checkpoints.load_newest() is None
+        checkpoints.save(200, {"number": 200})
+    assert not leftover.exists()
+
+
+@pytest.mark.parametrize("limit", [1000, 100_000])
+def test_a_file_that_cannot_grow_is_an_oserror(tmp_path, limit):
+    """PyTorch makes a RuntimeError of what the system says."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with CheckpointStore(tmp_path).open("run") as checkpoints, pytest.raises(OSError, match="File too large"):
+            checkpoints.save(1, {"weights": torch.zeros(300_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        signal.signal(signal.SIGXFSZ, before)

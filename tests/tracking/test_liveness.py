@@ -16,7 +16,7 @@ from pathlib import Path
 from gan_pipelines.tracking.liveness import RunningRuns
 
 runs = RunningRuns(Path(sys.argv[1]))
-runs.begin("of another process")
+runs.begin("of another process", "here")
 print("begun", flush=True)
 sys.stdin.readline()
 runs.end("of another process")
@@ -36,20 +36,22 @@ def other_process(tmp_path):
 
 def test_a_run_is_alive_until_its_process_is_killed(tmp_path, other_process):
     runs = RunningRuns(tmp_path)
-    runs.begin("own")
-    assert runs.killed() == {}
+    runs.begin("own", "here")
+    assert runs.killed("here") == {}
     other_process.kill()
     other_process.wait()
-    (killed,) = runs.killed().items()
+    assert runs.killed("elsewhere") == {}
+    (killed,) = runs.killed("here").items()
     assert killed == ("of another process", pytest.approx(time.time(), abs=60))
     runs.end("of another process")
-    assert runs.killed() == {}
-    assert [path.name for path in tmp_path.iterdir()] == ["own"]
+    assert runs.killed("here") == {}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all.lock", "own", "own.lock"]
+    runs.end("own")
 
 
 def test_a_run_that_has_ended_leaves_nothing(tmp_path, other_process):
     other_process.communicate("\n")
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["all.lock"]
 
 
 KILLED_RUN = """

@@ -58,7 +58,7 @@ def test_without_a_run_nothing_is_logged(tmp_path):
     tracker.log_history(history(2))
     tracker.log_picture("a.png", np.zeros((4, 4, 3), np.uint8))
     tracker.log_scores([{"metric": "fid", "value": 1.0, "identity": {"weights": "ema"}, "flags": ()}])
-    tracker.begin_training("abc", fresh=False)
+    tracker.begin_training("abc", continues=True)
     tracker.end_run("FINISHED")
     assert not (tmp_path / "mlruns").exists()
 
@@ -82,13 +82,14 @@ def test_a_run_ends_as_it_is_told_and_only_once(local, begin, status):
 
 
 def test_runs_of_the_same_training_are_linked(local, begin):
-    def run(training, fresh=False):
+    def run(training, continues):
         tracker, run_id = begin()
-        tracker.begin_training(training, fresh)
+        tracker.begin_training(training, continues)
+        tracker.begin_training(training, not continues)
         tracker.end_run("FINISHED")
         return run_id
 
-    first, other, second, fresh = run("abc"), run("xyz"), run("abc"), run("abc", fresh=True)
+    first, other, second, fresh = run("abc", False), run("xyz", True), run("abc", True), run("abc", False)
     tags = {run_id: local.get_run(run_id).data.tags for run_id in (first, other, second, fresh)}
     assert tags[second]["continues_run"] == first
     assert tags[first]["continued_by_run"] == second
@@ -127,21 +128,23 @@ def test_what_a_dead_server_misses_till_the_end_is_kept_and_sent_by_the_next_run
     tracker.log_files(tmp_path / "scores.json", "scores")
     tracker.end_run("FINISHED")
     assert f"what it missed is kept in {tmp_path}/unsent" in caplog.text
-    assert len(json.loads((tmp_path / f"unsent/{run_id}.json").read_text())) == 3
-    assert steps_of_a_second_run_while_down(tmp_path) == []
+    (kept,) = (tmp_path / "unsent").glob("*.json")
+    assert len(json.loads(kept.read_text())["calls"]) == 3
 
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/another.db")
+    mlflow.set_experiment("elsewhere")
+    tracker, _ = begin()
+    tracker.end_run("FINISHED")
+    assert kept.exists()  # it is for the other MLflow
+
+    mlflow.set_tracking_uri(running_server.uri)
     running_server.start()
+    mlflow.set_experiment("tests")
     begin()
     assert steps(served, run_id) == EXPECTED
     assert [file.path for file in served.list_artifacts(run_id, "scores")] == ["scores/scores.json"]
     assert served.get_run(run_id).info.status == "FINISHED"
-    assert list((tmp_path / "unsent").iterdir()) == []
-
-
-def steps_of_a_second_run_while_down(folder):
-    """A run without MLflow leaves what was kept where it is."""
-    MlflowTracker(folder).begin_run()
-    return [path for path in (folder / "unsent").iterdir() if path.suffix != ".json"]
+    assert [path.name for path in (tmp_path / "unsent").iterdir()] == ["lock"]
 
 
 def test_after_a_failure_nothing_is_tried_for_a_while(served, running_server, begin, monkeypatch):
@@ -154,12 +157,49 @@ def test_after_a_failure_nothing_is_tried_for_a_while(served, running_server, be
     running_server.start()
 
 
-def test_what_mlflow_refuses_does_not_hold_up_the_rest(local, begin, caplog):
+def test_what_mlflow_refuses_does_not_hold_up_the_rest(local, begin, tmp_path, caplog):
     tracker, run_id = begin()
     tracker.log_params({"a": 1})
     tracker.log_params({"a": 2})
+    tracker.log_files(tmp_path / "nowhere.json", "files")
     tracker.log_history(history(2))
-    assert "MLflow refused something of run" in caplog.text
+    assert f"MLflow refused something (log_batch of run {run_id})" in caplog.text
+    assert f"MLflow refused something (log_artifact of run {run_id})" in caplog.text
     assert local.get_run(run_id).data.params == {"a": "1"}
     assert len(steps(local, run_id)) == 2
     tracker.end_run("FINISHED")
+
+
+def test_what_earlier_runs_have_left_broken_harms_no_run(local, begin, tmp_path, caplog):
+    (tmp_path / "unsent").mkdir()
+    (tmp_path / "unsent/.unfinished-1.json").write_text("{")
+    tracker, run_id = begin()
+    assert not caplog.text
+    tracker.end_run("FINISHED")
+    (tmp_path / "unsent/2.json").write_text("{")
+    tracker, run_id = begin()
+    assert "What earlier runs have left could not be dealt with" in caplog.text
+    tracker.end_run("FINISHED")
+    assert local.get_run(run_id).info.status == "FINISHED"
+
+
+def test_a_run_that_a_caller_has_opened_is_the_callers_to_end(local, tmp_path):
+    with mlflow.start_run() as run:
+        tracker = MlflowTracker(tmp_path)
+        tracker.begin_run(is_own=False)
+        tracker.log_history(history(2))
+        tracker.end_run("FINISHED")
+        assert mlflow.active_run().info.run_id == run.info.run_id
+    assert len(steps(local, run.info.run_id)) == 2
+
+
+def test_an_exception_without_words_is_named(tmp_path, begin, local, monkeypatch, caplog):
+    tracker, _ = begin()
+
+    def fail(*_):
+        raise TimeoutError
+
+    monkeypatch.setattr(outbox.Call, "send", fail)
+    tracker.log_history(history(1))
+    monkeypatch.undo()
+    assert "MLflow does not answer; what it misses is sent later (TimeoutError)" in caplog.text

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from gan_pipelines.errors import ProjectError
 from gan_pipelines.files import replacing
+from gan_pipelines.typed_config import require
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +41,8 @@ class CheckpointStore:
     """
 
     def __init__(self, root: Path, keep: int = 2, interval_seconds: float = 30.0) -> None:
-        if keep < 1:
-            raise ValueError(f"keep is {keep}, but must be 1 or more.")
+        require(keep >= 1, "keep", keep, "1 or more")
+        require(interval_seconds >= 0, "interval_seconds", interval_seconds, "0 or more")
         self.root = root
         self.keep = keep
         self.interval_seconds = interval_seconds
@@ -63,6 +64,8 @@ class CheckpointStore:
                 "setting or the seed."
             ) from error
         with lock:
+            for leftover in folder.glob(".unfinished-*"):  # of a process that was killed
+                leftover.unlink()
             yield Checkpoints(folder, fingerprint, self.keep, self.interval_seconds)
 
 
@@ -82,7 +85,7 @@ class Checkpoints:
     @property
     def paths(self) -> list[Path]:
         """The files, oldest first."""
-        return sorted(self.folder.glob("*.pt"))
+        return sorted(self.folder.glob("[0-9]*.pt"))
 
     @property
     def is_due(self) -> bool:
@@ -97,9 +100,11 @@ class Checkpoints:
         Raises:
             OSError: if it cannot be written, for instance because the disk is full.
         """
-        self._next_due = time.monotonic() + self._interval_seconds
-        with replacing(self.folder / f"{images_seen:012d}.pt") as unfinished, unfinished.open("wb") as file:
-            torch.save({"format": FORMAT, "fingerprint": self._fingerprint, "state": state}, file)
+        try:
+            with replacing(self.folder / f"{images_seen:012d}.pt") as unfinished, unfinished.open("wb") as file:
+                torch.save({"format": FORMAT, "fingerprint": self._fingerprint, "state": state}, file)
+        finally:
+            self._next_due = time.monotonic() + self._interval_seconds
         for old in self.paths[: -self._keep]:
             old.unlink()
 

@@ -43,8 +43,8 @@ class HealthCheck:
         self.has_been_diverse = False
         self.collapsed_epochs = 0
 
-    def check(self, epoch: int, metrics: Mapping[str, float], networks: Iterable[nn.Module]) -> bool:
-        """Tell whether the state after an epoch is good: worth keeping should a later one go wrong.
+    def check(self, epoch: int, metrics: Mapping[str, float], networks: Iterable[nn.Module]) -> None:
+        """Look at an epoch that is done.
 
         A fresh generator makes one grey image; it counts as collapsed only once it has made different ones.
 
@@ -72,7 +72,6 @@ class HealthCheck:
                 f"by less than {COLLAPSED_BELOW:.0%} of what real images do; lower the learning rates, or choose "
                 "another objective or seed"
             )
-        return self.collapsed_epochs == 0
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` needs."""

@@ -21,6 +21,8 @@ from gan_pipelines.hashing import hash_values
 from gan_pipelines.pixels import to_uint8
 from gan_pipelines.runtime import DeviceName
 
+ALGORITHM_VERSION = 1
+"""Part of the identity of every training: raise it when the same settings begin to give other weights."""
 FIXED_SAMPLES = 64
 """Latents that are decoded at the end of each epoch, the same in all."""
 
@@ -198,6 +200,7 @@ def fingerprint(config: GanConfig, data_hash: str, device: DeviceName = "auto") 
 
 def _identify(config: GanConfig, data_hash: str) -> str:
     settings = asdict(config)
+    settings["algorithm"] = ALGORITHM_VERSION
     if config.schedule.kind != "linear":
         del settings["epochs"]
     return hash_values(settings, data_hash)

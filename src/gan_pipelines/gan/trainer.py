@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -41,7 +41,8 @@ class Epoch:
         samples: (64, C, H, W) uint8 on the CPU: the same latents in every epoch, by the averaged generator.
         generator: a copy that further training does not touch.
         history: number, images seen and metrics of every epoch so far, also of those before an interruption.
-        sample_history: by its number the samples of the first epoch, of every ``samples_every``-th, and of the last.
+        sample_history: by its number the samples of the first epoch, of every ``samples_every``-th, and of the last;
+            what was not kept before an interruption is not there.
     """
 
     number: int
@@ -63,7 +64,7 @@ def train(
     checkpoints: CheckpointStore | None = None,
     samples_every: int = 10,
     on_step: Callable[[int], None] | None = None,
-) -> Iterator[Epoch]:
+) -> Generator[Epoch]:
     """Train a GAN, epoch by epoch.
 
     With ``checkpoints``, a training that was cut short goes on where its newest state was kept, and ends, on the CPU,
@@ -77,7 +78,8 @@ def train(
         device: where to train.
         checkpoints: where to keep the state, now and then also within an epoch.
         samples_every: epochs between those whose samples go into `Epoch.sample_history`.
-        on_step: called after each discriminator step with the number of real images seen since the start.
+        on_step: called with the number of real images seen since the start, once before the first step (0, or more if
+            the training goes on) and after each step of the discriminator.
 
     Yields:
         one `Epoch` after each pass over the images; the last, incomplete batch of a pass is left out. Of a training
@@ -91,10 +93,13 @@ def train(
     """
     data = TrainingData.prepare(images, labels, class_names, resolve_device(device))
     check_steps(config, len(data))
+    require(samples_every >= 1, "samples_every", samples_every, "1 or more")
     state = TrainingState(config, data)
     with checkpoints.open(state.fingerprint) if checkpoints else nullcontext() as kept:
         if kept is not None:
             _resume(state, kept)
+        if on_step is not None:
+            on_step(state.images_seen)
         if state.epoch == config.epochs:
             yield _report(state, state.sample_fixed())
 
@@ -133,9 +138,10 @@ def _resume(state: TrainingState, kept: Checkpoints) -> None:
     state.load_state_dict(saved)
     epochs = state.config.epochs
     if state.epoch > epochs or (state.epoch == epochs and state.current is not None):
+        begun = state.epoch + (state.current is not None)
         raise ConfigError(
-            f"epochs is {epochs}, but this training has done {state.epoch} already; ask for more, or start over with "
-            "runtime.fresh: true."
+            f"epochs is {epochs}, but this training is in epoch {begun} already; ask for more, or for another seed, or "
+            "delete its checkpoints and start over with runtime.fresh: true."
         )
     if state.epoch == epochs:
         logger.info(

@@ -5,23 +5,24 @@ from __future__ import annotations
 import json
 import logging
 import time
+import uuid
 from collections import deque
 from dataclasses import asdict, dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import lazy_loader
+from filelock import FileLock
 
+from gan_pipelines.errors import first_line
 from gan_pipelines.files import replacing
 
 mlflow = lazy_loader.load("mlflow")
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 30.0
-"""After a failure nothing is sent for so long: each try costs a training seconds."""
-REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
-"""Error codes of calls that would fail again."""
+"""Pause after a failure, doubled with each further one: a try costs a training seconds."""
+LONGEST_PAUSE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,13 @@ class Outbox:
     """Sends calls in their order; those that cannot be sent wait, and at the end of a run they are kept on disk.
 
     Args:
-        folder: where they are kept, one file for each run; it appears when it is needed.
+        folder: where they are kept; it appears when it is needed.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._waiting: deque[Call] = deque()
+        self._failures = 0
         self._next_try = 0.0
 
     def add(self, call: Call) -> None:
@@ -61,12 +63,12 @@ class Outbox:
 
     def send_or_drop(self, call: Call, *arguments: Any) -> None:
         """Send a call that is not worth waiting for, unless others wait; its first arguments need not fit JSON."""
-        if self._waiting:
+        if self._waiting or time.monotonic() < self._next_try:
             return
         try:
             getattr(mlflow.MlflowClient(), call.method)(call.run_id, *arguments, **call.arguments)
         except Exception as error:
-            self._postpone(error)
+            self._note(error, call)
 
     def flush(self) -> bool:
         """Send what waits, and tell whether nothing waits any more."""
@@ -74,40 +76,55 @@ class Outbox:
         while self._waiting:
             try:
                 self._waiting[0].send(client)
+                self._failures = 0
             except Exception as error:  # a training must not end because of its tracking
-                if getattr(error, "error_code", None) not in REFUSED:
-                    self._postpone(error)
+                if self._note(error, self._waiting[0]):
                     return False
-                logger.warning("MLflow refused something of run %s: %s", self._waiting[0].run_id, error)
             self._waiting.popleft()
-        self._next_try = 0.0
         return True
 
     def close(self) -> None:
         """Try once more to send what waits, and keep the rest on disk."""
         if self.flush():
             return
-        for run_id, calls in groupby(sorted(self._waiting, key=lambda call: call.run_id), lambda call: call.run_id):
-            with replacing(self._folder / f"{run_id}.json") as unfinished:
-                unfinished.write_text(json.dumps([asdict(call) for call in calls]))
+        content = {"address": mlflow.get_tracking_uri(), "calls": [asdict(call) for call in self._waiting]}
+        with replacing(self._folder / f"{uuid.uuid4().hex}.json") as unfinished:
+            unfinished.write_text(json.dumps(content))
         logger.warning(
             "MLflow still does not answer; what it missed is kept in %s, and the next run sends it.", self._folder
         )
         self._waiting.clear()
 
     def send_kept(self) -> None:
-        """Send what earlier runs have kept on disk."""
-        for path in sorted(self._folder.glob("*.json")):
-            self._waiting += [Call(**call) for call in json.loads(path.read_text())]
-            if not self.flush():
-                self._waiting.clear()
-                return
-            path.unlink()
-            logger.info("Sent to MLflow what run %s had kept for it", path.stem)
+        """Send what earlier runs have kept on disk for this MLflow."""
+        if not self._folder.exists():
+            return
+        with FileLock(self._folder / "lock"):  # two runs that start together do not send it twice
+            for path in sorted(self._folder.glob("[!.]*.json")):
+                content = json.loads(path.read_text())
+                if content["address"] != mlflow.get_tracking_uri():
+                    continue
+                self._waiting += [Call(**call) for call in content["calls"]]
+                if not self.flush():
+                    self._waiting.clear()
+                    return
+                path.unlink()
+                logger.info("Sent to MLflow what an earlier run had kept for it")
 
-    def _postpone(self, error: Exception) -> None:
-        if not self._next_try:
-            logger.warning(
-                "MLflow does not answer; what it misses is sent later (%s)", str(error).splitlines()[0][:200]
-            )
-        self._next_try = time.monotonic() + RETRY_SECONDS
+    def _note(self, error: Exception, call: Call) -> bool:
+        """Tell whether a failed call is worth another try, and say so, once."""
+        if not is_outage(error):
+            logger.warning("MLflow refused something (%s of run %s): %s", call.method, call.run_id, first_line(error))
+            return False
+        if not self._failures:
+            logger.warning("MLflow does not answer; what it misses is sent later (%s)", first_line(error))
+        self._next_try = time.monotonic() + min(RETRY_SECONDS * 2**self._failures, LONGEST_PAUSE_SECONDS)
+        self._failures += 1
+        return True
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether a call may succeed later: MLflow's store is not there, is busy, or has a failure of its own."""
+    if isinstance(error, mlflow.exceptions.MlflowException):
+        return bool(error.get_http_status_code() >= 500 or error.get_http_status_code() == 429)
+    return isinstance(error, ConnectionError | TimeoutError) or type(error).__module__.startswith("requests.")

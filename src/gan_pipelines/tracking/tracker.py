@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import signal
 import subprocess
 import sys
@@ -18,13 +19,15 @@ import lazy_loader
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_pipelines.errors import first_line
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.tracking.liveness import RunningRuns
-from gan_pipelines.tracking.outbox import Call, Outbox
+from gan_pipelines.tracking.outbox import Call, Outbox, is_outage
 from gan_pipelines.typed_config import flatten
 
 # MLflow takes two seconds to import, and listing the pipelines needs none of it: it is loaded on first use.
 mlflow = lazy_loader.load("mlflow")
+logger = logging.getLogger(__name__)
 
 METRICS_PER_CALL = 1000
 """MLflow takes no more."""
@@ -43,45 +46,66 @@ class MlflowTracker:
         self.run_id: str | None = None
         self._outbox = Outbox(folder / "unsent")
         self._running = RunningRuns(folder / "running")
+        self._ends_run = True
         self._logged_epochs = 0
+        self._training: str | None = None
+        self._sigterm: Any = None
 
-    def begin_run(self) -> None:
-        """Take the active run for one's own; first note the end of runs that were killed, and send what was kept."""
-        self._outbox.send_kept()
-        self._note_killed_runs()
+    def begin_run(self, is_own: bool = True) -> None:
+        """Follow the active run, and deal with what earlier runs have left: unsent calls, and ends that nobody noted.
+
+        Args:
+            is_own: whether to end the run, also when this process is interrupted; else its caller does.
+        """
         run = mlflow.active_run()
         if run is None:
             return
         self.run_id = str(run.info.run_id)
-        self._logged_epochs = 0
-        self._running.begin(self.run_id)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        self._ends_run = is_own
+        self._logged_epochs, self._training = 0, None
         atexit.register(self.end_run, "KILLED")
+        if threading.current_thread() is threading.main_thread():
+            self._sigterm = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        try:
+            if is_own:
+                self._running.begin(self.run_id, mlflow.get_tracking_uri())
+            self._outbox.send_kept()
+            self._note_killed_runs()
+        except Exception as error:  # this run must not suffer from earlier ones
+            logger.warning("What earlier runs have left could not be dealt with: %s", first_line(error))
 
     def end_run(self, status: str) -> None:
         """Note the end of the run: FINISHED, FAILED or KILLED. Only the first call counts."""
         if self.run_id is None:
             return
-        atexit.unregister(self.end_run)
         run_id, self.run_id = self.run_id, None
-        while mlflow.active_run() is not None:  # MLflow itself would end it FINISHED
-            with suppress(Exception):
-                mlflow.end_run(status)
-        self._outbox.add(Call(run_id, "set_terminated", {"status": status, "end_time": _now()}))
-        self._outbox.close()
+        atexit.unregister(self.end_run)
+        if self._sigterm is not None:
+            signal.signal(signal.SIGTERM, self._sigterm)
+        if self._ends_run:
+            while mlflow.active_run() is not None:  # MLflow itself would end it FINISHED
+                with suppress(Exception):
+                    mlflow.end_run(status)
+            self._outbox.add(Call(run_id, "set_terminated", {"status": status, "end_time": _now()}))
+        try:
+            self._outbox.close()
+        except OSError as error:
+            logger.warning("What MLflow missed could not be kept: %s", error)
         self._running.end(run_id)
 
-    def begin_training(self, fingerprint: str, fresh: bool) -> None:
-        """Tag the run with its training, and link it with the last run of the same training unless that is forgotten.
+    def begin_training(self, fingerprint: str, continues: bool) -> None:
+        """Tag the run with its training, and link it with the run that it continues. Only the first call counts.
 
         Args:
             fingerprint: of the training.
-            fresh: nothing of an earlier run is used.
+            continues: whether the training goes on where an earlier run has left it.
         """
-        earlier = None if fresh else self._last_run_of(fingerprint)
+        if self.run_id is None or self._training == fingerprint:
+            return
+        self._training = fingerprint
+        earlier = self._last_run_of(fingerprint) if continues else None
         self.set_tags(training=fingerprint, **({"continues_run": earlier} if earlier else {}))
-        if earlier and self.run_id:
+        if earlier:
             self._add(earlier, tags={"continued_by_run": self.run_id})
 
     def log_history(self, history: Sequence[Mapping[str, float]]) -> None:
@@ -157,22 +181,22 @@ class MlflowTracker:
         self._outbox.add(Call(run_id, "log_batch", {kind: list(values.items()) for kind, values in entries.items()}))
 
     def _note_killed_runs(self) -> None:
-        for run_id, last_seen in self._running.killed().items():
+        for run_id, last_seen in self._running.killed(mlflow.get_tracking_uri()).items():
             try:
                 is_open = mlflow.MlflowClient().get_run(run_id).info.status == "RUNNING"
-            except mlflow.exceptions.MlflowException:  # of another server, or deleted
-                is_open = False
+            except mlflow.exceptions.MlflowException as error:
+                if is_outage(error):
+                    return
+                is_open = False  # it was deleted
             if is_open:
                 end = {"status": "KILLED", "end_time": int(last_seen * 1000)}
                 self._outbox.add(Call(run_id, "set_terminated", end))
             self._running.end(run_id)
 
     def _last_run_of(self, fingerprint: str) -> str | None:
-        if self.run_id is None:
-            return None
         client = mlflow.MlflowClient()
         try:
-            experiment = client.get_run(self.run_id).info.experiment_id
+            experiment = client.get_run(str(self.run_id)).info.experiment_id
             query = f"tags.training = '{fingerprint}'"
             runs = client.search_runs([experiment], query, max_results=1, order_by=["attributes.start_time DESC"])
         except mlflow.exceptions.MlflowException:

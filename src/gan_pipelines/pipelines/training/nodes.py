@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -50,19 +51,24 @@ def train_gan(
     if fresh:
         with checkpoints.open(fingerprint) as kept:
             kept.discard()
-    tracker.begin_training(fingerprint, fresh)
     grids: dict[str, NDArray[np.uint8]] = {}
-    with TrainingProgress(config.epochs, len(train_images) // config.batch_size * config.batch_size) as progress:
-        epochs = gan.train(
-            config,
-            train_images.images,
-            train_images.labels,
-            class_names=train_images.class_names,
-            device=device,
-            checkpoints=checkpoints,
-            samples_every=grid_every_epochs,
-            on_step=progress.on_step,
-        )
+
+    def on_step(images_seen: int) -> None:
+        tracker.begin_training(fingerprint, continues=images_seen > 0)
+        progress.on_step(images_seen)
+
+    training = gan.train(
+        config,
+        train_images.images,
+        train_images.labels,
+        class_names=train_images.class_names,
+        device=device,
+        checkpoints=checkpoints,
+        samples_every=grid_every_epochs,
+        on_step=on_step,
+    )
+    images_per_epoch = len(train_images) // config.batch_size * config.batch_size
+    with TrainingProgress(config.epochs, images_per_epoch) as progress, closing(training) as epochs:
         for epoch in epochs:
             progress.on_epoch(epoch.number, epoch.images_seen, epoch.metrics)
             tracker.log_history(epoch.history)
