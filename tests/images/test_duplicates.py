@@ -69,6 +69,13 @@ def test_what_is_nearly_the_same_is_found(find, change):
     assert 0.95 <= found["correlation"] < 1.0
 
 
+def test_the_same_blur_under_other_details_is_not(find):
+    train = [picture(seed) for seed in range(40)]
+    pixels = np.asarray(train[7]).astype(int)
+    noisy = (pixels + np.random.default_rng(0).normal(0, 60, pixels.shape)).clip(0, 255).astype(np.uint8)
+    assert find(train=train, test=[picture(100), Image.fromarray(noisy)]) == []
+
+
 def test_another_picture_is_not(find):
     train = [picture(seed) for seed in range(40)]
     assert find(train=train, test=[mirror(train[3]), picture(100), *(picture(seed) for seed in range(200, 240))]) == []

@@ -93,6 +93,11 @@ def test_a_bad_file_can_be_skipped_and_the_manifest_says_so(config, store, folde
     assert image_set.images.shape == (20, 3, 8, 8)
     assert image_set.split_sizes == {"train": 11, "test": 6, "valid": 3}
     assert image_set.labels.tolist().count(2) == 4 + 2 + 1
+    assert np.array_equal(hash_images(image_set.images), image_set.image_hashes)
+    brightest = image_set.images[:, :, 4, 4].argmax(axis=1)
+    assert [("red", "green", "blue")[channel] for channel in brightest] == [
+        image_set.class_names[label] for label in image_set.labels
+    ]
     (skipped,) = image_set.manifest()["skipped"]
     assert "train/red/0002.png cannot be used" in skipped
 
