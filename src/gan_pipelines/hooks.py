@@ -81,13 +81,11 @@ class ReportHooks:
 
     @hook_impl(wrapper=True)
     def after_context_created(self, context: KedroContext) -> Generator[None]:
-        """Remember where the project lies; see to it that MLflow answers, and soon."""
+        """Remember where the project lies; see to it that MLflow answers."""
         from mlflow import active_run  # noqa: PLC0415 (kedro-mlflow has loaded it by now)
 
         self.project_path = Path(context.project_path)
         self.is_own_run = active_run() is None  # else a caller has opened it, and will end it
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         try:
             return (yield)
         except Exception as error:

@@ -1,11 +1,18 @@
 """Kedro's settings of the project."""
 
+import os
 import warnings
 from pathlib import Path
 
 from omegaconf.resolvers import oc
 
 from gan_pipelines.hooks import ErrorHooks, PreflightHooks, ReportHooks
+
+# An MLflow server that does not answer is to be known soon, and MLflow does not call home. Set here, before it starts
+# threads: a change of the environment beside a thread that reads it can crash the process.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 # Kedro and kedro-mlflow call OmegaConf in a way that its newest release warns of, ten lines a run.
 warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
