@@ -11,13 +11,13 @@ export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint ui viz bench clean
+.PHONY: help run test lint ui viz table bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .venv/installed  ## train a WGAN-GP on handwritten digits and score it
-	$(BIN)/kedro run --pipelines=train_wgan_gp
+run: .venv/installed  ## train a conditional GAN on handwritten digits and score it
+	$(BIN)/kedro run
 
 test: .venv/installed-dev lint  ## linters and tests
 	$(BIN)/pytest --cov --cov-report=term:skip-covered
@@ -33,6 +33,9 @@ ui: .venv/installed  ## compare runs in MLflow's browser interface
 
 viz: .venv/installed-viz  ## see the pipelines in kedro-viz
 	$(BIN)/kedro viz run
+
+table: .venv/installed  ## train every variant on the digits and write docs/results/variants.md
+	$(BIN)/python benchmarks/variants.py docs/results
 
 bench: .venv/installed  ## measure the training loop beside a bare PyTorch step
 	$(BIN)/python benchmarks/loop_overhead.py

@@ -25,20 +25,19 @@ from torch import Tensor
 
 from gan_pipelines.devices import autocast, resolve_device
 from gan_pipelines.gan import VARIANTS, CheckpointStore, GanConfig, ImageShape, train
-from gan_pipelines.gan.networks import FAMILIES
+from gan_pipelines.gan.networks import build_discriminator, build_generator
 from gan_pipelines.gan.objectives import OBJECTIVES
 from gan_pipelines.gan.penalties import gradient_penalty, penalty_points
 from gan_pipelines.pixels import to_float
 
-CHECKPOINT_SECONDS = 10  # as conf/base/catalog.yml has it
+CHECKPOINT_SECONDS = 30  # as conf/base/catalog.yml has it
 
 
 def bare_rates(config: GanConfig, images: Tensor, device: torch.device) -> Iterator[float]:
     """Yield images per second of one bare pass after another, each with as many steps as an epoch has."""
-    family = FAMILIES[config.networks.family]
     shape = ImageShape(*images.shape[1:])
-    generator = family.generator(config.networks, shape, 0).to(memory_format=torch.channels_last).to(device)
-    discriminator = family.discriminator(config.networks, shape, 0).to(memory_format=torch.channels_last).to(device)
+    generator = build_generator(config.networks, shape, 0).to(memory_format=torch.channels_last).to(device)
+    discriminator = build_discriminator(config.networks, shape, 0).to(memory_format=torch.channels_last).to(device)
     objective = OBJECTIVES[config.objective]
     generator_adam, discriminator_adam = (
         torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=settings.betas, fused=True)
@@ -59,7 +58,7 @@ def bare_rates(config: GanConfig, images: Tensor, device: torch.device) -> Itera
             with autocast(device, config.precision):
                 with torch.no_grad():
                     fake = generator(latents(), None)
-                logits = [discriminator(images, None).float() for images in (real, fake)]
+                logits = [discriminator(images, None).logits.float() for images in (real, fake)]
                 loss = objective.discriminator_loss(*logits)
                 if config.penalty is not None:
                     points = penalty_points(config.penalty.at, real, fake)
@@ -71,7 +70,7 @@ def bare_rates(config: GanConfig, images: Tensor, device: torch.device) -> Itera
             if step % config.critic_steps == 0:
                 discriminator.requires_grad_(False)
                 with autocast(device, config.precision):
-                    loss = objective.generator_loss(discriminator(generator(latents(), None), None).float())
+                    loss = objective.generator_loss(discriminator(generator(latents(), None), None).logits.float())
                 generator_adam.zero_grad()
                 loss.backward()
                 generator_adam.step()
@@ -83,7 +82,8 @@ def bare_rates(config: GanConfig, images: Tensor, device: torch.device) -> Itera
 
 def loop_rates(config: GanConfig, images: Tensor, device: torch.device, folder: Path) -> Iterator[float]:
     """Yield images per second of one whole epoch after another: training, samples, health check, checkpoint."""
-    epochs = train(config, images, device=device.type, checkpoints=CheckpointStore(folder, CHECKPOINT_SECONDS))
+    checkpoints = CheckpointStore(folder, interval_seconds=CHECKPOINT_SECONDS)
+    epochs = train(config, images, device=device.type, checkpoints=checkpoints)
     seen = 0
     while True:
         started = time.perf_counter()
@@ -95,7 +95,7 @@ def loop_rates(config: GanConfig, images: Tensor, device: torch.device, folder: 
 def main() -> None:
     """Measure, print one row per round, and the ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variant", choices=VARIANTS, default="wgan_gp")
+    parser.add_argument("--variant", choices=["mlp_gan", "dcgan", "wgan_gp", "sagan"], default="wgan_gp")
     parser.add_argument("--image-size", type=int, default=32)
     parser.add_argument("--channels", type=int, default=1)
     parser.add_argument("--width", type=int, default=32)

@@ -24,7 +24,18 @@ from PIL import Image
 from gan_pipelines import disk
 from gan_pipelines.datasets import CheckpointStoreDataset, GeneratorDataset, KeyedStoreDataset
 from gan_pipelines.errors import ProjectError
-from gan_pipelines.gan import VARIANTS, CheckpointStore, GanConfig, NetworkConfig, OptimizerConfig, train
+from gan_pipelines.gan import (
+    VARIANTS,
+    CheckpointStore,
+    GanConfig,
+    ImageShape,
+    NetworkConfig,
+    OptimizerConfig,
+    SamplingConfig,
+    TrainedGenerator,
+    sample_classes,
+    train,
+)
 from gan_pipelines.hooks import explain
 from gan_pipelines.images import DatasetConfig, prepare_image_set
 from gan_pipelines.pipeline_registry import register_pipelines
@@ -93,7 +104,7 @@ def preflight(pipeline="train_wgan_gp", extra=(), **changes):
     for variant in VARIANTS:
         catalog[f"{variant}.checkpoints"] = CheckpointStoreDataset(filepath="checkpoints")
         catalog[f"{variant}.generator"] = GeneratorDataset(filepath=f"{variant}.safetensors")
-    names = ["dataset", "scoring", "runtime.device", "reporting.grid_every_epochs"]
+    names = ["dataset", "scoring", "sampling", "runtime.device", "reporting.grid_every_epochs"]
     names += [f"variants.{variant}" for variant in OmegaConf.to_container(parameters.variants)]
     for name in names:
         value = OmegaConf.select(parameters, name)
@@ -105,6 +116,26 @@ def preflight(pipeline="train_wgan_gp", extra=(), **changes):
 case("a setting that does not exist")(lambda _: preflight(variants__wgan_gp__critic_step=3))
 case("a number out of range")(lambda _: preflight(variants__wgan_gp__epochs=0))
 case("a text for a number")(lambda _: preflight(variants__wgan_gp__penalty__weight="ten"))
+case("weight clipping beside a gradient penalty")(lambda _: preflight(variants__wgan_gp__weight_clip=0.01))
+case("weight clipping beside spectral norm")(
+    lambda _: preflight(
+        "train_wgan", variants__wgan__weight_clip=0.01, variants__wgan__networks__spectral_norm="discriminator"
+    )
+)
+case("a Wasserstein critic that nothing holds back")(lambda _: preflight(variants__wgan_gp__penalty=None))
+case("a rotation that the labels do not bear")(
+    lambda _: preflight(variants__wgan_gp__augmentation__rotation_degrees=90)
+)
+case("mirror images of what has a left and a right")(
+    lambda _: preflight(variants__wgan_gp__augmentation__horizontal_flip=True)
+)
+case("attention in networks without feature maps")(
+    lambda _: preflight("train_mlp_gan", variants__mlp_gan__networks__attention=True)
+)
+case("a conditional variant without labels")(
+    lambda _: next(train(VARIANTS["acgan"], np.eye(200, 64, dtype=np.uint8).reshape(-1, 1, 8, 8)))
+)
+case("fewer than one sample")(lambda _: preflight("sample_dcgan", sampling__count=-1))
 case("a number for a list")(lambda _: preflight(dataset__train_splits=1))
 case("a source that does not exist")(lambda _: preflight(dataset__source="imagenet"))
 case("a size that the networks cannot make")(lambda _: preflight(dataset__image_size=30))
@@ -118,12 +149,20 @@ case("a device that does not exist")(lambda _: preflight(runtime__device="gpu"))
 case("Inception's weights named, but not there")(
     lambda _: preflight(scoring__extractor="inception", scoring__inception_weights="inception.pth")
 )
+case("a class that the generator does not know")(
+    lambda _: sample_classes(conditional_generator(), SamplingConfig(classes=("ace", "quen")), "cpu")
+)
 case("two trainings in one run")(lambda _: preflight("train_dcgan", ["train_wgan_gp"]))
 case("scoring before training")(lambda _: preflight("evaluate_dcgan"))
 case("a source without its path")(lambda _: preflight(dataset__source="image_folder"))
 case("a split of an unknown name")(
     lambda folder: preflight(dataset__source="image_folder", dataset__path=str(folder), dataset__folder_split="dev")
 )
+
+
+def conditional_generator():
+    shape = ImageShape(1, 8, 8)
+    return TrainedGenerator(VARIANTS["acgan"], shape, ("ace", "king", "queen"), training={}, weights={})
 
 
 @case("less room on the disk than the data need")

@@ -6,6 +6,7 @@ import pytest
 from kedro.io import DataCatalog
 from omegaconf import OmegaConf
 
+from gan_pipelines.configure import configure_sampling
 from gan_pipelines.datasets import CheckpointStoreDataset, KeyedStoreDataset
 from gan_pipelines.errors import ProjectError
 from gan_pipelines.gan.variants import VARIANTS
@@ -23,7 +24,7 @@ def catalog_of(changes):
     catalog = DataCatalog({"image_sets": KeyedStoreDataset(filepath="nowhere/image_sets")})
     for variant in VARIANTS:
         catalog[f"{variant}.checkpoints"] = CheckpointStoreDataset(filepath="nowhere/checkpoints")
-    for path in ("dataset", "scoring", "runtime.device", "reporting.grid_every_epochs"):
+    for path in ("dataset", "scoring", "sampling", "runtime.device", "reporting.grid_every_epochs"):
         catalog[f"params:{path}"] = OmegaConf.to_container(
             OmegaConf.create({"x": OmegaConf.select(parameters, path)}), resolve=True
         )["x"]
@@ -75,7 +76,7 @@ def test_what_cannot_end_well_is_refused_before_the_start(changes, message):
 def test_a_variant_that_an_environment_lacks_is_named():
     catalog = catalog_of({})
     catalog = DataCatalog({name: catalog[name] for name in catalog if name != "params:variants.dcgan"})
-    with pytest.raises(ProjectError, match="lack variants.dcgan; did you mean variants.wgan_gp"):
+    with pytest.raises(ProjectError, match=r"says nothing of dcgan; variants.dcgan: \{\} in its parameters runs it"):
         check_run(register_pipelines()["train_dcgan"], catalog)
 
 
@@ -92,3 +93,23 @@ def test_a_variant_without_settings_is_its_row():
 def test_settings_of_other_pipelines_are_not_checked():
     check_run(register_pipelines()["train_wgan_gp"], catalog_of({"variants.dcgan.epochs": 0}))
     check_run(register_pipelines()["ingest"], catalog_of({"scoring.samples": 0}))
+
+
+def test_sampling_is_checked_before_the_start():
+    catalog = catalog_of({"sampling.count": 0})
+    catalog["dcgan.generator"] = "in memory"
+    with pytest.raises(ProjectError, match="^sampling.count is 0, but must be 1 or more"):
+        check_run(register_pipelines()["sample_dcgan"], catalog)
+
+
+@pytest.mark.parametrize("classes", [[3, "7"], "3;7", "3; 7"])
+def test_classes_are_a_list_or_a_text_as_the_command_line_gives_it(classes):
+    assert configure_sampling({"classes": classes}).classes == ("3", "7")
+    assert configure_sampling({"classes": 3}).classes == ("3",)
+    assert configure_sampling({"classes": None}).classes is None
+
+
+@pytest.mark.parametrize("values", [None, 3])
+def test_sampling_is_a_mapping(values):
+    with pytest.raises(ProjectError, match=f"^sampling is {values}, but must be a mapping of settings"):
+        configure_sampling(values)

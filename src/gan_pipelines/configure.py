@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from gan_pipelines.gan.config import GanConfig
+from gan_pipelines.gan.config import AugmentationConfig, GanConfig, SamplingConfig
 from gan_pipelines.gan.variants import VARIANTS
+from gan_pipelines.images.config import DatasetConfig
 from gan_pipelines.typed_config import from_dict, merge, require
 
 
@@ -20,3 +21,36 @@ def configure_gan(variant: str, overrides: Mapping[str, Any] | None) -> GanConfi
     path, overrides = f"variants.{variant}", overrides or {}
     require(isinstance(overrides, Mapping), path, overrides, "a mapping of settings")
     return from_dict(GanConfig, merge(asdict(VARIANTS[variant]), overrides), path)
+
+
+def configure_sampling(values: Mapping[str, Any]) -> SamplingConfig:
+    """Read the sampling parameters; classes are a list, or a text as the command line can give it: ``3;7``.
+
+    Raises:
+        ConfigError: if a setting is unknown, has the wrong type, or is not allowed.
+    """
+    require(isinstance(values, Mapping), "sampling", values, "a mapping of settings")
+    classes = values.get("classes")
+    if classes is not None:
+        listed = classes if isinstance(classes, list) else str(classes).split(";")
+        values = {**values, "classes": [str(name).strip() for name in listed]}  # YAML makes numbers of 3 and 7
+    return from_dict(SamplingConfig, values, "sampling")
+
+
+def check_augmentation(variant: str, augmentation: AugmentationConfig, dataset: DatasetConfig) -> None:
+    """Raise a `ConfigError` if an augmentation would make images that their labels no longer fit, or empty ones."""
+    path, setting, allowed = f"variants.{variant}.augmentation", "dataset.label_preserving", dataset.label_preserving
+    require(
+        allowed.horizontal_flip or not augmentation.horizontal_flip,
+        f"{path}.horizontal_flip",
+        True,
+        f"false for these images: {setting}.horizontal_flip says whether their labels bear it",
+    )
+    require(
+        augmentation.rotation_degrees <= allowed.rotation_degrees,
+        f"{path}.rotation_degrees",
+        augmentation.rotation_degrees,
+        f"at most {allowed.rotation_degrees:g} for these images: {setting}.rotation_degrees is what labels bear",
+    )
+    padding, size = augmentation.crop_padding, dataset.image_size
+    require(padding < size, f"{path}.crop_padding", padding, f"below dataset.image_size, {size}")

@@ -19,6 +19,7 @@ from kedro.pipeline import Pipeline
 from gan_pipelines.errors import ProjectError, first_line
 from gan_pipelines.report import summarize_run
 from gan_pipelines.tracking import MlflowTracker, TrackingUnavailable
+from gan_pipelines.typed_config import ConfigError, suggest
 
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space",
@@ -27,6 +28,10 @@ REMEDIES = {
     errno.EPERM: "it may not be read or written; change its permissions",
     errno.EROFS: "the disk is read-only; choose another place",
 }
+
+
+NOT_TRACKED = ("generator", "samples")
+"""Kinds of data that may be large; MLflow gets the version under which the catalog has them."""
 
 
 class ErrorHooks:
@@ -65,6 +70,14 @@ class PreflightHooks:
     """Check everything that can be checked before hours of training, and before MLflow opens a run."""
 
     @hook_impl(tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> None:
+        """Raise a `ConfigError` if there is no such environment: Kedro would go on without its settings."""
+        conf = Path(context.config_loader.conf_source)
+        known = sorted(path.name for path in conf.iterdir() if path.is_dir())
+        if context.env is not None and context.env not in known:
+            raise ConfigError(f"There is no environment {context.env!r} in {conf.name}; {suggest(context.env, known)}")
+
+    @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Raise a `ProjectError` if the run could not end well."""
         from gan_pipelines.preflight import check_run  # noqa: PLC0415 (PyTorch: not for listing the pipelines)
@@ -92,7 +105,7 @@ class ReportHooks:
             if _is_mlflows(error):
                 raise TrackingUnavailable(
                     f"MLflow does not answer ({first_line(error)}); start its server, or set another address in "
-                    "server.mlflow_tracking_uri of conf/local/mlflow.yml."
+                    "server.mlflow_tracking_uri of mlflow.yml in conf/local or, with --env, in its folder."
                 ) from error
             raise
 
@@ -138,7 +151,7 @@ class ReportHooks:
         path = self._saved_path(dataset_name)
         if path is not None:
             self.files[kind] = path.relative_to(self.project_path) if path.is_relative_to(self.project_path) else path
-            if kind != "generator":
+            if kind not in NOT_TRACKED:
                 self.tracker.log_files(path, kind)
 
     @hook_impl(wrapper=True)

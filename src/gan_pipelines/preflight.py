@@ -8,7 +8,7 @@ from typing import Any
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from gan_pipelines.configure import configure_gan
+from gan_pipelines.configure import check_augmentation, configure_gan, configure_sampling
 from gan_pipelines.devices import resolve_device
 from gan_pipelines.disk import require_space
 from gan_pipelines.gan import CheckpointStore, ImageShape, check_steps, checkpoint_bytes, summarize_networks
@@ -32,6 +32,9 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
         raise ConfigError(
             f"One run trains one variant, and this one would train {' and '.join(variants)}: run each alone."
         )
+    configs = {
+        variant: configure_gan(variant, _parameter(catalog, f"{VARIANT_PREFIX}{variant}")) for variant in variants
+    }
     if "params:runtime.device" in inputs:
         resolve_device(_parameter(catalog, "params:runtime.device"))
     if "params:reporting.grid_every_epochs" in inputs:
@@ -45,8 +48,8 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
             _require_split("dataset.train_splits", split, split_sizes)
         image_sets: KeyedStore = catalog.load("image_sets")
         needs = {image_sets.root: bytes_to_prepare(image_sets, source, dataset)}
-        for variant in variants:
-            config = configure_gan(variant, _parameter(catalog, f"{VARIANT_PREFIX}{variant}"))
+        for variant, config in configs.items():
+            check_augmentation(variant, config.augmentation, dataset)
             shape = ImageShape(dataset.channels, dataset.image_size, dataset.image_size)
             layers = summarize_networks(config, shape, len(source.class_names))
             check_steps(config, sum(split_sizes[split] for split in dataset.train_splits))
@@ -55,6 +58,8 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
         require_space(needs)
         if "params:scoring" in inputs:
             _check_scoring(from_dict(ScoringConfig, _parameter(catalog, "params:scoring"), "scoring"), split_sizes)
+    if "params:sampling" in inputs:
+        configure_sampling(_parameter(catalog, "params:sampling"))
     for name in inputs:
         if name.endswith(".generator") and not catalog.exists(name):
             variant = name.removesuffix(".generator")
@@ -77,5 +82,11 @@ def _parameter(catalog: DataCatalog, name: str) -> Any:
     if name not in catalog:
         known = [key.removeprefix("params:") for key in catalog.keys() if key.startswith("params:")]  # noqa: SIM118
         wanted = name.removeprefix("params:")
+        if name.startswith(VARIANT_PREFIX):
+            variant = wanted.removeprefix("variants.")
+            raise ConfigError(
+                f"This environment says nothing of {variant}; variants.{variant}: {{}} in its parameters runs it with "
+                "the settings of its paper."
+            )
         raise ConfigError(f"The parameters of this environment lack {wanted}; {suggest(wanted, known)}")
     return catalog.load(name)

@@ -11,13 +11,13 @@ def summarize_run(files: Mapping[str, Path], scores: Sequence[Mapping[str, Any]]
     """Say in a few lines what a run has measured and where its files lie.
 
     Args:
-        files: of the run, by the kind of dataset: ``sample_grids`` is a folder of pictures, all others are files.
+        files: of the run, by the kind of dataset: files, or folders of pictures, the last of which is shown.
         scores: records as the catalog has them; may be empty.
     """
     lines = [_describe_scores(scores, weights) for weights in ("ema", "raw")] if scores else []
     lines += sorted({f"Careful: {flag}" for score in scores for flag in score["flags"]})
     for kind, path in files.items():
-        shown = max(path.glob("*.png")) if path.is_dir() else path
+        shown = max(path.glob("*.png"), default=path)
         lines.append(f"{kind.replace('_', ' '):<14} {shown}")
     lines.append("Compare runs: make ui (kedro mlflow ui). See the DAG: make viz (kedro viz run).")
     return "\n".join(lines)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from omegaconf.resolvers import oc
 
+from gan_pipelines.config_loader import ExperimentConfigLoader
 from gan_pipelines.hooks import ErrorHooks, PreflightHooks, ReportHooks
 
 # An MLflow server that does not answer is to be known soon, and MLflow does not call home. Set here, before it starts
@@ -19,11 +20,11 @@ warnings.filterwarnings("ignore", message="register_new_resolver", category=User
 
 HOOKS = (ErrorHooks(), PreflightHooks(), ReportHooks())
 
+CONFIG_LOADER_CLASS = ExperimentConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
-    # conf/local and --env state what differs, also deep inside a variant.
-    "merge_strategy": {"parameters": "soft", "globals": "soft", "mlflow": "soft"},
+    "merge_strategy": {"globals": "soft", "mlflow": "soft"},
     "custom_resolvers": {
         "oc.env": oc.env,
         # MLflow's addresses do not depend on the folder that a command is started from.

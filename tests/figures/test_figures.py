@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gan_pipelines.figures import make_image_grid, plot_losses
+from gan_pipelines.figures import make_class_grid, make_image_grid, plot_losses
 
 HISTORY = pd.DataFrame(
     {
@@ -26,7 +26,13 @@ def test_curves_show_the_columns_they_are_named_after():
 
 def test_without_a_penalty_there_is_no_panel_for_it():
     assert len(plot_losses(HISTORY).axes) == 3
-    assert len(plot_losses(HISTORY.assign(penalty=0.0)).axes) == 2
+    assert len(plot_losses(HISTORY.drop(columns="penalty")).axes) == 2
+
+
+def test_an_auxiliary_classifier_has_its_curves():
+    figure = plot_losses(HISTORY.assign(class_loss=[3.0, 2.0, 1.0], class_accuracy=[0.1, 0.2, 0.3]))
+    assert [axes.get_title() for axes in figure.axes][1:3] == ["Discriminator's accuracy", "Class loss"]
+    assert [line.get_label() for line in figure.axes[1].lines][2] == "class accuracy"
 
 
 def test_a_grid_goes_row_by_row():
@@ -36,3 +42,19 @@ def test_a_grid_goes_row_by_row():
     assert grid.dtype == np.uint8
     centres = grid[4::6, 4::6, 0]
     assert centres.tolist() == [[0, 40, 80], [120, 160, 200]]
+
+
+def shades(first, count):
+    return torch.arange(first, first + count, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 4, 4)
+
+
+def test_a_grid_of_classes_has_a_row_for_each():
+    grid = make_class_grid({"one": shades(0, 20), "two": shades(100, 20)})
+    centres = grid[4::6, 4::6, 0]
+    assert centres.tolist() == [list(range(16)), list(range(100, 116))]
+
+
+def test_a_grid_without_classes_is_filled_row_by_row():
+    centres = make_class_grid({None: shades(0, 40)})[4::6, 4::6, 0]
+    assert centres.shape == (3, 16)
+    assert centres[1, 0] == 16

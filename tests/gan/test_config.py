@@ -10,6 +10,10 @@ from gan_pipelines.gan.config import NetworkFamilyName
 from gan_pipelines.gan.networks import FAMILIES
 from gan_pipelines.typed_config import ConfigError, from_dict, merge
 
+ADAM = ("adam", 2e-4, 0.5, 0.999)
+SLOW, FAST = ("adam", 1e-4, 0.0, 0.9), ("adam", 4e-4, 0.0, 0.9)
+RMSPROP = ("rmsprop", 5e-5)
+
 
 @pytest.mark.parametrize(
     ("changes", "message"),
@@ -33,10 +37,21 @@ from gan_pipelines.typed_config import ConfigError, from_dict, merge
         ({"discriminator_optimizer": {"betas": [0.5]}}, "discriminator_optimizer.betas is (0.5,)"),
         ({"discriminator_optimizer": {"betas": [0.5, 1]}}, "discriminator_optimizer.betas is (0.5, 1.0)"),
         ({"schedule": {"kind": "cosine"}}, "schedule.kind is 'cosine'"),
+        ({"schedule": {"every_epochs": 5}}, "schedule.kind is 'constant', but must be step, since every_epochs or"),
+        ({"penalty": {"target_norm": float("inf")}}, "penalty.target_norm is inf"),
         ({"schedule": {"every_epochs": 0}}, "schedule.every_epochs is 0"),
         ({"schedule": {"factor": 1.5}}, "schedule.factor is 1.5"),
         ({"augmentation": {"rotation_degrees": 200}}, "augmentation.rotation_degrees is 200.0"),
         ({"augmentation": {"crop_padding": -1}}, "augmentation.crop_padding is -1"),
+        ({"networks": {"spectral_norm": "generator"}}, "networks.spectral_norm is 'generator'"),
+        ({"generator_optimizer": {"algorithm": "sgd"}}, "generator_optimizer.algorithm is 'sgd'"),
+        ({"weight_clip": 0.01}, "weight_clip is 0.01, but must be null beside a penalty"),
+        ({"weight_clip": 0, "penalty": None}, "weight_clip is 0.0, but must be greater than 0"),
+        (
+            {"weight_clip": 0.01, "penalty": None, "networks": {"spectral_norm": "discriminator"}},
+            "weight_clip is 0.01, but must be null beside spectral_norm",
+        ),
+        ({"penalty": None}, "objective is 'wasserstein', but must be bounded by a penalty, weight_clip or"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(changes, message):
@@ -51,13 +66,30 @@ def test_a_configuration_survives_the_way_through_plain_values():
         assert from_dict(GanConfig, asdict(config), "x") == config
 
 
-def test_the_rows_follow_their_papers():
-    dcgan, wgan_gp = VARIANTS["dcgan"], VARIANTS["wgan_gp"]
-    assert (dcgan.objective, dcgan.penalty, dcgan.critic_steps, dcgan.batch_size) == ("non_saturating", None, 1, 128)
-    assert (dcgan.generator_optimizer.learning_rate, dcgan.generator_optimizer.betas) == (2e-4, (0.5, 0.999))
-    assert (wgan_gp.objective, wgan_gp.critic_steps, wgan_gp.networks.critic_norm) == ("wasserstein", 5, "none")
-    assert (wgan_gp.penalty.at, wgan_gp.penalty.target_norm, wgan_gp.penalty.weight) == ("line", 1.0, 10.0)
-    assert (wgan_gp.discriminator_optimizer.learning_rate, wgan_gp.discriminator_optimizer.betas) == (1e-4, (0.0, 0.9))
+# networks: family, critic_norm, spectral_norm, attention; objective; penalty or clip; steps; G and D; batch.
+ROWS = {
+    "mlp_gan": ("mlp", "none", "none", False, "non_saturating", None, 1, ADAM, ADAM, 128),
+    "dcgan": ("dcgan", "batch", "none", False, "non_saturating", None, 1, ADAM, ADAM, 128),
+    "cdcgan": ("cdcgan", "batch", "none", False, "non_saturating", None, 1, ADAM, ADAM, 64),
+    "wgan": ("dcgan", "batch", "none", False, "wasserstein", 0.01, 5, RMSPROP, RMSPROP, 64),
+    "wgan_gp": ("dcgan", "none", "none", False, "wasserstein", ("line", 1.0, 10.0), 5, SLOW, SLOW, 64),
+    "acgan": ("acgan", "batch", "none", False, "non_saturating", None, 1, ADAM, ADAM, 100),
+    "sagan": ("dcgan", "none", "both", True, "hinge", None, 1, SLOW, FAST, 128),
+}
+
+
+@pytest.mark.parametrize("variant", ROWS)
+def test_the_rows_follow_their_papers(variant):
+    row = VARIANTS[variant]
+    networks, penalty = row.networks, row.penalty
+    optimizers = [
+        (one.algorithm, one.learning_rate, *(one.betas if one.algorithm == "adam" else ()))
+        for one in (row.generator_optimizer, row.discriminator_optimizer)
+    ]
+    constraint = row.weight_clip if penalty is None else (penalty.at, penalty.target_norm, penalty.weight)
+    found = (networks.family, networks.critic_norm, networks.spectral_norm, networks.attention, row.objective)
+    assert (*found, constraint, row.critic_steps, *optimizers, row.batch_size) == ROWS[variant]
+    assert (networks.latent_size, networks.width) == (100, 64)
 
 
 def test_every_family_has_a_name():

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gan_pipelines.gan.penalties import gradient_penalty, penalty_points
+from gan_pipelines.gan.networks import Judgement
+from gan_pipelines.gan.penalties import clip_weights, gradient_penalty, penalty_points
 
 
 class LinearCritic(nn.Module):
@@ -14,12 +15,12 @@ class LinearCritic(nn.Module):
         self.weights = nn.Parameter(weights)
 
     def forward(self, images, labels=None):
-        return images.flatten(1) @ self.weights
+        return Judgement(images.flatten(1) @ self.weights)
 
 
 class CurvedCritic(LinearCritic):
     def forward(self, images, labels=None):
-        return F.softplus(super().forward(images)) ** 2
+        return Judgement(F.softplus(super().forward(images).logits) ** 2)
 
 
 @pytest.mark.parametrize("target", [0.0, 1.0, 2.5])
@@ -78,3 +79,11 @@ def test_points_at_real_and_at_fake_are_those_and_carry_no_graph():
     assert torch.equal(penalty_points("fake", real, fake), fake)
     assert not penalty_points("fake", real, fake).requires_grad
     assert not penalty_points("line", real, fake).requires_grad
+
+
+def test_clipping_bounds_every_parameter_and_moves_no_other():
+    critic = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    critic[0].weight.data = torch.tensor([[-2.0, -0.5, -0.1], [0.0, 0.1, 0.5], [0.6, 1.0, 2.0]])
+    clip_weights(critic, 0.5)
+    assert critic[0].weight.tolist() == torch.tensor([[-0.5, -0.5, -0.1], [0.0, 0.1, 0.5], [0.5, 0.5, 0.5]]).tolist()
+    assert critic[1].weight.tolist() == [0.5, 0.5, 0.5]

@@ -146,7 +146,10 @@ def test_the_identity_is_all_that_changes_the_result(config):
     same = fingerprint(config, "data", "cpu")
     assert fingerprint(replace(config, precision="auto"), "data", "cpu") == same
     assert fingerprint(config, "other data", "cpu") != same
-    words = {"family": None, "critic_norm": "batch", "objective": "non_saturating", "at": "real", "kind": "step"}
+    words = {
+        "family": "acgan", "critic_norm": "batch", "spectral_norm": "both", "objective": "non_saturating",
+        "at": "real", "kind": "step", "algorithm": "rmsprop",
+    }  # fmt: skip
     for part in ("", "networks", "penalty", "generator_optimizer", "discriminator_optimizer", "augmentation"):
         values = getattr(config, part) if part else config
         for name, value in vars(values).items():
@@ -161,7 +164,8 @@ def test_the_identity_is_all_that_changes_the_result(config):
                 other = replace(values, **{name: changed})
                 whole = replace(config, **{part: other}) if part else other
                 assert fingerprint(whole, "data", "cpu") != same, (part, name)
-    assert fingerprint(replace(config, penalty=None), "data", "cpu") != same
+    for constraint in ({"penalty": None, "objective": "hinge"}, {"penalty": None, "weight_clip": 0.1}):
+        assert fingerprint(replace(config, **constraint), "data", "cpu") != same
     constant = replace(config, schedule=ScheduleConfig())
     assert fingerprint(constant, "data", "cpu") == fingerprint(replace(constant, epochs=99), "data", "cpu")
 

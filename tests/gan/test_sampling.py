@@ -2,14 +2,24 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from gan_pipelines.gan import GeneratorUnusable, TrainedGenerator, train
+from gan_pipelines.gan import (
+    GeneratorUnusable,
+    NetworkConfig,
+    SamplingConfig,
+    TrainedGenerator,
+    sample_classes,
+    train,
+)
 from gan_pipelines.gan.sampling import classes_in_turn
 from gan_pipelines.pixels import to_float, to_uint8
+from gan_pipelines.typed_config import ConfigError
 
 
 @pytest.fixture
@@ -75,3 +85,82 @@ def test_pixels_go_to_floats_and_back_unchanged():
     assert (floats.min().item(), floats.max().item()) == (-1, 1)
     assert torch.equal(to_uint8(floats), levels)
     assert to_uint8(torch.tensor([-1.5, 2.0])).tolist() == [0, 255]
+
+
+def latents_of(generator, monkeypatch, **options):
+    """What the network is given."""
+    seen = []
+    network = generator.network()
+    network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    monkeypatch.setattr(TrainedGenerator, "network", lambda *_: network)
+    generator.sample(4000, seed=0, **options)
+    return torch.cat(seen)
+
+
+def test_truncated_latents_are_normal_within_the_bound_and_zero_outside(generator, monkeypatch):
+    latents = latents_of(generator, monkeypatch, truncation=1.0)
+    assert latents.abs().max() <= 1
+    # Of N(0, 1) cut off at 1: variance 1 - 2 phi(1) / (2 Phi(1) - 1) = 0.2911.
+    assert latents.var().item() == pytest.approx(0.2911, rel=0.02)
+    assert latents.mean().item() == pytest.approx(0, abs=0.01)
+
+
+def test_without_truncation_the_latents_are_normal(generator, monkeypatch):
+    latents = latents_of(generator, monkeypatch)
+    assert latents.var().item() == pytest.approx(1, rel=0.03)
+    assert latents.abs().max() > 3
+
+
+@pytest.fixture
+def conditional(tiny_gan, tiny_images):
+    networks = NetworkConfig(family="acgan", latent_size=4, width=4, critic_norm="none")
+    options = {"labels": np.arange(43) % 3, "class_names": ["ace", "king", "queen"], "device": "cpu"}
+    return list(train(replace(tiny_gan, networks=networks, epochs=1), tiny_images, **options))[-1].generator
+
+
+def test_classes_are_made_as_asked_each_from_the_same_latents(conditional):
+    config = SamplingConfig(count=3, classes=("queen", "ace"), seed=4)
+    samples = sample_classes(conditional, config, "cpu")
+    assert list(samples) == ["queen", "ace"]
+    for name, label in (("queen", 2), ("ace", 0)):
+        expected = conditional.sample(3, seed=4, labels=torch.full((3,), label))
+        assert torch.equal(samples[name], expected)
+    everything = sample_classes(conditional, replace(config, classes=None), "cpu")
+    assert list(everything) == ["ace", "king", "queen"]
+    assert torch.equal(everything["queen"], samples["queen"])
+
+
+def test_weights_and_truncation_reach_the_samples(conditional):
+    config = SamplingConfig(count=3, classes=("king",), weights="raw", truncation=0.5)
+    labels = torch.full((3,), 1)
+    expected = conditional.sample(3, seed=0, labels=labels, weights="raw", truncation=0.5)
+    assert torch.equal(sample_classes(conditional, config, "cpu")["king"], expected)
+    assert not torch.equal(expected, conditional.sample(3, seed=0, labels=labels, weights="raw"))
+
+
+def test_a_generator_without_classes_makes_images_of_none(generator):
+    samples = sample_classes(generator, SamplingConfig(count=5, seed=2), "cpu")
+    assert list(samples) == [None]
+    assert torch.equal(samples[None], generator.sample(5, seed=2))
+
+
+def test_classes_that_are_not_there_are_refused(conditional, generator):
+    with pytest.raises(ConfigError, match="^sampling.classes has 'quen', which .* did you mean queen?"):
+        sample_classes(conditional, SamplingConfig(classes=("ace", "quen")), "cpu")
+    with pytest.raises(ConfigError, match="must be null: this generator knows no classes"):
+        sample_classes(generator, SamplingConfig(classes=("a",)), "cpu")
+
+
+@pytest.mark.parametrize("labels", [[0, 1], [0, 1, 3], [0, -1, 2]])
+def test_labels_that_do_not_fit_are_refused(conditional, labels):
+    with pytest.raises(ConfigError, match="^labels is"):
+        conditional.sample(3, seed=0, labels=torch.tensor(labels))
+
+
+@pytest.mark.parametrize(
+    "change", [{"count": 0}, {"classes": ()}, {"seed": -1}, {"truncation": 0.0}, {"weights": "avg"}]
+)
+def test_sampling_that_cannot_work_is_refused(change):
+    (name,) = change
+    with pytest.raises(ConfigError, match=f"^{name} is"):
+        SamplingConfig(**change)

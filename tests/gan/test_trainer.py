@@ -8,16 +8,22 @@ import torch
 from torch import nn
 
 from gan_pipelines.gan import (
+    VARIANTS,
     AugmentationConfig,
     CheckpointStore,
+    GanConfig,
+    NetworkConfig,
     OptimizerConfig,
+    PenaltyConfig,
     ScheduleConfig,
+    TrainedGenerator,
     TrainingDiverged,
     train,
     trainer,
 )
 from gan_pipelines.gan.data import TrainingData
-from gan_pipelines.gan.networks import FAMILIES, NetworkFamily
+from gan_pipelines.gan.health import diversity
+from gan_pipelines.gan.networks import FAMILIES, Judgement, NetworkFamily
 from gan_pipelines.gan.objectives import OBJECTIVES, Objective
 from gan_pipelines.gan.state import TrainingState
 from gan_pipelines.gan.trainer import _train_epoch
@@ -155,6 +161,96 @@ class LabelGenerator(nn.Module):
         return (labels * 0.5 - 1 + self.shade).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
 
 
+def test_rmsprop_follows_its_recursion_without_momentum(tiny_gan, tiny_images):
+    rate = 0.01
+    config = replace(tiny_gan, discriminator_optimizer=OptimizerConfig(algorithm="rmsprop", learning_rate=rate))
+    state = TrainingState(config, TrainingData.prepare(tiny_images, None, (), CPU))
+    parameter = next(state.discriminator.parameters())
+    expected, square = parameter.detach().double().clone(), 0.0
+    for step in range(1, 4):
+        parameter.grad = torch.randn_like(parameter) * step
+        square = 0.99 * square + 0.01 * parameter.grad.double() ** 2
+        expected -= rate * parameter.grad.double() / (square.sqrt() + 1e-8)
+        state.discriminator_optimizer.step()
+    assert torch.allclose(parameter.double(), expected, atol=1e-6)
+
+
+def test_clipped_weights_are_within_the_bound_after_every_critic_step(tiny_gan, tiny_images):
+    clipped = replace(tiny_gan, penalty=None, weight_clip=0.01)
+    data = TrainingData.prepare(tiny_images, None, (), CPU)
+    state, largest = TrainingState(clipped, data), []
+    assert max(parameter.abs().max() for parameter in state.discriminator.parameters()) > 0.02
+    before = [parameter.clone() for parameter in state.generator.parameters()]
+
+    def after_step():
+        largest.append(max(parameter.abs().max().item() for parameter in state.discriminator.parameters()))
+
+    _train_epoch(state, data, after_step)
+    assert len(largest) == 5
+    assert max(largest) <= 0.01 + 1e-9
+    assert any(not torch.equal(*pair) for pair in zip(before, state.generator.parameters(), strict=True))
+
+
+ACCEPTED = [
+    (objective, penalty)
+    for objective in OBJECTIVES
+    for penalty in (None, PenaltyConfig(), *(PenaltyConfig(at=at, target_norm=0.0) for at in ("real", "fake")))
+    if objective != "wasserstein" or penalty is not None
+]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("objective", "penalty"), ACCEPTED)
+def test_any_objective_goes_with_any_network_and_penalty(objective, penalty, family):
+    images = np.random.default_rng(0).integers(0, 256, (8, 1, 16, 16), dtype=np.uint8)
+    extra = {"attention": True, "spectral_norm": "both"} if FAMILIES[family].has_attention else {}
+    networks = NetworkConfig(family=family, latent_size=4, width=4, critic_norm="none", **extra)
+    config = GanConfig(networks=networks, objective=objective, penalty=penalty, batch_size=4, epochs=1)
+    data = TrainingData.prepare(images, np.arange(8) % 2, ("a", "b"), CPU)
+    state = TrainingState(config, data)
+    before = [[parameter.clone() for parameter in network.parameters()] for network in state.networks]
+    with state.random.active():
+        metrics = _train_epoch(state, data, no_op)
+    assert ("penalty" in metrics) == (penalty is not None)
+    for network, weights in zip(state.networks, before, strict=True):
+        assert any(not torch.equal(*pair) for pair in zip(network.parameters(), weights, strict=True))
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_row_of_the_table_trains_and_its_generator_makes_what_it_shows(variant, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (12, 3, 16, 16), dtype=np.uint8)
+    row = VARIANTS[variant]
+    networks = replace(row.networks, width=4, latent_size=6)
+    config = replace(row, networks=networks, critic_steps=1, batch_size=4, epochs=2, ema_decay=0.5)
+    options = {"labels": np.arange(12) % 3, "class_names": ["a", "b", "c"]}
+    *_, last = run(config, images, **options)
+    assert ("class_loss" in last.metrics) == (variant == "acgan")
+    path = tmp_path / "generator.safetensors"
+    last.generator.save(path)
+    loaded = TrainedGenerator.load(path)
+    for weights in ("ema", "raw"):
+        assert torch.equal(loaded.sample(5, seed=1, weights=weights), last.generator.sample(5, seed=1, weights=weights))
+    store, seen = CheckpointStore(tmp_path / "checkpoints", interval_seconds=0), []
+
+    def interrupt(images_seen):
+        if images_seen == 20:  # within the second of two epochs; what is kept is the step before
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run(config, images, checkpoints=store, on_step=interrupt, **options)
+    *_, resumed = run(config, images, checkpoints=store, on_step=seen.append, **options)
+    assert seen == [16, 20, 24]
+    for weights in ("ema", "raw"):
+        assert all(
+            torch.equal(tensor, resumed.generator.weights[weights][name])
+            for name, tensor in last.generator.weights[weights].items()
+        )
+
+
 class LabelDiscriminator(nn.Module):
     """Remembers the shade and the label of each image that it sees."""
 
@@ -165,7 +261,7 @@ class LabelDiscriminator(nn.Module):
 
     def forward(self, images, labels=None):
         self.seen += list(zip(images[:, 0, 0, 0].tolist(), labels.tolist(), strict=True))
-        return self.scale * images.mean(dim=(1, 2, 3))
+        return Judgement(self.scale * images.mean(dim=(1, 2, 3)))
 
 
 def test_labels_travel_with_their_images(tiny_gan, monkeypatch):
@@ -174,7 +270,7 @@ def test_labels_travel_with_their_images(tiny_gan, monkeypatch):
     monkeypatch.setitem(FAMILIES, "dcgan", family)
     labels = np.arange(43) % 4
     images = np.round((labels * 0.5) * 127.5).astype(np.uint8)[:, None, None, None] * np.ones((1, 1, 8, 8), np.uint8)
-    config = replace(tiny_gan, penalty=None, epochs=1)
+    config = replace(tiny_gan, penalty=None, objective="hinge", epochs=1)
     (epoch,) = run(config, images, labels=labels, class_names=["a", "b", "c", "d"])
     assert len(discriminator.seen) == 5 * 16 + 2 * 8
     assert all(shade == pytest.approx(label * 0.5 - 1, abs=0.01) for shade, label in discriminator.seen)
@@ -222,7 +318,7 @@ class CollapsingGenerator(nn.Module):
 
     def forward(self, latent, labels=None):
         spread = 0.0 if CollapsingGenerator.collapsed else 1.0
-        return torch.tanh(self.scale * latent[:, :1] * spread).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+        return torch.tanh(self.scale * latent * spread).repeat(1, 16).view(-1, 1, 8, 8)
 
 
 @pytest.mark.parametrize("collapses", [True, False])
@@ -321,8 +417,14 @@ def test_every_step_has_fresh_latents_from_a_normal_distribution(record, monkeyp
 
 def test_metrics_are_means_over_the_steps(tiny_gan, tiny_images, monkeypatch):
     steps, generator_losses = iter(range(1, 6)), iter([10.0, 20.0])
-    monkeypatch.setattr(trainer, "_discriminator_step", lambda *_: torch.tensor([1.0, 0.1, 0.2, 2.0]) * next(steps))
-    monkeypatch.setattr(trainer, "_generator_step", lambda *_: torch.tensor(next(generator_losses)))
+    shares = {"discriminator_loss": 1.0, "real_accuracy": 0.1, "fake_accuracy": 0.2, "penalty": 2.0}
+
+    def discriminator_step(*_):
+        step = next(steps)
+        return {name: torch.tensor(value * step) for name, value in shares.items()}
+
+    monkeypatch.setattr(trainer, "_discriminator_step", discriminator_step)
+    monkeypatch.setattr(trainer, "_generator_step", lambda *_: {"generator_loss": torch.tensor(next(generator_losses))})
     data = TrainingData.prepare(tiny_images, None, (), CPU)
     metrics = _train_epoch(TrainingState(tiny_gan, data), data, no_op)
     assert metrics.pop("images_per_second") > 0
@@ -333,9 +435,21 @@ def test_metrics_are_means_over_the_steps(tiny_gan, tiny_images, monkeypatch):
 
 def test_diversity_is_relative_to_the_real_images(tiny_gan, tiny_images):
     (epoch, _) = run(tiny_gan, tiny_images)
-    spread = epoch.samples.double().std(dim=0, correction=0).mean()
-    real_spread = torch.from_numpy(tiny_images).double().std(dim=0, correction=0).mean()
-    assert epoch.metrics["sample_diversity"] == pytest.approx((spread / real_spread).item(), rel=0.05)
+    expected = diversity(epoch.samples) / diversity(torch.from_numpy(tiny_images))
+    assert epoch.metrics["sample_diversity"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (None, "labels is None, but must be given for the acgan networks"),
+        (np.arange(43) % 3 - 1, "the lowest label is -1, but must be 0 or more"),
+    ],
+)
+def test_labels_that_a_conditional_variant_cannot_use_are_refused(tiny_gan, tiny_images, labels, sentence):
+    config = replace(tiny_gan, networks=replace(tiny_gan.networks, family="acgan"))
+    with pytest.raises(ConfigError, match=sentence):
+        run(config, tiny_images, labels=labels, class_names=["a", "b", "c"])
 
 
 def test_what_auto_resolved_to_is_recorded(tiny_gan, tiny_images):

@@ -44,7 +44,11 @@ PROVENANCE = {"name": "projection", "weights_hash": "0123"}
 def generator(tiny_gan, striped_images):
     train_images = striped_images.select("train")
     epochs = train(tiny_gan, train_images.images, device="cpu", class_names=train_images.class_names)
-    return replace(list(epochs)[-1].generator, version="2026-01-02T03.04.05.678Z")
+    generator = list(epochs)[-1].generator
+    weights = {name: dict(state) for name, state in generator.weights.items()}
+    for state in weights.values():  # two epochs make grey images: let these differ from each other
+        state["layers.6.weight"] = state["layers.6.weight"] * 1000
+    return replace(generator, weights=weights, version="2026-01-02T03.04.05.678Z")
 
 
 def test_scores_equal_torch_fidelitys_on_the_same_images(generator, striped_images):
@@ -107,6 +111,13 @@ def test_an_inception_score_of_one_is_flagged(generator, striped_images):
     scores = score_generator(generator, striped_images, FeatureExtractor(Blind(), PROVENANCE), CONFIG, "cpu")
     assert scores[1].value == pytest.approx(1.0)
     assert all("every image gets the same prediction" in score.flags[0] for score in scores)
+
+
+def test_a_generator_of_one_image_is_flagged(generator, striped_images):
+    still = {name: {key: tensor * 0 for key, tensor in state.items()} for name, state in generator.weights.items()}
+    extractor = FeatureExtractor(Projection(), PROVENANCE)
+    scores = score_generator(replace(generator, weights=still), striped_images, extractor, CONFIG, "cpu")
+    assert all("0% as far away as among real images: mode collapse" in score.flags[0] for score in scores)
 
 
 def test_a_poor_classifier_is_flagged(generator, striped_images):

@@ -5,11 +5,12 @@ import sys
 
 from gan_pipelines.pipeline_registry import register_pipelines
 
-PIPELINES = {"ingest", "train_dcgan", "train_wgan_gp", "evaluate_dcgan", "evaluate_wgan_gp", "__default__"}
+VARIANTS = {"mlp_gan", "dcgan", "cdcgan", "wgan", "wgan_gp", "acgan", "sagan"}
 
 
 def test_the_pipelines_have_their_names():
-    assert set(register_pipelines()) == PIPELINES
+    of_variants = {f"{verb}_{variant}" for verb in ("train", "evaluate", "sample") for variant in VARIANTS}
+    assert set(register_pipelines()) >= {"ingest", "__default__"} | of_variants
 
 
 def test_training_reads_images_and_writes_all_that_a_run_leaves():
@@ -30,8 +31,14 @@ def test_evaluation_takes_the_generator_from_the_catalog():
     assert "train_gan" not in str(pipeline)
 
 
-def test_the_default_is_the_training_of_wgan_gp():
-    assert register_pipelines()["__default__"].nodes == register_pipelines()["train_wgan_gp"].nodes
+def test_the_default_is_the_training_of_a_conditional_variant():
+    assert register_pipelines()["__default__"].nodes == register_pipelines()["train_cdcgan"].nodes
+
+
+def test_sampling_takes_the_generator_from_the_catalog():
+    pipeline = register_pipelines()["sample_acgan"]
+    assert pipeline.inputs() == {"acgan.generator", "params:sampling", "params:runtime.device"}
+    assert pipeline.outputs() == {"acgan.samples", "acgan.samples_grid"}
 
 
 def test_naming_the_pipelines_loads_neither_pytorch_nor_mlflow():

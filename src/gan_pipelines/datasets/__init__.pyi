@@ -5,4 +5,4 @@ from .generator_dataset import GeneratorDataset as GeneratorDataset
 from .handles import CheckpointStoreDataset as CheckpointStoreDataset
 from .handles import KeyedStoreDataset as KeyedStoreDataset
 from .handles import TrackerDataset as TrackerDataset
-from .image_grids_dataset import ImageGridsDataset as ImageGridsDataset
+from .pictures_dataset import PicturesDataset as PicturesDataset

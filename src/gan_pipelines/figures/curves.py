@@ -9,18 +9,20 @@ __all__ = ["Figure", "plot_losses"]
 
 PANELS = {
     "Loss": ["discriminator_loss", "generator_loss"],
-    "Discriminator's accuracy": ["real_accuracy", "fake_accuracy"],
+    "Discriminator's accuracy": ["real_accuracy", "fake_accuracy", "class_accuracy"],
+    "Class loss": ["class_loss", "generator_class_loss"],
     "Gradient penalty (weighted)": ["penalty"],
 }
 
 
 def plot_losses(history: pd.DataFrame) -> Figure:
-    """Plot losses, the discriminator's accuracies and the penalty, if there is one, by epoch.
+    """Plot losses, the discriminator's accuracies and, if there are, class loss and penalty by epoch.
 
     Args:
-        history: one row per epoch, with the column ``epoch`` and those named in `PANELS`.
+        history: one row per epoch, with the column ``epoch`` and, of those named in `PANELS`, the ones that it has.
     """
-    panels = {name: columns for name, columns in PANELS.items() if history[columns].any(axis=None)}
+    present = {name: [column for column in columns if column in history] for name, columns in PANELS.items()}
+    panels = {name: columns for name, columns in present.items() if columns}
     figure = Figure(figsize=(4.5 * len(panels), 3.2), layout="constrained", dpi=120)
     for axes, (name, columns) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for column in columns:

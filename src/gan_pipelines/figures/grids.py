@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.utils import make_grid
+
+CLASS_GRID_COLUMNS = 16
 
 
 def make_image_grid(images: Tensor, columns: int = 8) -> NDArray[np.uint8]:
     """Lay images (N, C, H, W) uint8 out row by row: (height, width, 3) uint8, with two black pixels between."""
     grid: NDArray[np.uint8] = make_grid(images, nrow=columns, padding=2).permute(1, 2, 0).numpy()
     return grid
+
+
+def make_class_grid(samples: Mapping[str | None, Tensor]) -> NDArray[np.uint8]:
+    """Lay out images (N, C, H, W) by class, a row for each; those without a class (None) fill a square."""
+    per_class = CLASS_GRID_COLUMNS**2 if None in samples else CLASS_GRID_COLUMNS
+    shown = [images[:per_class] for images in samples.values()]
+    return make_image_grid(torch.cat(shown), columns=min(len(shown[0]), CLASS_GRID_COLUMNS))

@@ -6,13 +6,15 @@ from .config import GanConfig as GanConfig
 from .config import NetworkConfig as NetworkConfig
 from .config import OptimizerConfig as OptimizerConfig
 from .config import PenaltyConfig as PenaltyConfig
+from .config import SamplingConfig as SamplingConfig
 from .config import ScheduleConfig as ScheduleConfig
+from .config import WeightSet as WeightSet
 from .health import TrainingDiverged as TrainingDiverged
 from .networks import ImageShape as ImageShape
 from .sampling import WEIGHT_SETS as WEIGHT_SETS
 from .sampling import GeneratorUnusable as GeneratorUnusable
 from .sampling import TrainedGenerator as TrainedGenerator
-from .sampling import WeightSet as WeightSet
+from .sampling import sample_classes as sample_classes
 from .state import fingerprint as fingerprint
 from .summary import checkpoint_bytes as checkpoint_bytes
 from .summary import summarize_networks as summarize_networks

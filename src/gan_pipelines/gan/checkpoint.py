@@ -19,7 +19,7 @@ from gan_pipelines.typed_config import require
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Written into every file: raise it when a state gets another layout."""
 
 

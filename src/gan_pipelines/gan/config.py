@@ -9,11 +9,15 @@ from typing import Literal
 from gan_pipelines.runtime import Precision
 from gan_pipelines.typed_config import require, require_choice
 
-NetworkFamilyName = Literal["dcgan"]
+NetworkFamilyName = Literal["mlp", "dcgan", "dcgan_5x5", "cdcgan", "acgan"]
 NormName = Literal["batch", "instance", "none"]
-ObjectiveName = Literal["non_saturating", "wasserstein"]
+SpectralNorm = Literal["none", "discriminator", "both"]
+ObjectiveName = Literal["minimax", "non_saturating", "least_squares", "wasserstein", "hinge"]
 PenaltyPoint = Literal["line", "real", "fake"]
+OptimizerName = Literal["adam", "rmsprop"]
 ScheduleName = Literal["constant", "step", "linear"]
+WeightSet = Literal["ema", "raw"]
+"""The moving average of the generator's weights, or the weights that the optimiser has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,19 +27,25 @@ class NetworkConfig:
     Attributes:
         family: which pair of networks, a key of `networks.FAMILIES`.
         latent_size: length of the latent vector, drawn from N(0, 1).
-        width: channels of the layer next to the image; each halving of the image doubles them.
+        width: channels of the discriminator's layer next to the image; each halving of the image doubles them. The mlp
+            networks have 4, 8 and 16 times as many units in their layers.
         critic_norm: normalisation between the discriminator's layers. The gradient penalty's theory
             (Gulrajani et al. 2017, section 4) wants none that couples the images of a batch.
+        spectral_norm: whose weights are divided by their spectral norm (Miyato et al. 2018).
+        attention: self-attention after the last two hidden layers of both networks (Zhang et al. 2019).
     """
 
     family: NetworkFamilyName = "dcgan"
     latent_size: int = 100
     width: int = 64
     critic_norm: NormName = "batch"
+    spectral_norm: SpectralNorm = "none"
+    attention: bool = False
 
     def __post_init__(self) -> None:
         require_choice("family", self.family, NetworkFamilyName)
         require_choice("critic_norm", self.critic_norm, NormName)
+        require_choice("spectral_norm", self.spectral_norm, SpectralNorm)
         require(self.latent_size >= 1, "latent_size", self.latent_size, "1 or more")
         require(self.width >= 1, "width", self.width, "1 or more")
 
@@ -53,18 +63,26 @@ class PenaltyConfig:
 
     def __post_init__(self) -> None:
         require_choice("at", self.at, PenaltyPoint)
-        require(self.target_norm >= 0, "target_norm", self.target_norm, "0 or more")
+        require(0 <= self.target_norm < math.inf, "target_norm", self.target_norm, "0 or more")
         require(0 < self.weight < math.inf, "weight", self.weight, "greater than 0 (for no penalty, set penalty: null)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """Adam's learning rate and betas (Kingma & Ba 2015)."""
+    """How a network learns.
 
+    Attributes:
+        algorithm: ``adam`` (Kingma & Ba 2015), or ``rmsprop`` without momentum, with PyTorch's smoothing of 0.99.
+        learning_rate: before any schedule.
+        betas: Adam's.
+    """
+
+    algorithm: OptimizerName = "adam"
     learning_rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
 
     def __post_init__(self) -> None:
+        require_choice("algorithm", self.algorithm, OptimizerName)
         object.__setattr__(self, "betas", tuple(map(float, self.betas)))  # Adam refuses a mix of int and float
         require(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "greater than 0")
         require(
@@ -90,6 +108,8 @@ class ScheduleConfig:
         require_choice("kind", self.kind, ScheduleName)
         require(self.every_epochs >= 1, "every_epochs", self.every_epochs, "1 or more")
         require(0 < self.factor <= 1, "factor", self.factor, "greater than 0 and at most 1")
+        steps = (self.every_epochs, self.factor) != (30, 0.1)
+        require(self.kind == "step" or not steps, "kind", self.kind, "step, since every_epochs or factor is set")
 
     def learning_rate_factor(self, epoch: int, epochs: int) -> float:
         """The factor on the learning rates in the 0-based ``epoch`` of ``epochs``."""
@@ -121,11 +141,13 @@ class AugmentationConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GanConfig:
-    """One variant, whole: networks x objective x penalty x optimisers x schedule, and its budget.
+    """One variant, whole: networks x objective x penalty or constraint x optimisers x schedule, and its budget.
 
     Attributes:
         objective: the pair of losses, a key of `objectives.OBJECTIVES`.
         penalty: gradient penalty added to the discriminator's loss, or None.
+        weight_clip: bound on the absolute value of each of the discriminator's parameters after each of its steps
+            (Arjovsky et al. 2017, algorithm 1), or None.
         critic_steps: discriminator steps, each on a new batch, per generator step.
         ema_decay: decay per generator step of the average over the generator's weights; 0 follows them exactly.
         epochs: passes of the discriminator over the real images.
@@ -136,6 +158,7 @@ class GanConfig:
     networks: NetworkConfig = NetworkConfig()
     objective: ObjectiveName
     penalty: PenaltyConfig | None = None
+    weight_clip: float | None = None
     critic_steps: int = 1
     generator_optimizer: OptimizerConfig = OptimizerConfig()
     discriminator_optimizer: OptimizerConfig = OptimizerConfig()
@@ -155,3 +178,50 @@ class GanConfig:
         require(self.batch_size >= 2, "batch_size", self.batch_size, "2 or more (batch norm needs two images)")
         require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
         require(0 <= self.seed < 2**63, "seed", self.seed, "at least 0 and below 2**63")
+        self._check_constraints()
+
+    def _check_constraints(self) -> None:
+        """Raise a `ConfigError` if what bounds the discriminator's slope does not go together."""
+        clip, penalty, spectral = self.weight_clip, self.penalty, self.networks.spectral_norm
+        if clip is not None:
+            require(0 < clip < math.inf, "weight_clip", clip, "greater than 0 (for no clipping, null)")
+            require(penalty is None, "weight_clip", clip, "null beside a penalty: each bounds the slope in its own way")
+            require(
+                spectral == "none",
+                "weight_clip",
+                clip,
+                "null beside spectral_norm, which divides the size of the weights out",
+            )
+        require(
+            self.objective != "wasserstein" or bool(clip or penalty or spectral != "none"),
+            "objective",
+            self.objective,
+            "bounded by a penalty, weight_clip or networks.spectral_norm: without, a critic's loss falls for ever",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """Which images to make.
+
+    Attributes:
+        count: number of images of each class; in all, if the generator knows no classes.
+        classes: names of the classes, or None for all.
+        seed: of the latents.
+        truncation: bound on the latents, or None; see `TrainedGenerator.sample_batches`.
+        weights: which set of weights.
+    """
+
+    count: int = 16
+    classes: tuple[str, ...] | None = None
+    seed: int = 0
+    truncation: float | None = None
+    weights: WeightSet = "ema"
+
+    def __post_init__(self) -> None:
+        require_choice("weights", self.weights, WeightSet)
+        require(self.count >= 1, "count", self.count, "1 or more")
+        require(self.classes is None or len(self.classes) > 0, "classes", self.classes, "null, or names of classes")
+        require(0 <= self.seed < 2**63, "seed", self.seed, "at least 0 and below 2**63")
+        bound = self.truncation
+        require(bound is None or 0 < bound < math.inf, "truncation", bound, "greater than 0, or null for none")

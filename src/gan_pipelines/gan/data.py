@@ -28,8 +28,10 @@ class TrainingData:
         self.class_names = class_names
         self.hash = data_hash
         self.image_shape = ImageShape(*images.shape[1:])
-        self.diversity = diversity(images[torch.linspace(0, len(images) - 1, DIVERSITY_IMAGES).long()])
-        require(self.diversity > 0, "images", "all the same", "different from each other")
+        chosen = images[torch.linspace(0, len(images) - 1, min(len(images), DIVERSITY_IMAGES)).long()]
+        distinct = chosen.cpu().unique(dim=0)  # a twin among the real images says nothing of the generated ones
+        require(len(distinct) > 1, "images", "all the same", "different from each other")
+        self.diversity = diversity(distinct)
 
     @classmethod
     def prepare(
@@ -46,7 +48,8 @@ class TrainingData:
         require(fits, "images", f"{tuple(images.shape)} {images.dtype}", "(N, C, H, W) of uint8")
         if labels is not None:
             require(labels.shape == (len(images),), "labels", tuple(labels.shape), f"of shape ({len(images)},)")
-            highest = int(labels.max())
+            lowest, highest = int(labels.min()), int(labels.max())
+            require(lowest >= 0, "the lowest label", lowest, "0 or more")
             require(
                 highest < len(class_names), "the highest label", highest, f"below the {len(class_names)} class names"
             )

@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_pipelines.gan.config import ObjectiveName, PenaltyConfig
+from gan_pipelines.gan.networks import Judgement
 from gan_pipelines.gan.penalties import gradient_penalty, penalty_points
-
-DISCRIMINATOR_METRICS: Final = ("discriminator_loss", "real_accuracy", "fake_accuracy", "penalty")
 
 
 class Objective(NamedTuple):
@@ -29,9 +27,14 @@ class Objective(NamedTuple):
     """The logit above which an image counts as judged real; takes the logits of real and of generated images."""
 
 
-def _non_saturating_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+def _cross_entropy_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """-E log sigmoid(D(x)) - E log(1 - sigmoid(D(G(z)))): Goodfellow et al. 2014, equation 1."""
     return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+
+
+def _minimax_generator(fake_logits: Tensor) -> Tensor:
+    """E log(1 - sigmoid(D(G(z)))): Goodfellow et al. 2014, equation 1."""
+    return -F.softplus(fake_logits).mean()
 
 
 def _non_saturating_generator(fake_logits: Tensor) -> Tensor:
@@ -39,18 +42,38 @@ def _non_saturating_generator(fake_logits: Tensor) -> Tensor:
     return F.softplus(-fake_logits).mean()
 
 
+def _least_squares_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """E (D(x) - 1)^2 / 2 + E D(G(z))^2 / 2: Mao et al. 2017, equation 9."""
+    return ((real_logits - 1).square().mean() + fake_logits.square().mean()) / 2
+
+
+def _least_squares_generator(fake_logits: Tensor) -> Tensor:
+    """E (D(G(z)) - 1)^2 / 2: Mao et al. 2017, equation 9."""
+    return (fake_logits - 1).square().mean() / 2
+
+
 def _wasserstein_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """E D(G(z)) - E D(x): falls as the critic tells real from generated. Arjovsky et al. 2017, algorithm 1."""
     return fake_logits.mean() - real_logits.mean()
 
 
-def _wasserstein_generator(fake_logits: Tensor) -> Tensor:
-    """-E D(G(z)): Arjovsky et al. 2017, algorithm 1."""
+def _hinge_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))): Miyato et al. 2018, equation 16."""
+    return F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()
+
+
+def _linear_generator(fake_logits: Tensor) -> Tensor:
+    """-E D(G(z)): Arjovsky et al. 2017, algorithm 1; Miyato et al. 2018, equation 17."""
     return -fake_logits.mean()
 
 
 def _zero(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return real_logits.new_zeros(())
+
+
+def _half(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Halfway between the targets 0 and 1."""
+    return real_logits.new_full((), 0.5)
 
 
 def _midpoint(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -59,13 +82,16 @@ def _midpoint(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 
 OBJECTIVES: Final[dict[ObjectiveName, Objective]] = {
-    "non_saturating": Objective(_non_saturating_discriminator, _non_saturating_generator, _zero),
-    "wasserstein": Objective(_wasserstein_discriminator, _wasserstein_generator, _midpoint),
+    "minimax": Objective(_cross_entropy_discriminator, _minimax_generator, _zero),
+    "non_saturating": Objective(_cross_entropy_discriminator, _non_saturating_generator, _zero),
+    "least_squares": Objective(_least_squares_discriminator, _least_squares_generator, _half),
+    "wasserstein": Objective(_wasserstein_discriminator, _linear_generator, _midpoint),
+    "hinge": Objective(_hinge_discriminator, _linear_generator, _zero),
 }
 
 
 class DiscriminatorLoss(nn.Module):
-    """Objective and penalty of one discriminator step, as one forward.
+    """Objective, class loss and penalty of one discriminator step, as one forward.
 
     One forward with one backward is what compiles as a whole and keeps the gradients of data-parallel training right.
     """
@@ -76,7 +102,7 @@ class DiscriminatorLoss(nn.Module):
         self.objective = objective
         self.penalty = penalty
 
-    def forward(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Score a batch of real and a batch of generated images.
 
         Args:
@@ -85,18 +111,61 @@ class DiscriminatorLoss(nn.Module):
             labels: (N,) class indices of both batches, or None.
 
         Returns:
-            the scalar loss, and the values of `DISCRIMINATOR_METRICS` as a detached tensor. ``discriminator_loss`` is
-            without the penalty; an accuracy is the share of images on the right side of the objective's threshold.
+            the scalar loss, and detached scalars: ``discriminator_loss`` is without class loss and penalty;
+            ``real_accuracy`` and ``fake_accuracy`` are the shares of images on the right side of the objective's
+            threshold; with an auxiliary classifier ``class_loss``, over real and generated images, and
+            ``class_accuracy``, on real ones; with a penalty ``penalty``, weighted.
         """
-        real_logits = self.discriminator(real, labels).float()
-        fake_logits = self.discriminator(fake, labels).float()
-        loss = self.objective.discriminator_loss(real_logits, fake_logits)
-        penalty = loss.new_zeros(())
+        real_logits, real_classes = _judge(self.discriminator, real, labels)
+        fake_logits, fake_classes = _judge(self.discriminator, fake, labels)
+        loss = objective_loss = self.objective.discriminator_loss(real_logits, fake_logits)
+        threshold = self.objective.threshold(real_logits, fake_logits)
+        metrics = {
+            "discriminator_loss": objective_loss,
+            "real_accuracy": (real_logits > threshold).float().mean(),
+            "fake_accuracy": (fake_logits < threshold).float().mean(),
+        }
+        if real_classes is not None and fake_classes is not None and labels is not None:
+            class_loss = F.cross_entropy(real_classes, labels) + F.cross_entropy(fake_classes, labels)
+            loss = loss + class_loss
+            metrics["class_loss"] = class_loss
+            metrics["class_accuracy"] = (real_classes.argmax(dim=1) == labels).float().mean()
         if self.penalty is not None:
             points = penalty_points(self.penalty.at, real, fake)
             penalty = self.penalty.weight * gradient_penalty(
                 self.discriminator, points, labels, self.penalty.target_norm
             )
-        threshold = self.objective.threshold(real_logits, fake_logits)
-        accuracies = ((real_logits > threshold).float().mean(), (fake_logits < threshold).float().mean())
-        return loss + penalty, torch.stack([loss, *accuracies, penalty]).detach()
+            loss = loss + penalty
+            metrics["penalty"] = penalty
+        return loss, {name: value.detach() for name, value in metrics.items()}
+
+
+def generator_loss(
+    discriminator: nn.Module, objective: Objective, fake: Tensor, labels: Tensor | None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """What the generator minimises: its objective and, with an auxiliary classifier, the loss of the class asked for.
+
+    Args:
+        discriminator: judges the images.
+        objective: the pair of losses.
+        fake: (N, C, H, W) in [-1, 1].
+        labels: (N,) class indices that the images were made for, or None.
+
+    Returns:
+        the scalar loss, and detached scalars: ``generator_loss`` is without the class loss, which is
+        ``generator_class_loss``, if there is an auxiliary classifier.
+    """
+    logits, classes = _judge(discriminator, fake, labels)
+    loss = objective_loss = objective.generator_loss(logits)
+    metrics = {"generator_loss": objective_loss.detach()}
+    if classes is not None and labels is not None:
+        class_loss = F.cross_entropy(classes, labels)
+        loss = loss + class_loss
+        metrics["generator_class_loss"] = class_loss.detach()
+    return loss, metrics
+
+
+def _judge(discriminator: nn.Module, images: Tensor, labels: Tensor | None) -> Judgement:
+    """Logits and class logits in fp32, whatever the networks compute in."""
+    logits, class_logits = discriminator(images, labels)
+    return Judgement(logits.float(), None if class_logits is None else class_logits.float())

@@ -1,4 +1,4 @@
-"""Gradient penalties along two axes: where the gradient is taken, and which norm it should have."""
+"""What bounds a discriminator's slope: gradient penalties along two axes (where, and which norm), and clipping."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import assert_never
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gan_pipelines.gan.config import PenaltyPoint
 
@@ -42,7 +43,7 @@ def gradient_penalty(discriminator: nn.Module, points: Tensor, labels: Tensor | 
     is the weight here).
 
     Args:
-        discriminator: maps (N, C, H, W) and labels to logits (N,).
+        discriminator: maps (N, C, H, W) and labels to a judgement with logits (N,).
         points: (N, C, H, W).
         labels: (N,) or None.
         target_norm: the norm that is not penalised, over all pixels and channels of an image.
@@ -51,10 +52,18 @@ def gradient_penalty(discriminator: nn.Module, points: Tensor, labels: Tensor | 
         a scalar, differentiable with respect to the discriminator's weights.
     """
     points = points.detach().requires_grad_()
-    logits = discriminator(points, labels)
+    with sdpa_kernel(SDPBackend.MATH):  # the kernel of attention that can be differentiated twice
+        logits = discriminator(points, labels).logits
     (gradients,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
     squared_norms = gradients.float().square().sum(dim=(1, 2, 3))
     if target_norm == 0:
         return squared_norms.mean()
     norms = (squared_norms + 1e-12).sqrt()  # the square root's own gradient is infinite at 0
     return (norms - target_norm).square().mean()
+
+
+@torch.no_grad()
+def clip_weights(discriminator: nn.Module, bound: float) -> None:
+    """Bring every parameter into [-bound, bound] (Arjovsky et al. 2017, algorithm 1)."""
+    for parameter in discriminator.parameters():
+        parameter.clamp_(-bound, bound)

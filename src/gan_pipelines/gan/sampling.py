@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,15 +15,13 @@ from torch import Tensor, nn
 
 from gan_pipelines.devices import resolve_device
 from gan_pipelines.errors import ProjectError
-from gan_pipelines.gan.config import GanConfig
-from gan_pipelines.gan.networks import FAMILIES, ImageShape
+from gan_pipelines.gan.config import GanConfig, SamplingConfig, WeightSet
+from gan_pipelines.gan.networks import FAMILIES, ImageShape, load_generator
 from gan_pipelines.pixels import to_uint8
 from gan_pipelines.runtime import DeviceName
-from gan_pipelines.typed_config import from_dict
+from gan_pipelines.typed_config import ConfigError, from_dict, require, suggest
 
-WeightSet = Literal["ema", "raw"]
-"""The moving average of the generator's weights, or the weights that the optimiser has."""
-WEIGHT_SETS: Final[tuple[WeightSet, ...]] = ("ema", "raw")
+WEIGHT_SETS: Final[tuple[WeightSet, ...]] = get_args(WeightSet)
 
 FORMAT = "gan_pipelines.generator/1"
 
@@ -55,12 +52,12 @@ class TrainedGenerator:
 
     def network(self, weights: WeightSet = "ema") -> nn.Module:
         """The generator network in evaluation mode, on the CPU: latents (N, latent_size) to images in [-1, 1]."""
-        build = FAMILIES[self.config.networks.family].generator
-        with torch.device("meta"):  # no weights to draw: the caller's random state is left alone
-            network = build(self.config.networks, self.image_shape, len(self.class_names))
-        state = {name: tensor.clone() for name, tensor in self.weights[weights].items()}
-        network.load_state_dict(state, assign=True)
-        return network.eval()
+        return load_generator(self.config.networks, self.image_shape, len(self.class_names), self.weights[weights])
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether it makes the class that it is asked for."""
+        return FAMILIES[self.config.networks.family].conditional
 
     def sample(
         self,
@@ -69,10 +66,13 @@ class TrainedGenerator:
         seed: int,
         weights: WeightSet = "ema",
         labels: Tensor | None = None,
+        truncation: float | None = None,
         device: DeviceName = "cpu",
     ) -> Tensor:
         """Make images: (count, C, H, W) uint8 on the CPU. See `sample_batches`."""
-        batches = self.sample_batches(count, seed=seed, weights=weights, labels=labels, device=device)
+        batches = self.sample_batches(
+            count, seed=seed, weights=weights, labels=labels, truncation=truncation, device=device
+        )
         return torch.cat([batch.cpu() for batch in batches])
 
     def sample_batches(
@@ -82,6 +82,7 @@ class TrainedGenerator:
         seed: int,
         weights: WeightSet = "ema",
         labels: Tensor | None = None,
+        truncation: float | None = None,
         device: DeviceName = "cpu",
         batch_size: int = 250,
     ) -> Iterator[Tensor]:
@@ -92,18 +93,29 @@ class TrainedGenerator:
             seed: of the latents, which are drawn on the CPU.
             weights: which set of weights.
             labels: (count,) class indices; None takes the classes in turn. Ignored by unconditional generators.
+            truncation: bound on the absolute value of each latent coordinate, drawn from N(0, 1) cut off there: less
+                varied and more typical images (Brock et al. 2019, section 3.1); None for all of N(0, 1).
             device: where to compute.
             batch_size: images at a time.
 
         Yields:
             (up to batch_size, C, H, W) uint8 on the device.
+
+        Raises:
+            ConfigError: if the labels are not ``count`` indices of classes.
         """
         target = resolve_device(device)
         network = self.network(weights).to(target)
         draws = torch.Generator().manual_seed(seed)
         latents = torch.randn(count, self.config.networks.latent_size, generator=draws)
+        if truncation is not None:
+            nn.init.trunc_normal_(latents, a=-truncation, b=truncation, generator=draws)
         if labels is None:
             labels = classes_in_turn(count, len(self.class_names))
+        else:
+            require(labels.shape == (count,), "labels", tuple(labels.shape), f"of shape ({count},)")
+            known = int(labels.min()) >= 0 and int(labels.max()) < len(self.class_names)
+            require(known, "labels", labels.unique().tolist(), f"from 0 to {len(self.class_names) - 1}")
         for start in range(0, count, batch_size):
             part = slice(start, start + batch_size)
             with torch.inference_mode():
@@ -118,7 +130,7 @@ class TrainedGenerator:
             for name, tensor in state.items()
         }
         description = {
-            "config": dataclasses.asdict(self.config),
+            "config": asdict(self.config),
             "image_shape": self.image_shape,
             "class_names": self.class_names,
             "training": dict(self.training),
@@ -154,6 +166,39 @@ class TrainedGenerator:
             training=description["training"],
             weights=weights,
         )
+
+
+def sample_classes(
+    generator: TrainedGenerator, config: SamplingConfig, device: DeviceName = "auto"
+) -> dict[str | None, Tensor]:
+    """Make images class by class: (count, C, H, W) uint8 by the class's name, or by None if the generator knows none.
+
+    Every class is made from the same latents, so its images do not depend on which others are asked for.
+
+    Raises:
+        ConfigError: if there is no such class.
+    """
+
+    def make(label: int | None) -> Tensor:
+        return generator.sample(
+            config.count,
+            seed=config.seed,
+            weights=config.weights,
+            labels=None if label is None else torch.full((config.count,), label),
+            truncation=config.truncation,
+            device=device,
+        )
+
+    if not generator.is_conditional:
+        require(config.classes is None, "sampling.classes", config.classes, "null: this generator knows no classes")
+        return {None: make(None)}
+    names = list(generator.class_names)
+    for name in config.classes or ():
+        if name not in names:
+            raise ConfigError(
+                f"sampling.classes has {name!r}, which the generator does not know; {suggest(name, names)}"
+            )
+    return {name: make(names.index(name)) for name in config.classes or names}
 
 
 def classes_in_turn(count: int, num_classes: int) -> Tensor | None:

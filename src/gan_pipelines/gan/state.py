@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -14,8 +14,8 @@ from gan_pipelines.devices import RandomState, resolve_device, resolve_precision
 from gan_pipelines.gan.config import GanConfig, OptimizerConfig
 from gan_pipelines.gan.data import TrainingData
 from gan_pipelines.gan.health import HealthCheck, are_finite
-from gan_pipelines.gan.networks import FAMILIES
-from gan_pipelines.gan.objectives import DISCRIMINATOR_METRICS, OBJECTIVES, DiscriminatorLoss
+from gan_pipelines.gan.networks import build_discriminator, build_generator, load_generator, plain_state
+from gan_pipelines.gan.objectives import OBJECTIVES, DiscriminatorLoss
 from gan_pipelines.gan.sampling import TrainedGenerator, classes_in_turn
 from gan_pipelines.hashing import hash_values
 from gan_pipelines.pixels import to_uint8
@@ -33,16 +33,14 @@ class Pass:
 
     Attributes:
         order: (number of images,) in which they are shown.
-        discriminator_metrics: their sums over the steps so far, on the training device.
-        generator_loss: its sum, likewise.
+        sums: of each metric over the steps so far, on the training device.
         steps: of the discriminator.
         generator_steps: of the generator.
         seconds: spent so far.
     """
 
     order: Tensor
-    discriminator_metrics: Tensor
-    generator_loss: Tensor
+    sums: dict[str, Tensor] = field(default_factory=dict)
     steps: int = 0
     generator_steps: int = 0
     seconds: float = 0.0
@@ -50,14 +48,19 @@ class Pass:
     @classmethod
     def begin(cls, num_images: int, device: torch.device) -> Pass:
         """Draw an order."""
-        order = torch.randperm(num_images, device=device)
-        return cls(order, torch.zeros(len(DISCRIMINATOR_METRICS), device=device), torch.zeros((), device=device))
+        return cls(torch.randperm(num_images, device=device))
+
+    def add(self, metrics: Mapping[str, Tensor]) -> None:
+        """Add the metrics of a step."""
+        for name, value in metrics.items():
+            self.sums[name] = self.sums.get(name, 0) + value
 
     def metrics(self, batch_size: int) -> dict[str, float]:
         """Means over the steps, and the speed."""
-        means = (self.discriminator_metrics / self.steps).tolist()
-        metrics = dict(zip(DISCRIMINATOR_METRICS, means, strict=True))
-        metrics["generator_loss"] = self.generator_loss.item() / self.generator_steps
+        values = torch.stack(list(self.sums.values())).tolist()
+        metrics = dict(zip(self.sums, values, strict=True))
+        for name in metrics:
+            metrics[name] /= self.generator_steps if name.startswith("generator_") else self.steps
         metrics["images_per_second"] = self.steps * batch_size / self.seconds
         return metrics
 
@@ -91,15 +94,14 @@ class TrainingState:
         self.random = RandomState(config.seed, self.device)
         with self.random.active():
             self._build_networks()
-        self.generator_optimizer = _adam(self.generator, config.generator_optimizer)
-        self.discriminator_optimizer = _adam(self.discriminator, config.discriminator_optimizer)
+        self.generator_optimizer = _build_optimizer(self.generator, config.generator_optimizer)
+        self.discriminator_optimizer = _build_optimizer(self.discriminator, config.discriminator_optimizer)
 
     def _build_networks(self) -> None:
         config = self.config
-        family = FAMILIES[config.networks.family]
-        arguments = (config.networks, self.image_shape, len(self.class_names))
-        self.generator = family.generator(*arguments).to(memory_format=torch.channels_last).to(self.device)
-        self.discriminator = family.discriminator(*arguments).to(memory_format=torch.channels_last).to(self.device)
+        sizes = (config.networks, self.image_shape, len(self.class_names))
+        self.generator = build_generator(*sizes).to(memory_format=torch.channels_last).to(self.device)
+        self.discriminator = build_discriminator(*sizes).to(memory_format=torch.channels_last).to(self.device)
         self.discriminator_loss = DiscriminatorLoss(self.discriminator, OBJECTIVES[config.objective], config.penalty)
         self.average = AveragedModel(
             self.generator, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
@@ -117,8 +119,8 @@ class TrainingState:
         """Whether the state is worth keeping: all numbers are finite, and the generator makes different images."""
         tensors: list[Tensor] = [parameter for network in self.networks for parameter in network.parameters()]
         if self.current is not None:
-            tensors += [self.current.discriminator_metrics, self.current.generator_loss]
-        return self.health.collapsed_epochs == 0 and are_finite(tensors)
+            tensors += self.current.sums.values()
+        return not self.health.is_collapsed and are_finite(tensors)
 
     def draw_latents(self, count: int) -> Tensor:
         """(count, latent_size) from N(0, 1)."""
@@ -127,9 +129,10 @@ class TrainingState:
     def sample_fixed(self) -> Tensor:
         """Decode the fixed latents with the averaged generator: (64, C, H, W) uint8 on the CPU."""
         labels = None if self.fixed_labels is None else self.fixed_labels.to(self.device)
-        self.average.eval()
+        state = plain_state(self.average.module)
+        network = load_generator(self.config.networks, self.image_shape, len(self.class_names), state).to(self.device)
         with torch.inference_mode():
-            return to_uint8(self.average(self.fixed_latents, labels)).cpu()
+            return to_uint8(network(self.fixed_latents, labels)).cpu()
 
     def follow_schedule(self) -> None:
         """Set the learning rates of the epoch that begins."""
@@ -162,7 +165,7 @@ class TrainingState:
                 "epoch": self.epoch,
                 "images_seen": self.images_seen,
             },
-            weights={"ema": _copy_weights(self.average.module), "raw": _copy_weights(self.generator)},
+            weights={"ema": plain_state(self.average.module), "raw": plain_state(self.generator)},
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -206,13 +209,14 @@ def _identify(config: GanConfig, data_hash: str) -> str:
     return hash_values(settings, data_hash)
 
 
-def _adam(network: nn.Module, config: OptimizerConfig) -> torch.optim.Adam:
+def _build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    if config.algorithm == "rmsprop":
+        return torch.optim.RMSprop(network.parameters(), lr=config.learning_rate)
     return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=config.betas, fused=True)
 
 
-def _copy_weights(network: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
-
-
-def _to_device(values: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in values.items()}
+def _to_device(value: Any, device: torch.device) -> Any:
+    """Tensors, also those in a dict, on the device; all else as it is."""
+    if isinstance(value, dict):
+        return {name: _to_device(part, device) for name, part in value.items()}
+    return value.to(device) if isinstance(value, Tensor) else value

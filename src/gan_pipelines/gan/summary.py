@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from gan_pipelines.gan.config import GanConfig
-from gan_pipelines.gan.networks import FAMILIES, ImageShape
+from gan_pipelines.gan.networks import ImageShape, build_discriminator, build_generator
 from gan_pipelines.gan.sampling import classes_in_turn
 
 
@@ -29,10 +30,10 @@ def summarize_networks(config: GanConfig, image_shape: ImageShape, num_classes: 
     Raises:
         ConfigError: if the networks cannot make such images.
     """
-    family = FAMILIES[config.networks.family]
+    networks = replace(config.networks, spectral_norm="none")  # it adds no parameters, and would hide the layers
     with torch.device("meta"):  # shapes alone: nothing is drawn or computed
-        generator = family.generator(config.networks, image_shape, num_classes)
-        discriminator = family.discriminator(config.networks, image_shape, num_classes)
+        generator = build_generator(networks, image_shape, num_classes)
+        discriminator = build_discriminator(networks, image_shape, num_classes)
         labels = classes_in_turn(2, num_classes)
         return [
             *_summarize("generator", generator, torch.zeros(2, config.networks.latent_size), labels),
@@ -55,15 +56,15 @@ def _summarize(name: str, network: nn.Module, inputs: Tensor, labels: Tensor | N
 
     def record(layer: str, module: nn.Module, output: Tensor) -> None:
         shape = " x ".join(map(str, output.shape[1:])) or "1"
-        rows.append(LayerSummary(name, layer, type(module).__name__, shape, _count_parameters(module)))
+        rows.append(LayerSummary(name, layer, type(module).__name__, shape, _count(module.parameters(recurse=False))))
 
     for layer, module in network.named_modules():
-        if not list(module.children()):
+        if not list(module.children()) or list(module.parameters(recurse=False)):
             module.register_forward_hook(lambda module, _, output, layer=layer: record(layer, module, output))
     with torch.no_grad():
         network(inputs, labels)
-    return [*rows, LayerSummary(name, "total", "", "", _count_parameters(network))]
+    return [*rows, LayerSummary(name, "total", "", "", _count(network.parameters()))]
 
 
-def _count_parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
+def _count(parameters: Iterable[nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)

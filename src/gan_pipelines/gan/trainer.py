@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from gan_pipelines.devices import autocast, resolve_device
 from gan_pipelines.gan.augmentation import augment
@@ -19,6 +20,9 @@ from gan_pipelines.gan.checkpoint import Checkpoints, CheckpointStore
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.gan.data import TrainingData
 from gan_pipelines.gan.health import TrainingDiverged, diversity
+from gan_pipelines.gan.networks import FAMILIES
+from gan_pipelines.gan.objectives import generator_loss
+from gan_pipelines.gan.penalties import clip_weights
 from gan_pipelines.gan.sampling import TrainedGenerator
 from gan_pipelines.gan.state import Pass, TrainingState
 from gan_pipelines.runtime import DeviceName
@@ -34,12 +38,11 @@ class Epoch:
     Attributes:
         number: epochs done, from 1.
         images_seen: real images that the discriminator has seen since the start.
-        metrics: means over the epoch: ``discriminator_loss`` (without the penalty), ``generator_loss``,
-            ``real_accuracy`` and ``fake_accuracy`` (share of images that the discriminator tells right), ``penalty``
-            (weighted), ``images_per_second``; and ``sample_diversity``, the diversity of the samples relative to real
-            images.
+        metrics: means over the epoch of what `DiscriminatorLoss` and `generator_loss` report; ``images_per_second``;
+            and ``sample_diversity``, the diversity of the samples relative to real images.
         samples: (64, C, H, W) uint8 on the CPU: the same latents in every epoch, by the averaged generator.
         generator: a copy that further training does not touch.
+        discriminator: likewise, in training mode.
         history: number, images seen and metrics of every epoch so far, also of those before an interruption.
         sample_history: by its number the samples of the first epoch, of every ``samples_every``-th, and of the last;
             what was not kept before an interruption is not there.
@@ -50,6 +53,7 @@ class Epoch:
     metrics: dict[str, float]
     samples: Tensor
     generator: TrainedGenerator
+    discriminator: nn.Module
     history: Sequence[Mapping[str, float]]
     sample_history: Mapping[int, Tensor]
 
@@ -91,6 +95,8 @@ def train(
         CheckpointUnusable: if there are checkpoints and none can be used.
         TrainingDiverged: if a loss is no longer a number or the generator makes a single image.
     """
+    conditional = FAMILIES[config.networks.family].conditional
+    require(labels is not None or not conditional, "labels", None, f"given for the {config.networks.family} networks")
     data = TrainingData.prepare(images, labels, class_names, resolve_device(device))
     check_steps(config, len(data))
     require(samples_every >= 1, "samples_every", samples_every, "1 or more")
@@ -179,6 +185,7 @@ def _report(state: TrainingState, samples: Tensor) -> Epoch:
         metrics=metrics,
         samples=samples,
         generator=state.snapshot(),
+        discriminator=copy.deepcopy(state.discriminator),
         history=tuple(state.history),
         sample_history=dict(state.sample_history),
     )
@@ -194,12 +201,12 @@ def _train_epoch(state: TrainingState, data: TrainingData, after_step: Callable[
     started = time.perf_counter() - current.seconds
     for images, labels in data.batches(current.order, config.batch_size, done=current.steps):
         real = augment(images, config.augmentation).contiguous(memory_format=torch.channels_last)
-        current.discriminator_metrics += _discriminator_step(state, real, labels)
+        current.add(_discriminator_step(state, real, labels))
         current.steps += 1
         state.steps += 1
         state.images_seen += config.batch_size
         if state.steps % config.critic_steps == 0:
-            current.generator_loss += _generator_step(state, labels)
+            current.add(_generator_step(state, labels))
             current.generator_steps += 1
         current.seconds = time.perf_counter() - started
         after_step()
@@ -208,7 +215,7 @@ def _train_epoch(state: TrainingState, data: TrainingData, after_step: Callable[
     return metrics
 
 
-def _discriminator_step(state: TrainingState, real: Tensor, labels: Tensor | None) -> Tensor:
+def _discriminator_step(state: TrainingState, real: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
     with autocast(state.device, state.config.precision):
         with torch.no_grad():
             fake = state.generator(state.draw_latents(len(real)), labels)
@@ -216,18 +223,20 @@ def _discriminator_step(state: TrainingState, real: Tensor, labels: Tensor | Non
     state.discriminator_optimizer.zero_grad()
     loss.backward()
     state.discriminator_optimizer.step()
+    if state.config.weight_clip is not None:
+        clip_weights(state.discriminator, state.config.weight_clip)
     return metrics
 
 
-def _generator_step(state: TrainingState, labels: Tensor | None) -> Tensor:
+def _generator_step(state: TrainingState, labels: Tensor | None) -> dict[str, Tensor]:
     # The discriminator's weights need no gradient here: freezing them saves their backward pass.
     state.discriminator.requires_grad_(False)
     with autocast(state.device, state.config.precision):
         fake = state.generator(state.draw_latents(state.config.batch_size), labels)
-        loss = state.discriminator_loss.objective.generator_loss(state.discriminator(fake, labels).float())
+        loss, metrics = generator_loss(state.discriminator, state.discriminator_loss.objective, fake, labels)
     state.generator_optimizer.zero_grad()
     loss.backward()
     state.generator_optimizer.step()
     state.discriminator.requires_grad_(True)
     state.average.update_parameters(state.generator)
-    return loss.detach()
+    return metrics

@@ -9,13 +9,30 @@ from typing import Final
 
 from gan_pipelines.gan.config import GanConfig, NetworkConfig, OptimizerConfig, PenaltyConfig
 
+
+def _adam(learning_rate: float, *betas: float) -> OptimizerConfig:
+    return OptimizerConfig(learning_rate=learning_rate, betas=(betas[0], betas[1]))
+
+
 VARIANTS: Final[dict[str, GanConfig]] = {
-    # Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional GANs".
-    "dcgan": GanConfig(
+    # Goodfellow et al. 2014, "Generative Adversarial Nets"; Adam, which came later.
+    "mlp_gan": GanConfig(
+        networks=NetworkConfig(family="mlp", critic_norm="none"),
         objective="non_saturating",
-        generator_optimizer=OptimizerConfig(learning_rate=2e-4, betas=(0.5, 0.999)),
-        discriminator_optimizer=OptimizerConfig(learning_rate=2e-4, betas=(0.5, 0.999)),
         batch_size=128,
+    ),
+    # Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional GANs".
+    "dcgan": GanConfig(objective="non_saturating", batch_size=128),
+    # Mirza & Osindero 2014, "Conditional Generative Adversarial Nets", with convolutions.
+    "cdcgan": GanConfig(networks=NetworkConfig(family="cdcgan"), objective="non_saturating", batch_size=64),
+    # Arjovsky et al. 2017, "Wasserstein GAN", algorithm 1.
+    "wgan": GanConfig(
+        objective="wasserstein",
+        weight_clip=0.01,
+        critic_steps=5,
+        generator_optimizer=OptimizerConfig(algorithm="rmsprop", learning_rate=5e-5),
+        discriminator_optimizer=OptimizerConfig(algorithm="rmsprop", learning_rate=5e-5),
+        batch_size=64,
     ),
     # Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", algorithm 1.
     "wgan_gp": GanConfig(
@@ -23,8 +40,18 @@ VARIANTS: Final[dict[str, GanConfig]] = {
         objective="wasserstein",
         penalty=PenaltyConfig(at="line", target_norm=1.0, weight=10.0),
         critic_steps=5,
-        generator_optimizer=OptimizerConfig(learning_rate=1e-4, betas=(0.0, 0.9)),
-        discriminator_optimizer=OptimizerConfig(learning_rate=1e-4, betas=(0.0, 0.9)),
+        generator_optimizer=_adam(1e-4, 0.0, 0.9),
+        discriminator_optimizer=_adam(1e-4, 0.0, 0.9),
         batch_size=64,
+    ),
+    # Odena et al. 2017, "Conditional Image Synthesis with Auxiliary Classifier GANs".
+    "acgan": GanConfig(networks=NetworkConfig(family="acgan"), objective="non_saturating", batch_size=100),
+    # Zhang et al. 2019, "Self-Attention Generative Adversarial Networks", on DCGAN's networks.
+    "sagan": GanConfig(
+        networks=NetworkConfig(critic_norm="none", spectral_norm="both", attention=True),
+        objective="hinge",
+        generator_optimizer=_adam(1e-4, 0.0, 0.9),
+        discriminator_optimizer=_adam(4e-4, 0.0, 0.9),
+        batch_size=128,
     ),
 }

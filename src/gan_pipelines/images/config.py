@@ -14,6 +14,22 @@ ResizeFilter = Literal["bicubic", "bilinear", "lanczos", "box"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelPreserving:
+    """Changes that leave the label of an image right: a 6 turned upside down is none.
+
+    Attributes:
+        horizontal_flip: whether its mirror image still shows the same.
+        rotation_degrees: up to which angle either way.
+    """
+
+    horizontal_flip: bool = False
+    rotation_degrees: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(0 <= self.rotation_degrees <= 180, "rotation_degrees", self.rotation_degrees, "from 0 to 180")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetConfig:
     """A source of images and the form that they are brought into.
 
@@ -27,6 +43,7 @@ class DatasetConfig:
         channels: 1 (grey) or 3 (RGB).
         resize_filter: Pillow's antialiased filter.
         train_splits: the splits that the GAN is trained on.
+        label_preserving: what augmentation may do to these images.
     """
 
     source: SourceName
@@ -38,6 +55,7 @@ class DatasetConfig:
     channels: int
     resize_filter: ResizeFilter = "bicubic"
     train_splits: tuple[str, ...] = ("train",)
+    label_preserving: LabelPreserving = LabelPreserving()
 
     def __post_init__(self) -> None:
         require_choice("source", self.source, SourceName)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gan_pipelines.classifier.resnet import Prediction
 from gan_pipelines.devices import resolve_device
-from gan_pipelines.gan import WEIGHT_SETS, TrainedGenerator
+from gan_pipelines.gan import WEIGHT_SETS, TrainedGenerator, WeightSet
+from gan_pipelines.gan.health import NARROW_BELOW, describe_mode_collapse, diversity
 from gan_pipelines.images import ImageSet
 from gan_pipelines.metrics.config import ScoringConfig
 from gan_pipelines.metrics.extractors import FeatureExtractor
@@ -21,6 +24,8 @@ from gan_pipelines.runtime import DeviceName
 from gan_pipelines.typed_config import require
 
 REFERENCE_BATCH = 250
+DIVERSITY_IMAGES = 256
+"""Images whose nearest neighbours tell of mode collapse, of each class several."""
 POOR_CLASSIFIER_BELOW = 0.7
 """Held-out accuracy under which features are too poor to judge images by."""
 
@@ -78,7 +83,7 @@ def score_generator(
         samples = generator.sample_batches(config.samples, seed=config.seed, weights=weight_set, device=device)
         fake, logits = _extract_features(extract, samples)
         mean, std = inception_score(logits, config.is_splits)
-        flags = _flags(mean, extractor)
+        flags = _flags(_variety(generator, weight_set, reference, device), mean, extractor)
         identity = {
             **generator.training,
             "generator_version": generator.version,
@@ -123,8 +128,19 @@ def _batches(images: ImageSet) -> Iterator[Tensor]:
         yield torch.from_numpy(images.images[start : start + REFERENCE_BATCH])
 
 
-def _flags(inception_score_mean: float, extractor: FeatureExtractor) -> tuple[str, ...]:
+def _variety(generator: TrainedGenerator, weights: WeightSet, reference: ImageSet, device: DeviceName) -> float:
+    """Diversity of some samples, relative to as many real images."""
+    count = min(DIVERSITY_IMAGES, len(reference))
+    real = torch.from_numpy(reference.images[np.linspace(0, len(reference) - 1, count).astype(int)]).unique(dim=0)
+    if len(real) < 2:  # nothing to compare with
+        return math.inf
+    return diversity(generator.sample(count, seed=0, weights=weights, device=device)) / diversity(real)
+
+
+def _flags(variety: float, inception_score_mean: float, extractor: FeatureExtractor) -> tuple[str, ...]:
     flags = []
+    if variety < NARROW_BELOW:
+        flags.append(describe_mode_collapse(variety))
     if inception_score_mean < COLLAPSED_BELOW:
         flags.append(
             "An Inception Score of 1 means that every image gets the same prediction: the generator has collapsed or "

@@ -2,40 +2,86 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final, NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from gan_pipelines.gan.config import NetworkConfig, NetworkFamilyName
+from gan_pipelines.gan.networks.cdcgan import CdcganDiscriminator, CdcganGenerator
 from gan_pipelines.gan.networks.dcgan import DcganDiscriminator, DcganGenerator
-
-
-class ImageShape(NamedTuple):
-    """Channels, height and width of an image."""
-
-    channels: int
-    height: int
-    width: int
-
-
-class NetworkBuilder(Protocol):
-    """Builds one network for images of a shape and a number of classes (0: no labels)."""
-
-    def __call__(self, config: NetworkConfig, image_shape: ImageShape, num_classes: int) -> nn.Module:
-        """Build the network, with its weights drawn from PyTorch's random state."""
+from gan_pipelines.gan.networks.dcgan_5x5 import Dcgan5x5Discriminator, Dcgan5x5Generator
+from gan_pipelines.gan.networks.interface import ImageShape as ImageShape
+from gan_pipelines.gan.networks.interface import Judgement as Judgement
+from gan_pipelines.gan.networks.layers import apply_spectral_norm
+from gan_pipelines.gan.networks.layers import plain_state as plain_state
+from gan_pipelines.gan.networks.mlp import MlpDiscriminator, MlpGenerator
+from gan_pipelines.typed_config import require
 
 
 class NetworkFamily(NamedTuple):
     """A generator and the discriminator that it plays against.
 
     The generator maps latents (N, latent_size) and labels (N,) or None to images (N, C, H, W) in [-1, 1]; the
-    discriminator maps such images and labels to logits (N,). A network without conditioning ignores the labels.
+    discriminator maps such images and labels to a `Judgement`. Both are built from a `NetworkConfig`, an `ImageShape`
+    and, if conditional, the number of classes; networks without conditioning ignore the labels.
     """
 
-    generator: NetworkBuilder
-    discriminator: NetworkBuilder
+    generator: Callable[..., nn.Module]
+    discriminator: Callable[..., nn.Module]
+    conditional: bool = False
+    has_attention: bool = False
 
 
 FAMILIES: Final[dict[NetworkFamilyName, NetworkFamily]] = {
-    "dcgan": NetworkFamily(DcganGenerator.build, DcganDiscriminator.build),
+    "mlp": NetworkFamily(MlpGenerator, MlpDiscriminator),
+    "dcgan": NetworkFamily(DcganGenerator, DcganDiscriminator, has_attention=True),
+    "dcgan_5x5": NetworkFamily(Dcgan5x5Generator, Dcgan5x5Discriminator),
+    "cdcgan": NetworkFamily(CdcganGenerator, CdcganDiscriminator, conditional=True),
+    "acgan": NetworkFamily(DcganGenerator, DcganDiscriminator, conditional=True, has_attention=True),
 }
+
+
+def build_generator(config: NetworkConfig, image_shape: ImageShape, num_classes: int) -> nn.Module:
+    """Build a generator, its weights drawn from PyTorch's random state.
+
+    Raises:
+        ConfigError: if the networks cannot make such images, or need labels and there are none.
+    """
+    generator = _build(FAMILIES[config.family].generator, config, image_shape, num_classes)
+    if config.spectral_norm == "both":
+        apply_spectral_norm(generator)
+    return generator
+
+
+def build_discriminator(config: NetworkConfig, image_shape: ImageShape, num_classes: int) -> nn.Module:
+    """Build a discriminator; the rest is as in `build_generator`."""
+    discriminator = _build(FAMILIES[config.family].discriminator, config, image_shape, num_classes)
+    if config.spectral_norm != "none":
+        apply_spectral_norm(discriminator)
+    return discriminator
+
+
+def load_generator(
+    config: NetworkConfig, image_shape: ImageShape, num_classes: int, state: Mapping[str, Tensor]
+) -> nn.Module:
+    """Build a generator around a `plain_state`, in evaluation mode; no random numbers are drawn."""
+    with torch.device("meta"):
+        network = build_generator(replace(config, spectral_norm="none"), image_shape, num_classes)
+    network.load_state_dict({name: tensor.clone() for name, tensor in state.items()}, assign=True)
+    return network.eval()
+
+
+def _build(
+    network: Callable[..., nn.Module], config: NetworkConfig, image_shape: ImageShape, num_classes: int
+) -> nn.Module:
+    family = FAMILIES[config.family]
+    having = [name for name, other in FAMILIES.items() if other.has_attention]
+    may = family.has_attention or not config.attention
+    require(may, "attention", config.attention, f"false: only {' and '.join(having)} networks have it")
+    if not family.conditional:
+        return network(config, image_shape)
+    require(num_classes >= 2, "number of classes", num_classes, f"2 or more for the {config.family} networks")
+    return network(config, image_shape, num_classes)

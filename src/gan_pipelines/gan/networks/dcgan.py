@@ -1,105 +1,86 @@
-"""The convolutional networks of DCGAN (Radford et al. 2016), for square images of 4 * 2^n pixels."""
+"""The convolutional networks of DCGAN (Radford et al. 2016), for square images of 4 * 2^n pixels.
+
+With classes they are ACGAN's (Odena et al. 2017), with attention those of SAGAN (Zhang et al. 2019).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
 
 from torch import Tensor, nn
 
-from gan_pipelines.gan.config import NetworkConfig, NormName
+from gan_pipelines.gan.config import NetworkConfig
+from gan_pipelines.gan.networks.interface import ImageShape, Judgement
+from gan_pipelines.gan.networks.layers import LEAKY_SLOPE, NORMS, SelfAttention, initialize_normal
 from gan_pipelines.typed_config import require
-
-if TYPE_CHECKING:
-    from gan_pipelines.gan.networks import ImageShape
-
-NORMS: Final[dict[NormName, Callable[[int], nn.Module]]] = {
-    "batch": nn.BatchNorm2d,
-    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
-    "none": lambda channels: nn.Identity(),
-}
 
 
 class DcganGenerator(nn.Module):
-    """Transposed 4x4 convolutions that double the image from 4x4 up, batch norm and ReLU between, tanh at the end."""
+    """Transposed 4x4 convolutions that double the image from 4x4 up, batch norm and ReLU between, tanh at the end.
 
-    def __init__(self, latent_size: int, width: int, image_size: int, channels: int) -> None:
+    With classes, the latent is multiplied by an embedding of the label. With attention, it follows the last two hidden
+    layers.
+
+    Raises:
+        ConfigError: if the images do not fit.
+    """
+
+    def __init__(self, config: NetworkConfig, image_shape: ImageShape, num_classes: int = 0) -> None:
         super().__init__()
-        widths = layer_widths(width, image_size)[::-1]
-        layers: list[nn.Module] = [
-            nn.ConvTranspose2d(latent_size, widths[0], 4, stride=1, padding=0, bias=False),
-            nn.BatchNorm2d(widths[0]),
-            nn.ReLU(inplace=True),
-        ]
-        for wide, narrow in pairwise(widths):
-            layers += [
-                nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(narrow),
-                nn.ReLU(inplace=True),
-            ]
-        layers += [nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1, bias=False), nn.Tanh()]
-        self.layers = nn.Sequential(*layers)
+        self.embedding = nn.Embedding(num_classes, config.latent_size) if num_classes else None
+        widths = _layer_widths(config, image_shape)[::-1]
+        layers: list[nn.Module] = [nn.ConvTranspose2d(config.latent_size, widths[0], 4, bias=False)]
+        for width, narrower in pairwise([*widths, image_shape.channels]):
+            layers += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+            if config.attention and width in widths[-2:]:
+                layers.append(SelfAttention(width))
+            layers.append(nn.ConvTranspose2d(width, narrower, 4, stride=2, padding=1, bias=False))
+        self.layers = nn.Sequential(*layers, nn.Tanh())
         initialize_normal(self)
 
-    @classmethod
-    def build(cls, config: NetworkConfig, image_shape: ImageShape, num_classes: int) -> DcganGenerator:
-        """Build from a configuration; the classes are not used. Raises `ConfigError` if the images do not fit."""
-        return cls(config.latent_size, config.width, _image_size(image_shape), image_shape.channels)
-
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Map latents (N, latent_size) to images (N, C, H, W) in [-1, 1]."""
+        """Map latents (N, latent_size), and with classes labels (N,), to images (N, C, H, W) in [-1, 1]."""
+        if self.embedding is not None:
+            latent = latent * self.embedding(labels)
         return self.layers(latent[:, :, None, None])
 
 
 class DcganDiscriminator(nn.Module):
-    """4x4 convolutions that halve the image down to 4x4, leaky ReLU and a norm between, one logit at the end."""
+    """4x4 convolutions that halve the image down to 4x4, leaky ReLU and a norm between, one logit at the end.
 
-    def __init__(self, width: int, image_size: int, channels: int, norm: NormName) -> None:
+    With classes, a second head beside the logit tells the class. With attention, it follows the last two hidden layers.
+
+    Raises:
+        ConfigError: if the images do not fit.
+    """
+
+    def __init__(self, config: NetworkConfig, image_shape: ImageShape, num_classes: int = 0) -> None:
         super().__init__()
-        widths = layer_widths(width, image_size)
-        layers: list[nn.Module] = [
-            nn.Conv2d(channels, widths[0], 4, stride=2, padding=1, bias=False),
-            nn.LeakyReLU(0.2, inplace=True),
-        ]
-        for narrow, wide in pairwise(widths):
-            layers += [
-                nn.Conv2d(narrow, wide, 4, stride=2, padding=1, bias=False),
-                NORMS[norm](wide),
-                nn.LeakyReLU(0.2, inplace=True),
-            ]
-        layers.append(nn.Conv2d(widths[-1], 1, 4, stride=1, padding=0, bias=False))
+        widths = _layer_widths(config, image_shape)
+        layers: list[nn.Module] = []
+        for before, width in pairwise([image_shape.channels, *widths]):
+            layers.append(nn.Conv2d(before, width, 4, stride=2, padding=1, bias=False))
+            if width != widths[0]:
+                layers.append(NORMS[config.critic_norm](width))
+            layers.append(nn.LeakyReLU(LEAKY_SLOPE, inplace=True))
+            if config.attention and width in widths[-2:]:
+                layers.append(SelfAttention(width))
         self.layers = nn.Sequential(*layers)
+        self.head = nn.Conv2d(widths[-1], 1, 4, bias=False)
+        self.class_head = nn.Conv2d(widths[-1], num_classes, 4, bias=False) if num_classes else None
         initialize_normal(self)
 
-    @classmethod
-    def build(cls, config: NetworkConfig, image_shape: ImageShape, num_classes: int) -> DcganDiscriminator:
-        """Build from a configuration; the classes are not used. Raises `ConfigError` if the images do not fit."""
-        return cls(config.width, _image_size(image_shape), image_shape.channels, config.critic_norm)
-
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Map images (N, C, H, W) in [-1, 1] to logits (N,)."""
-        return self.layers(images).flatten()
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Judgement:
+        """Judge images (N, C, H, W) in [-1, 1]."""
+        features = self.layers(images)
+        class_logits = None if self.class_head is None else self.class_head(features).flatten(1)
+        return Judgement(self.head(features).flatten(), class_logits)
 
 
-def layer_widths(width: int, image_size: int) -> list[int]:
+def _layer_widths(config: NetworkConfig, image_shape: ImageShape) -> list[int]:
     """Channels of each layer from the image inwards: ``width`` at half the image's size, twice that at a quarter..."""
-    halvings = (image_size // 4).bit_length() - 1
-    return [width * 2**level for level in range(halvings)]
-
-
-def initialize_normal(network: nn.Module) -> None:
-    """Draw the weights as DCGAN does: convolutions N(0, 0.02), scales of norms N(1, 0.02), biases 0."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, 0.02)
-        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d):
-            nn.init.normal_(module.weight, 1.0, 0.02)
-            nn.init.zeros_(module.bias)
-
-
-def _image_size(image_shape: ImageShape) -> int:
     height, width = image_shape.height, image_shape.width
-    fits = height == width and height >= 8 and height % 4 == 0 and (height // 4).bit_count() == 1
-    require(fits, "image size", f"{height}x{width}", "8x8, 16x16, 32x32, 64x64, ... for the dcgan networks")
-    return height
+    fits = height == width and height >= 8 and height.bit_count() == 1
+    require(fits, "image size", f"{height}x{width}", f"8x8, 16x16, 32x32, 64x64, ... for the {config.family} networks")
+    halvings = (height // 4).bit_length() - 1
+    return [config.width * 2**level for level in range(halvings)]

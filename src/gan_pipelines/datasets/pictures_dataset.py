@@ -1,0 +1,57 @@
+"""Named pictures in the catalog."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import numpy as np
+from kedro_datasets._typing import ImagePreview
+from numpy.typing import NDArray
+from PIL import Image
+
+from gan_pipelines.datasets.local_versioned import LocalVersionedDataset
+
+Pictures = dict[str, NDArray[np.uint8]]
+
+
+class PicturesDataset(LocalVersionedDataset[Pictures]):
+    """A folder of PNG files, from and to a dict of names, without suffix, and uint8 pixels.
+
+    Pixels are (height, width, 3) or, saved as grey, (height, width, 1); loaded, they are all (height, width, 3). A name
+    may hold slashes: ``seven/0001`` lies in a folder of its own. Kedro-viz shows the last by name.
+
+    Example in the catalog::
+
+        "{variant}.sample_grids":
+          type: gan_pipelines.datasets.PicturesDataset
+          filepath: data/07_model_output/{variant}/sample_grids
+          versioned: true
+    """
+
+    def write(self, data: Pictures, path: Path) -> None:
+        """Write one PNG for each picture."""
+        path.mkdir()
+        for name, pixels in data.items():
+            file = path / f"{name}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.squeeze(axis=2) if pixels.shape[2] == 1 else pixels).save(file)
+
+    def load(self) -> Pictures:
+        """Read all pictures, ordered by name. Raises `kedro.io.DatasetError` if there are none."""
+        folder = Path(self._get_load_path())
+        return {
+            file.relative_to(folder).with_suffix("").as_posix(): np.asarray(Image.open(file).convert("RGB"))
+            for file in self._files(folder)
+        }
+
+    def preview(self) -> ImagePreview:
+        """The last picture, for kedro-viz."""
+        files = self._files(Path(self._get_load_path()))
+        return ImagePreview(base64.b64encode(files[-1].read_bytes()).decode())
+
+    def _files(self, folder: Path) -> list[Path]:
+        files = sorted(folder.rglob("*.png"))
+        if not files:
+            raise FileNotFoundError(f"{folder} holds no PNG files.")
+        return files

@@ -1,0 +1,99 @@
+"""Convolutional networks that see the label as a map beside the image, for square images of 4 * 2^n pixels."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from gan_pipelines.gan.config import NetworkConfig
+from gan_pipelines.gan.networks.interface import ImageShape, Judgement
+from gan_pipelines.gan.networks.layers import LEAKY_SLOPE, NORMS, initialize_normal
+from gan_pipelines.typed_config import require
+
+EMBEDDING_SIZE = 100
+DROPOUT = 0.4
+
+
+class LabelMap(nn.Sequential):
+    """Labels (N,) to maps (N, C, H, W): an embedding, then a linear layer."""
+
+    def __init__(self, num_classes: int, shape: ImageShape) -> None:
+        super().__init__(
+            nn.Embedding(num_classes, EMBEDDING_SIZE),
+            nn.Linear(EMBEDDING_SIZE, math.prod(shape)),
+            nn.Unflatten(1, shape),
+        )
+
+
+class CdcganGenerator(nn.Module):
+    """The latent and the label as 4x4 maps, then transposed 4x4 convolutions that double them up to the image.
+
+    Raises:
+        ConfigError: if the images do not fit.
+    """
+
+    def __init__(self, config: NetworkConfig, image_shape: ImageShape, num_classes: int) -> None:
+        super().__init__()
+        doublings = (_image_size(image_shape) // 4).bit_length() - 1
+        widths = [config.width * 2**level for level in range(doublings - 1, 0, -1)]
+        self.label_map = LabelMap(num_classes, ImageShape(1, 4, 4))
+        self.latent_map = nn.Sequential(
+            nn.Linear(config.latent_size, widths[0] * 16),
+            nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
+            nn.Unflatten(1, (widths[0], 4, 4)),
+        )
+        layers: list[nn.Module] = []
+        for wide, narrow in pairwise([widths[0] + 1, *widths]):
+            layers += [
+                nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(narrow),
+                nn.ReLU(inplace=True),
+            ]
+        layers += [nn.ConvTranspose2d(widths[-1], image_shape.channels, 4, stride=2, padding=1, bias=False), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        initialize_normal(self)
+
+    def forward(self, latent: Tensor, labels: Tensor) -> Tensor:
+        """Map latents (N, latent_size) and labels (N,) to images (N, C, H, W) in [-1, 1]."""
+        return self.layers(torch.cat([self.latent_map(latent), self.label_map(labels)], dim=1))
+
+
+class CdcganDiscriminator(nn.Module):
+    """The label as a map beside the image, three 4x4 convolutions that halve them, dropout, a linear layer, one logit.
+
+    Raises:
+        ConfigError: if the images do not fit.
+    """
+
+    def __init__(self, config: NetworkConfig, image_shape: ImageShape, num_classes: int) -> None:
+        super().__init__()
+        size, width, norm = _image_size(image_shape), config.width, NORMS[config.critic_norm]
+        self.label_map = LabelMap(num_classes, image_shape)
+        self.layers = nn.Sequential(
+            nn.Conv2d(2 * image_shape.channels, width, 4, stride=2, padding=1, bias=False),
+            nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
+            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False),
+            norm(2 * width),
+            nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
+            nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1, bias=False),
+            norm(4 * width),
+            nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
+            nn.Flatten(),
+            nn.Dropout(DROPOUT),
+            nn.Linear(4 * width * (size // 8) ** 2, 1),
+        )
+        initialize_normal(self)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Judgement:
+        """Judge images (N, C, H, W) in [-1, 1] as pictures of the labels (N,)."""
+        return Judgement(self.layers(torch.cat([images, self.label_map(labels)], dim=1)).flatten())
+
+
+def _image_size(image_shape: ImageShape) -> int:
+    height, width = image_shape.height, image_shape.width
+    fits = height == width and height >= 16 and height.bit_count() == 1
+    require(fits, "image size", f"{height}x{width}", "16x16, 32x32, 64x64, ... for the cdcgan networks")
+    return height

@@ -1,0 +1,99 @@
+"""Parts that several networks have."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import spectral_norm
+
+from gan_pipelines.gan.config import NormName
+
+LEAKY_SLOPE: Final = 0.2
+POWER_ITERATIONS: Final = 20
+"""Enough for the largest singular value of weights that have moved since it was last followed."""
+
+NORMS: Final[dict[NormName, Callable[[int], nn.Module]]] = {
+    "batch": nn.BatchNorm2d,
+    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
+    "none": lambda channels: nn.Identity(),
+}
+
+
+class SelfAttention(nn.Module):
+    """Self-attention over the places of a feature map (Zhang et al. 2019, equations 1 to 3), without biases.
+
+    s_ij = f(x_i) . g(x_j); beta_ji = softmax of s_ij over i; o_j = v(sum_i beta_ji h(x_i)); y = gamma o + x with gamma
+    learnt from 0. f, g, h and v are 1x1 convolutions through an eighth of the channels.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = max(1, channels // 8)
+        self.f = nn.Conv2d(channels, inner, 1, bias=False)
+        self.g = nn.Conv2d(channels, inner, 1, bias=False)
+        self.h = nn.Conv2d(channels, inner, 1, bias=False)
+        self.v = nn.Conv2d(inner, channels, 1, bias=False)
+        self.gamma = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        # (N, 1, places, channels / 8): only with a dimension of heads, and contiguous, do PyTorch's kernels take them
+        # that need no matrix of all pairs of places.
+        keys, queries, values = (layer(x).flatten(2).mT.unsqueeze(1).contiguous() for layer in (self.f, self.g, self.h))
+        mixed = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
+        return x + self.gamma * self.v(mixed.squeeze(1).mT.unflatten(2, x.shape[2:]))
+
+
+def initialize_normal(network: nn.Module) -> None:
+    """Draw the weights as DCGAN does: convolutions and linear layers N(0, 0.02), scales of norms N(1, 0.02), biases 0.
+
+    Embeddings keep PyTorch's N(0, 1): they take the place of inputs.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def apply_spectral_norm(network: nn.Module) -> None:
+    """Divide the weights of convolutions and linear layers by their spectral norm (Miyato et al. 2018).
+
+    To be called once the weights are drawn: drawing them afterwards would change nothing.
+    """
+    for module in list(network.modules()):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            spectral_norm(module)
+
+
+def plain_state(network: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers as they act, for a network without spectral norm: copies on the CPU.
+
+    PyTorch's own way, `remove_parametrizations`, breaks the network that a copy was made from.
+    """
+    acting = copy.deepcopy(network)
+    state = acting.state_dict()
+    for name, module in acting.named_modules():
+        if parametrize.is_parametrized(module):
+            state = {key: tensor for key, tensor in state.items() if not key.startswith(f"{name}.parametrizations.")}
+            state[f"{name}.weight"] = _normalized_weight(module)
+    return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+
+
+@torch.no_grad()
+def _normalized_weight(module: nn.Module) -> Tensor:
+    """The weight over its spectral norm, newly estimated: of averaged weights only an average of estimates is there."""
+    module.train()
+    for _ in range(POWER_ITERATIONS):
+        weight = module.weight  # in training mode each look is one iteration
+    return weight  # type: ignore[return-value]

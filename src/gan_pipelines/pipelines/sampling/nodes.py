@@ -1,0 +1,33 @@
+"""Nodes of the sampling of a variant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_pipelines import figures, gan
+from gan_pipelines.configure import configure_sampling
+from gan_pipelines.runtime import DeviceName
+
+Pictures = dict[str, NDArray[np.uint8]]
+
+
+def make_samples(
+    generator: gan.TrainedGenerator, sampling: dict[str, Any], device: DeviceName
+) -> tuple[Pictures, Pictures]:
+    """Make images by class, named ``<class>/<number>``, and a grid with a row for each class."""
+    config = configure_sampling(sampling)
+    samples = gan.sample_classes(generator, config, device)
+    pictures = {
+        f"{_folder(name)}{number:05d}": image.permute(1, 2, 0).numpy()
+        for name, images in samples.items()
+        for number, image in enumerate(images)
+    }
+    return pictures, {"grid": figures.make_class_grid(samples)}
+
+
+def _folder(class_name: str | None) -> str:
+    """A class's folder, also of those whose name no file can have: T-shirt/top."""
+    return "" if class_name is None else f"{class_name.replace('/', '-')}/"

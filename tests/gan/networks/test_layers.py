@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from gan_pipelines.gan import ImageShape, NetworkConfig
+from gan_pipelines.gan.networks import build_discriminator, build_generator, load_generator, plain_state
+from gan_pipelines.gan.networks.layers import SelfAttention
+from gan_pipelines.gan.penalties import gradient_penalty
+
+
+def test_attention_equals_its_equations_written_out():
+    attention = SelfAttention(16).double()
+    attention.gamma.data.fill_(0.7)
+    x = torch.randn(2, 16, 3, 4, dtype=torch.float64)
+    f, g, h, v = (getattr(attention, name).weight.detach()[:, :, 0, 0] for name in "fghv")
+    expected = x.clone()
+    for image, out in zip(x, expected, strict=True):
+        places = [image[:, row, column] for row in range(3) for column in range(4)]
+        for j, x_j in enumerate(places):
+            scores = [math.exp((f @ x_i) @ (g @ x_j)) for x_i in places]
+            mixed = sum(score / sum(scores) * (h @ x_i) for score, x_i in zip(scores, places, strict=True))
+            out[:, j // 4, j % 4] += 0.7 * (v @ mixed)
+    assert torch.allclose(attention(x), expected, atol=1e-10)
+
+
+def test_attention_begins_as_the_identity_and_can_learn():
+    attention, x = SelfAttention(8), torch.randn(2, 8, 4, 4)
+    assert torch.equal(attention(x), x)
+    (attention(x) ** 2).sum().backward()
+    assert attention.gamma.grad.abs() > 0
+
+
+def test_a_penalty_reaches_through_attention():
+    config = NetworkConfig(width=8, critic_norm="none", attention=True)
+    critic = build_discriminator(config, ImageShape(1, 16, 16), 0)
+    for module in critic.modules():
+        if isinstance(module, SelfAttention):
+            module.gamma.data.fill_(0.5)
+    gradient_penalty(critic, torch.randn(2, 1, 16, 16), None, 1.0).backward()
+    assert all(torch.isfinite(p.grad).all() and p.grad.abs().max() > 0 for p in critic.parameters())
+
+
+def spectral_norms(network):
+    """By SVD, of the matrix whose rows are the outputs."""
+    norms = []
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            weight = module.weight.detach()
+            rows = weight.transpose(0, 1) if isinstance(module, nn.ConvTranspose2d) else weight
+            norms.append(torch.linalg.svdvals(rows.flatten(1))[0].item())
+    return norms
+
+
+@pytest.mark.parametrize("family", ["dcgan", "mlp"])
+def test_after_a_hundred_iterations_all_spectral_norms_are_one(family):
+    config = NetworkConfig(
+        family=family, width=16, critic_norm="none", spectral_norm="both", attention=family == "dcgan"
+    )
+    shape = ImageShape(3, 32, 32)
+    layers = {"dcgan": [12, 12], "mlp": [4, 3]}[family]
+    for network, inputs in (
+        (build_generator(config, shape, 0), torch.randn(2, 100)),
+        (build_discriminator(config, shape, 0), torch.randn(2, *shape)),
+    ):
+        with torch.no_grad():
+            for _ in range(100):
+                network(inputs)
+        network.eval()
+        norms = spectral_norms(network)
+        assert len(norms) == layers.pop(0)
+        assert norms == pytest.approx([1.0] * len(norms), rel=0.01)
+
+
+@pytest.mark.parametrize(("choice", "normed"), [("none", (0, 0)), ("discriminator", (0, 4)), ("both", (4, 4))])
+def test_spectral_norm_is_where_it_is_asked_for_and_on_drawn_weights(choice, normed):
+    config, shape = NetworkConfig(width=8, spectral_norm=choice), ImageShape(1, 32, 32)
+    networks = build_generator(config, shape, 0), build_discriminator(config, shape, 0)
+    for network, count in zip(networks, normed, strict=True):
+        lists = [m for m in network.modules() if isinstance(m, parametrize.ParametrizationList)]
+        assert len(lists) == count
+        for weights in lists:
+            if weights.original.numel() > 1000:
+                assert weights.original.std().item() == pytest.approx(0.02, rel=0.1)
+
+
+def test_a_plain_state_makes_the_same_images_without_spectral_norm():
+    config, shape = NetworkConfig(width=8, spectral_norm="both", attention=True), ImageShape(1, 32, 32)
+    generator = build_generator(config, shape, 0)
+    latents = torch.randn(4, 100)
+    with torch.no_grad():
+        for _ in range(300):
+            generator(latents)
+    before = copy.deepcopy(generator.state_dict())
+    plain = load_generator(config, shape, 0, plain_state(generator))
+    assert not any(parametrize.is_parametrized(module) for module in plain.modules())
+    with torch.no_grad():
+        assert torch.allclose(plain(latents), generator.eval()(latents), atol=1e-3)
+    assert all(torch.equal(before[name], tensor) for name, tensor in generator.state_dict().items())
+    generator.train()(latents)  # the network is whole
+
+
+def test_of_averaged_weights_the_norm_is_estimated_anew():
+    # Two generators whose largest directions differ: the mean of the estimates fits neither, nor the mean weights.
+    config, shape = NetworkConfig(width=8, spectral_norm="both"), ImageShape(1, 16, 16)
+    first, second = build_generator(config, shape, 0), build_generator(config, shape, 0)
+    mean = copy.deepcopy(first)
+    for target, *sources in zip(*(n.state_dict().values() for n in (mean, first, second)), strict=True):
+        target.copy_(sum(sources) / 2 if target.is_floating_point() else sources[0])
+    norms = spectral_norms(load_generator(config, shape, 0, plain_state(mean)))
+    assert norms == pytest.approx([1.0] * len(norms), rel=0.03)
