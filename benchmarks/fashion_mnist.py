@@ -24,7 +24,7 @@ from gan_pipelines.gan.config import PenaltyConfig
 from gan_pipelines.gan.objectives import OBJECTIVES, DiscriminatorLoss, generator_loss
 from gan_pipelines.images import DatasetConfig, ImageSet, prepare_image_set
 from gan_pipelines.metrics.config import ScoringConfig
-from gan_pipelines.metrics.frechet import FeatureMoments, frechet_distance
+from gan_pipelines.metrics.frechet import Moments, frechet_distance
 from gan_pipelines.metrics.inception_score import inception_score
 from gan_pipelines.pixels import to_float
 from gan_pipelines.stores import KeyedStore
@@ -101,23 +101,20 @@ def score(out: Path, images: ImageSet, scoring: ScoringConfig) -> None:
     real, heldout = images.select("train"), images.select("test")
     classifier = open_classifier(out / "classifier.safetensors", real, scoring)
     accuracy = classifier.accuracy(torch.from_numpy(heldout.images), torch.from_numpy(heldout.labels))
-    reference = FeatureMoments()
     with torch.inference_mode():
-        for part in torch.from_numpy(real.images).split(BATCH):
-            reference.update(classifier(part).features)
+        parts = torch.from_numpy(real.images).split(BATCH)
+        reference = Moments.of_stream(classifier(part).features for part in parts)
     rows = []
     for path in sorted(out.glob("*.safetensors")):
         if path.stem == "classifier":
             continue
         generator = TrainedGenerator.load(path)
         for weights in generator.weights:
-            fake, logits = FeatureMoments(), []
+            batches = generator.sample_batches(scoring.samples, seed=scoring.seed, weights=weights)
             with torch.inference_mode():
-                for part in generator.sample_batches(scoring.samples, seed=scoring.seed, weights=weights):
-                    prediction = classifier(part)
-                    fake.update(prediction.features)
-                    logits.append(prediction.logits)
-            mean, _ = inception_score(torch.cat(logits), scoring.is_splits)
+                predictions = [classifier(batch) for batch in batches]
+            fake = Moments.of_stream(prediction.features for prediction in predictions)
+            mean, _ = inception_score(torch.cat([prediction.logits for prediction in predictions]), scoring.is_splits)
             row = {"generator": path.stem, "epoch": generator.training["epoch"], "weights": weights}
             row |= {"fid": frechet_distance(reference, fake), "is_mean": mean, "samples": scoring.samples}
             rows.append(row | {"extractor_heldout_accuracy": accuracy})

@@ -62,7 +62,7 @@ def in_a_checkpoint(project: Path, run: subprocess.Popen[str], draws: random.Ran
 
 def in_the_scores(project: Path, run: subprocess.Popen[str], draws: random.Random) -> None:
     """Wait for some time of the scoring."""
-    _await_line(run, "Running node: score_generator")
+    _await_line(run, "Running node: score_generators")
     time.sleep(draws.uniform(0, 1))
 
 

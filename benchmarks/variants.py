@@ -61,7 +61,8 @@ def describe(variant: str, folder: Path) -> str:
     totals = summary[summary["layer"] == "total"].set_index("network")["parameters"]
     history = pd.read_csv(newest("08_reporting", variant, "history.csv"))
     records = json.loads(newest("08_reporting", variant, "scores.json").read_text())
-    scores = {(record["identity"]["weights"], record["metric"]): record["value"] for record in records}
+    last = [record for record in records if record["identity"]["generator"] == "last"]
+    scores = {(record["identity"]["weights"], record["metric"]): record["value"] for record in last}
     picture = f"digits_{variant}.png"
     shutil.copyfile(max(newest("07_model_output", variant, "sample_grids").glob("*.png")), folder / picture)
     cells = [
@@ -72,7 +73,7 @@ def describe(variant: str, folder: Path) -> str:
         f"{history['images_per_second'].median():,.0f}",
         f"{scores['ema', 'fid']:.1f}",
         f"{scores['raw', 'fid']:.1f}",
-        f"{scores['ema', 'is_mean']:.2f}",
+        f"{scores['ema', 'is']:.2f}",
         f"![samples of {variant}]({picture})",
     ]
     return f"| {' | '.join(cells)} |"

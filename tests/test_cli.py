@@ -29,6 +29,8 @@ SMALL = ",".join(
         "variants.wgan_gp.networks.width=4",
         "dataset.image_size=16",
         "scoring.samples=40",
+        "scoring.during_training.samples=30",
+        "scoring.during_training.every_epochs=2",
         "scoring.classifier.epochs=1",
         "reporting.grid_every_epochs=2",
     ]
@@ -100,6 +102,11 @@ def test_a_run_leaves_all_its_files(project, first_run):
     history = pd.read_csv(latest(project, f"{reports}/history.csv"))
     assert history["epoch"].tolist() == [1, 2, 3]
     assert history["images_seen"].tolist() == [1248, 2496, 3744]
+    assert history["fid_30"].notna().tolist() == [False, True, True]
+    best = TrainedGenerator.load(latest(project, "06_models/digits/wgan_gp/best_generator.safetensors"))
+    assert best.training["epoch"] == history.loc[history["fid_30"].idxmin(), "epoch"]
+    neighbours = latest(project, "07_model_output/digits/wgan_gp/neighbours") / "neighbours.png"
+    assert Image.open(neighbours).size == (8 * 18 + 2, 8 * 18 + 2)
     summary = pd.read_csv(latest(project, f"{reports}/model_summary.csv"))
     assert set(summary["network"]) == {"generator", "discriminator"}
     assert Image.open(latest(project, f"{reports}/loss_curves.png")).size[0] > 500
@@ -113,7 +120,8 @@ def test_the_end_says_where_to_look(project, first_run):
     grid = next(line for line in first_run.splitlines() if line.startswith("sample grids")).split()[-1]
     assert (project / grid).name == "epoch-0003.png"
     assert (project / grid).is_file()
-    assert "ema weights: FID" in first_run
+    assert "last epoch, ema weights: FID" in first_run
+    assert "best epoch, ema weights: FID" in first_run
     assert "make ui" in first_run
 
 
@@ -134,7 +142,8 @@ def test_mlflow_and_files_lead_to_each_other(project, client):
     assert {score["identity"]["mlflow_run_id"] for score in scores} == {run.info.run_id}
     assert {score["identity"]["generator_version"] for score in scores} == {generator_file.parent.name}
     for score in scores:
-        logged = run.data.metrics[f"{score['metric']}_{score['identity']['weights']}"]
+        prefix = "best_" if score["identity"]["generator"] == "best" else ""
+        logged = run.data.metrics[f"{prefix}{score['metric']}_{score['identity']['weights']}"]
         assert logged == pytest.approx(score["value"])
     manifest = json.loads(latest(project, "08_reporting/digits/manifest.json").read_text())
     assert run.data.tags["dataset_hash"] == manifest["content_hash"]
@@ -159,7 +168,10 @@ def test_mlflow_has_every_epoch_the_settings_and_the_pictures(client):
 
 
 def test_a_second_run_prepares_and_fits_nothing_again_and_a_subfolder_is_as_good(project, client):
-    stores = [project / "data/02_intermediate/image_sets", project / "data/06_models/extractors"]
+    stores = [
+        project / "data" / store
+        for store in ("02_intermediate/image_sets", "06_models/extractors", "04_feature/references")
+    ]
     before = {path: path.stat().st_mtime_ns for store in stores for path in store.rglob("*")}
     runs = len(mlflow_runs(client))
     kedro(project / "notebooks", "run", "--pipelines=evaluate_wgan_gp", f"--params={SMALL}")
@@ -329,6 +341,21 @@ def test_an_environment_that_is_not_there_is_named(project, client):
     assert "Error: There is no environment 'fashion' in conf; did you mean fashion_mnist?" in result.stderr
     assert "Traceback" not in result.stderr
     assert len(mlflow_runs(client)) == runs
+
+
+def test_a_comparison_lays_out_all_runs(project, client):
+    kedro(project, "run", "--pipelines=compare")
+    table = pd.read_csv(latest(project, "08_reporting/digits/score_table.csv"))
+    assert set(table["variant"]) >= {"wgan_gp", "cdcgan"}
+    averages = pd.read_csv(latest(project, "08_reporting/digits/average_scores.csv"))
+    assert set(averages["metric"]) >= {"fid", "is", "kid", "precision", "recall", "density", "coverage"}
+    assert Image.open(latest(project, "08_reporting/digits/scores_by_epoch.png")).size[0] > 500
+
+
+def test_comparing_before_training_says_what_to_run_first(project):
+    result = kedro(project, "run", "--env=cifar10_32", "--pipelines=compare", code=1)
+    assert "Error: There is nothing to compare yet: kedro run --pipelines=train_<variant> makes" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_scoring_before_training_says_what_to_run_first(project):

@@ -128,13 +128,18 @@ SCORING = {
     "is_splits": 10,
     "reference_split": "train",
     "seed": 0,
+    "during_training.samples": 5_000,
+    "during_training.every_epochs": 1,
+    "during_training.weights": "raw",  # as the reports score
 }
 SCORINGS = {
     "cifar10_64": SCORING,
     "cifar10_64_attention": SCORING,
-    "playing_cards": SCORING | {"classifier.epochs": 30, "samples": 10_000},
-    "cifar10_32": SCORING | {"classifier.stem": "small", "classifier.epochs": 30},
-    "fashion_mnist": SCORING | {"classifier.epochs": 3, "samples": 10_000},
+    "playing_cards": SCORING | {"classifier.epochs": 30, "samples": 10_000, "during_training.every_epochs": 10},
+    "cifar10_32": SCORING | {"classifier.stem": "small", "classifier.epochs": 30, "during_training.every_epochs": 2},
+    "fashion_mnist": SCORING
+    | {"classifier.epochs": 3, "samples": 10_000}
+    | {"during_training.samples": 2_000, "during_training.every_epochs": 5},
 }
 
 GRID_EVERY = {"cifar10_64": 5, "cifar10_64_attention": 2, "playing_cards": 30, "cifar10_32": 10, "fashion_mnist": 5}

@@ -37,7 +37,8 @@ def catalog_of(changes):
 def test_the_projects_own_parameters_pass(name):
     catalog = catalog_of({})
     for variant in VARIANTS:
-        catalog[f"{variant}.generator"] = "in memory"
+        catalog[f"{variant}.generator"] = catalog[f"{variant}.best_generator"] = "in memory"
+    catalog["all_scores"] = catalog["all_histories"] = "in memory"
     check_run(register_pipelines()[name], catalog)
 
 

@@ -30,7 +30,7 @@ REMEDIES = {
 }
 
 
-NOT_TRACKED = ("generator", "samples")
+NOT_TRACKED = ("generator", "best_generator", "samples")
 """Kinds of data that may be large; MLflow gets the version under which the catalog has them."""
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from kedro.pipeline import Pipeline
 
 from gan_pipelines.gan.variants import VARIANTS
-from gan_pipelines.pipelines import evaluation, ingestion, sampling, training
+from gan_pipelines.pipelines import evaluation, ingestion, reporting, sampling, training
 
 DEFAULT_VARIANT = "cdcgan"
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Name the pipelines: ``ingest``; for each variant ``train_``, ``evaluate_`` and ``sample_<variant>``."""
+    """Name the pipelines: ``ingest``, ``compare``; for each variant ``train_``, ``evaluate_``, ``sample_<variant>``."""
     ingest = ingestion.create_pipeline()
-    pipelines = {"ingest": ingest}
+    monitoring = evaluation.create_monitoring_pipeline()
+    pipelines = {"ingest": ingest, "compare": reporting.create_pipeline()}
     for variant in VARIANTS:
         evaluate = ingest + evaluation.create_pipeline(variant)
-        pipelines[f"train_{variant}"] = training.create_pipeline(variant) + evaluate
+        pipelines[f"train_{variant}"] = monitoring + training.create_pipeline(variant) + evaluate
         pipelines[f"evaluate_{variant}"] = evaluate
         pipelines[f"sample_{variant}"] = sampling.create_pipeline(variant)
     pipelines["__default__"] = pipelines[f"train_{DEFAULT_VARIANT}"]

@@ -61,11 +61,13 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
     if "params:sampling" in inputs:
         configure_sampling(_parameter(catalog, "params:sampling"))
     for name in inputs:
-        if name.endswith(".generator") and not catalog.exists(name):
-            variant = name.removesuffix(".generator")
+        variant, _, kind = name.rpartition(".")
+        if kind in ("generator", "best_generator") and not catalog.exists(name):
             raise ConfigError(
                 f"There is no {name} in the catalog yet: kedro run --pipelines=train_{variant} makes one."
             )
+        if name in ("all_scores", "all_histories") and not catalog.exists(name):
+            raise ConfigError("There is nothing to compare yet: kedro run --pipelines=train_<variant> makes scores.")
 
 
 def _check_scoring(scoring: ScoringConfig, split_sizes: Counter[str]) -> None:

@@ -14,7 +14,10 @@ def summarize_run(files: Mapping[str, Path], scores: Sequence[Mapping[str, Any]]
         files: of the run, by the kind of dataset: files, or folders of pictures, the last of which is shown.
         scores: records as the catalog has them; may be empty.
     """
-    lines = [_describe_scores(scores, weights) for weights in ("ema", "raw")] if scores else []
+    lines = [
+        _describe_scores([score for score in scores if _origin(score) == origin], *origin)
+        for origin in dict.fromkeys(map(_origin, scores))
+    ]
     lines += sorted({f"Careful: {flag}" for score in scores for flag in score["flags"]})
     for kind, path in files.items():
         shown = max(path.glob("*.png"), default=path)
@@ -23,14 +26,21 @@ def summarize_run(files: Mapping[str, Path], scores: Sequence[Mapping[str, Any]]
     return "\n".join(lines)
 
 
-def _describe_scores(scores: Sequence[Mapping[str, Any]], weights: str) -> str:
-    chosen = [score for score in scores if score["identity"]["weights"] == weights]
-    values = {score["metric"]: score["value"] for score in chosen}
-    key, extractor, identity = (chosen[0][part] for part in ("comparability", "extractor", "identity"))
+def _origin(score: Mapping[str, Any]) -> tuple[str, str]:
+    return score["identity"]["generator"], score["identity"]["weights"]
+
+
+def _describe_scores(scores: Sequence[Mapping[str, Any]], generator: str, weights: str) -> str:
+    measured = {score["metric"]: score for score in scores}
+    values = {metric: score["value"] for metric, score in measured.items()}
+    fid = measured["fid"]
+    key, extractor, identity = (fid[part] for part in ("comparability", "extractor", "identity"))
     accuracy = extractor.get("heldout_accuracy")
     trust = "" if accuracy is None else f", held-out accuracy {accuracy:.1%}"
-    origin = f"epoch {identity['epoch']} of {identity['generator_version']}"
+    source = f"{key['samples']:,} samples against {key['reference_split']}, {key['extractor']}{trust}"
     return (
-        f"{weights} weights: FID {values['fid']:.2f}, IS {values['is_mean']:.2f} ± {values['is_std']:.2f} "
-        f"({key['samples']:,} samples against {key['reference_split']}, {key['extractor']}{trust}; {origin})"
+        f"{generator} epoch, {weights} weights: FID {values['fid']:.2f}, IS {values['is']:.2f} ± "
+        f"{measured['is']['spread']:.2f}, KID {values['kid']:.4f}, precision {values['precision']:.2f}, recall "
+        f"{values['recall']:.2f} ({source}; "
+        f"epoch {identity['epoch']} of {identity['generator_version']})"
     )

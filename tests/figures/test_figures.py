@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gan_pipelines.figures import make_class_grid, make_image_grid, plot_losses
+from gan_pipelines.figures import (
+    make_class_grid,
+    make_image_grid,
+    make_neighbour_grid,
+    plot_losses,
+    plot_scores_by_epoch,
+)
 
 HISTORY = pd.DataFrame(
     {
@@ -35,6 +41,26 @@ def test_an_auxiliary_classifier_has_its_curves():
     assert [line.get_label() for line in figure.axes[1].lines][2] == "class accuracy"
 
 
+SCORED = HISTORY.assign(fid_5k=[np.nan, 30.0, 20.0], is_5k=[np.nan, 4.0, 5.0])
+
+
+def test_scores_have_panels_of_their_own_without_the_epochs_that_were_not_scored():
+    *_, fid, inception_score = plot_losses(SCORED).axes
+    assert (fid.get_title(), inception_score.get_title()) == ("FID", "Inception Score")
+    (line,) = fid.lines
+    assert (line.get_label(), list(line.get_xdata()), list(line.get_ydata())) == ("fid 5k", [2, 3], [30, 20])
+
+
+def test_variants_share_a_panel_where_their_number_of_samples_is_the_same():
+    other = HISTORY.assign(fid_1k=[9.0, 8.0, 7.0])
+    figure = plot_scores_by_epoch({"dcgan": SCORED, "wgan": SCORED, "sagan": other, "unscored": HISTORY})
+    assert {axes.get_title(): [line.get_label() for line in axes.lines] for axes in figure.axes} == {
+        "FID, 5k samples": ["dcgan", "wgan"],
+        "FID, 1k samples": ["sagan"],
+        "Inception Score, 5k samples": ["dcgan", "wgan"],
+    }
+
+
 def test_a_grid_goes_row_by_row():
     images = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1).expand(-1, 1, 4, 4) * 40
     grid = make_image_grid(images, columns=3)
@@ -58,3 +84,8 @@ def test_a_grid_without_classes_is_filled_row_by_row():
     centres = make_class_grid({None: shades(0, 40)})[4::6, 4::6, 0]
     assert centres.shape == (3, 16)
     assert centres[1, 0] == 16
+
+
+def test_neighbours_stand_beside_their_query():
+    grid = make_neighbour_grid([(shades(7, 1)[0], shades(10, 3)), (shades(9, 1)[0], shades(20, 3))])
+    assert grid[4::6, 4::6, 0].tolist() == [[7, 10, 11, 12], [9, 20, 21, 22]]

@@ -5,11 +5,22 @@ from urllib.error import URLError
 
 import pytest
 import torch
+from torch.utils.data import Dataset
+from torch_fidelity import calculate_metrics
 from torch_fidelity import feature_extractor_inceptionv3 as inception
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from gan_pipelines.classifier import ClassifierConfig
-from gan_pipelines.metrics import ExtractorUnavailable, ScoringConfig, extractors, get_extractor, open_inception
+from gan_pipelines.gan import train
+from gan_pipelines.metrics import (
+    ExtractorUnavailable,
+    ScoringConfig,
+    extractors,
+    get_extractor,
+    open_inception,
+    open_reference,
+    score_generator,
+)
 from gan_pipelines.stores import KeyedStore
 
 CONFIG = ScoringConfig(classifier=ClassifierConfig(epochs=15, batch_size=13, learning_rate=0.01), samples=20)
@@ -48,6 +59,19 @@ def test_features_carry_no_gradient(striped_images, tmp_path):
     assert not extractor(torch.from_numpy(striped_images.images[:2])).features.requires_grad
 
 
+class Rgb(Dataset):
+    """Grey images as torch-fidelity wants them."""
+
+    def __init__(self, images):
+        self.images = images.expand(-1, 3, -1, -1)
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return self.images[index]
+
+
 @pytest.fixture(scope="module")
 def inception_weights(tmp_path_factory):
     """A file of the right form, with random weights in place of the published ones."""
@@ -73,6 +97,31 @@ def test_inception_features_are_torch_fidelitys(inception_weights):
     assert features.shape == (2, 2048)
     assert extractor.provenance["name"] == "inception-v3"
     assert len(extractor.provenance["weights_hash"]) == 16
+
+
+def test_scores_of_inception_equal_torch_fidelitys_own(inception_weights, tiny_gan, striped_images, tmp_path):
+    """Through torch-fidelity's whole path: its loader, its network, its statistics."""
+    generator = list(train(tiny_gan, striped_images.images[:40], device="cpu"))[-1].generator
+    config = ScoringConfig(extractor="inception", samples=12, is_splits=2)
+    extractor = open_inception(str(inception_weights))
+    reference = open_reference(KeyedStore(tmp_path), striped_images.select("test"), extractor, "cpu")
+    scores = score_generator(generator, extractor, reference, config, "cpu")
+    oracle = calculate_metrics(
+        input1=Rgb(generator.sample(12, seed=0, weights="raw")),
+        input2=Rgb(torch.from_numpy(striped_images.select("test").images)),
+        feature_extractor="inception-v3-compat",
+        feature_extractor_weights_path=str(inception_weights),
+        cuda=False, fid=True, isc=True, kid=True, prc=True, verbose=False, cache=False,
+        isc_splits=2, samples_shuffle=False, kid_subset_size=12, prc_neighborhood=3,
+    )  # fmt: skip
+    ours = {score.metric: score.value for score in scores if score.identity["weights"] == "raw"}
+    moments = reference.moments
+    assert ours["fid"] == pytest.approx(
+        oracle["frechet_inception_distance"], abs=1e-6 * 2 * moments.covariance.trace().item()
+    )
+    assert ours["is"] == pytest.approx(oracle["inception_score_mean"], rel=1e-6)
+    assert ours["kid"] == pytest.approx(oracle["kernel_inception_distance_mean"], rel=1e-3, abs=1e-6)
+    assert (ours["precision"], ours["recall"]) == pytest.approx((oracle["precision"], oracle["recall"]))
 
 
 def test_without_weights_and_net_the_remedy_is_named(monkeypatch):

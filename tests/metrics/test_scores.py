@@ -7,10 +7,24 @@ import torch
 from torch import nn
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.metric_isc import isc_features_to_metric
+from torch_fidelity.metric_kid import kid_features_to_metric
+from torch_fidelity.metric_prc import prc_features_to_metric
 
 from gan_pipelines.classifier.resnet import Prediction
 from gan_pipelines.gan import train
-from gan_pipelines.metrics import FeatureExtractor, ScoringConfig, score_generator
+from gan_pipelines.hashing import hash_images
+from gan_pipelines.metrics import (
+    FeatureExtractor,
+    FeaturesUnusable,
+    MonitorConfig,
+    ScoringConfig,
+    find_neighbours,
+    kernel_distance,
+    make_monitor,
+    open_reference,
+    score_generator,
+)
+from gan_pipelines.stores import KeyedStore
 from gan_pipelines.typed_config import ConfigError
 
 CONFIG = ScoringConfig(samples=300, is_splits=3, seed=5)
@@ -38,6 +52,20 @@ class Blind(Projection):
 
 
 PROVENANCE = {"name": "projection", "weights_hash": "0123"}
+METRICS = ["fid", "fid_infinity", "is", "kid", "precision", "recall", "density", "coverage"]
+
+
+@pytest.fixture
+def score(striped_images, tmp_path):
+    """Score a generator against the images of the configuration's split."""
+
+    def score(generator, config=CONFIG, *, network=None, images=striped_images, provenance=PROVENANCE):
+        network = network or Projection()
+        extractor = FeatureExtractor(network, {**provenance, "name": type(network).__name__})
+        reference = open_reference(KeyedStore(tmp_path), images.select(config.reference_split), extractor, "cpu")
+        return score_generator(generator, extractor, reference, config, "cpu")
+
+    return score
 
 
 @pytest.fixture
@@ -51,86 +79,173 @@ def generator(tiny_gan, striped_images):
     return replace(generator, weights=weights, version="2026-01-02T03.04.05.678Z")
 
 
-def test_scores_equal_torch_fidelitys_on_the_same_images(generator, striped_images):
-    extractor = FeatureExtractor(Projection(), PROVENANCE)
-    scores = score_generator(generator, striped_images, extractor, CONFIG, "cpu")
-    assert [(score.metric, score.identity["weights"]) for score in scores] == [
-        (metric, weights) for weights in ("ema", "raw") for metric in ("fid", "is_mean", "is_std")
+def test_scores_equal_torch_fidelitys_on_the_same_images(generator, striped_images, score):
+    scores = score(generator)
+    assert [(each.metric, each.identity["weights"]) for each in scores] == [
+        (metric, weights) for weights in ("ema", "raw") for metric in METRICS
     ]
+    extractor = FeatureExtractor(Projection(), PROVENANCE)
     real = extractor(torch.from_numpy(striped_images.select("train").images)).features
     for weights in ("ema", "raw"):
         fake = extractor(generator.sample(300, seed=5, weights=weights))
         statistics = [fid_features_to_statistics(features) for features in (real, fake.features)]
+        traces = sum(each["sigma"].trace() for each in statistics)
         fid = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
         isc = isc_features_to_metric(fake.logits, splits=3, shuffle=False)
-        ours = {score.metric: score.value for score in scores if score.identity["weights"] == weights}
-        assert ours["fid"] == pytest.approx(fid, rel=1e-4)
-        assert ours["is_mean"] == pytest.approx(isc["inception_score_mean"], rel=1e-5)
-        assert ours["is_std"] == pytest.approx(isc["inception_score_std"], rel=1e-3)
+        kid = kid_features_to_metric(fake.features, real, kid_subset_size=40, verbose=False)
+        prc = prc_features_to_metric(fake.features.double(), real.double(), verbose=False)
+        ours = {each.metric: each for each in scores if each.identity["weights"] == weights}
+        assert ours["fid"].value == pytest.approx(fid, abs=1e-6 * traces)
+        assert ours["is"].value == pytest.approx(isc["inception_score_mean"], rel=1e-5)
+        assert ours["is"].spread == pytest.approx(isc["inception_score_std"], rel=1e-3)
+        assert ours["kid"].value == pytest.approx(kid["kernel_inception_distance_mean"], rel=1e-4)
+        assert (ours["precision"].value, ours["recall"].value) == pytest.approx((prc["precision"], prc["recall"]))
+        assert ours["fid_infinity"].spread > 0
 
 
-def test_a_score_says_what_it_is_and_what_it_may_stand_beside(generator, striped_images):
-    extractor = FeatureExtractor(Projection(), PROVENANCE)
-    score = score_generator(generator, striped_images, extractor, CONFIG, "cpu")[0]
-    assert score.comparability == {
+def test_a_score_says_what_it_is_and_what_it_may_stand_beside(generator, striped_images, score):
+    first = score(generator)[0]
+    assert first.comparability == {
         "metric": "fid",
         "samples": 300,
-        "is_splits": None,
-        "extractor": "projection",
+        "extractor": "Projection",
         "extractor_weights": "0123",
         "resize_filter": "bicubic",
         "reference_split": "train",
         "reference_hash": striped_images.select("train").content_hash,
     }
-    assert score.identity == {
+    assert first.identity == {
         **generator.training,
         "generator_version": "2026-01-02T03.04.05.678Z",
         "weights": "ema",
         "sampling_seed": 5,
     }
-    assert score.extractor == PROVENANCE
-    assert score.flags == ()
+    assert first.extractor == {**PROVENANCE, "name": "Projection"}
+    assert first.flags == ()
+    assert score(generator)[2].comparability["is_splits"] == 3
 
 
-def test_other_references_and_seeds_show(generator, striped_images):
-    extractor = FeatureExtractor(Projection(), PROVENANCE)
-
-    def fid(config):
-        return score_generator(generator, striped_images, extractor, config, "cpu")[0]
-
-    base, test, seed = fid(CONFIG), fid(replace(CONFIG, reference_split="test")), fid(replace(CONFIG, seed=6))
+def test_other_references_and_seeds_show(generator, score):
+    base, test = score(generator)[0], score(generator, replace(CONFIG, reference_split="test"))[0]
+    seed = score(generator, replace(CONFIG, seed=6))[0]
     assert test.comparability != base.comparability
     assert test.value != base.value
     assert seed.comparability == base.comparability
     assert seed.identity != base.identity
     with pytest.raises(ConfigError, match="no split 'dev'"):
-        fid(replace(CONFIG, reference_split="dev"))
+        score(generator, replace(CONFIG, reference_split="dev"))
 
 
-def test_an_inception_score_of_one_is_flagged(generator, striped_images):
-    scores = score_generator(generator, striped_images, FeatureExtractor(Blind(), PROVENANCE), CONFIG, "cpu")
-    assert scores[1].value == pytest.approx(1.0)
-    assert all("every image gets the same prediction" in score.flags[0] for score in scores)
+def test_equal_predictions_are_flagged(generator, score):
+    scores = score(generator, network=Blind())
+    assert scores[2].value == pytest.approx(1.0)
+    assert all("every image gets the same prediction" in each.flags[0] for each in scores)
 
 
-def test_a_generator_of_one_image_is_flagged(generator, striped_images):
+def test_a_generator_of_one_image_is_flagged(generator, score):
     still = {name: {key: tensor * 0 for key, tensor in state.items()} for name, state in generator.weights.items()}
-    extractor = FeatureExtractor(Projection(), PROVENANCE)
-    scores = score_generator(replace(generator, weights=still), striped_images, extractor, CONFIG, "cpu")
-    assert all("0% as far away as among real images: mode collapse" in score.flags[0] for score in scores)
+    scores = score(replace(generator, weights=still))
+    assert all("0% as far away as among real images: mode collapse" in each.flags[0] for each in scores)
 
 
-def test_a_poor_classifier_is_flagged(generator, striped_images):
+def test_a_poor_classifier_is_flagged(generator, score):
     for accuracy, flags in {0.69: 1, 0.71: 0}.items():
-        extractor = FeatureExtractor(Projection(), {**PROVENANCE, "heldout_accuracy": accuracy})
-        scores = score_generator(generator, striped_images, extractor, CONFIG, "cpu")
-        assert [len(score.flags) for score in scores] == [flags] * 6
+        scores = score(generator, provenance={**PROVENANCE, "heldout_accuracy": accuracy})
+        assert {len(each.flags) for each in scores} == {flags}
 
 
-def test_images_of_another_shape_are_refused(generator, striped_images):
+def test_fewer_images_than_features_are_flagged_and_not_extrapolated(generator, score):
+    scores = score(generator, replace(CONFIG, samples=12))
+    flags = {each.metric: each.flags for each in scores}
+    assert "fid_infinity" not in flags
+    assert "FID of 12 images in 12 dimensions: a covariance is singular; take more than 12" in flags["fid"][0]
+    assert flags["kid"] == ()
+    assert not any("singular" in flag for each in score(generator, replace(CONFIG, samples=13)) for flag in each.flags)
+
+
+def test_features_that_are_no_numbers_are_refused(generator, striped_images, score, tmp_path):
+    score(generator)
+
+    class Projection(nn.Module):  # the name under which the reference is kept
+        def forward(self, images):
+            return Prediction(torch.full((len(images), 12), torch.nan), torch.zeros(len(images), 4))
+
+    with pytest.raises(FeaturesUnusable, match="of the generated images that are infinite or NaN"):
+        score(generator, network=Projection())
+
+
+@pytest.fixture
+def conditional_generator(tiny_gan, striped_images):
+    config = replace(tiny_gan, networks=replace(tiny_gan.networks, family="acgan"), epochs=1)
+    train_images = striped_images.select("train")
+    epochs = train(config, train_images.images, train_images.labels, class_names=train_images.class_names, device="cpu")
+    return list(epochs)[-1].generator
+
+
+def test_a_conditional_generator_is_scored_class_by_class(conditional_generator, striped_images, score):
+    scores = score(conditional_generator)
+    of_classes = [each for each in scores if each.metric == "class_kid" and each.identity["weights"] == "raw"]
+    assert [each.comparability["class"] for each in of_classes] == ["dark", "bright"]
+    extractor, real = FeatureExtractor(Projection(), PROVENANCE), striped_images.select("train")
+    samples = conditional_generator.sample(300, seed=5, weights="raw")
+    for label, each in enumerate(of_classes):
+        fake = extractor(samples[label::2]).features
+        expected = kernel_distance(fake, extractor(torch.from_numpy(real.images[real.labels == label])).features)
+        assert (each.value, each.spread) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_class_without_images_is_named(conditional_generator, striped_images, score):
+    with pytest.raises(ConfigError, match="reference images of class bright is 0, but must be 2 or more"):
+        score(conditional_generator, images=replace(striped_images, labels=striped_images.labels * 0))
+
+
+def test_a_monitor_measures_what_the_scores_do_by_the_number_of_samples(generator, striped_images, score, tmp_path):
+    extractor = FeatureExtractor(Projection(), PROVENANCE)
+    reference = open_reference(KeyedStore(tmp_path), striped_images.select("train"), extractor, "cpu")
+    config = replace(CONFIG, during_training=MonitorConfig(samples=300, every_epochs=4, weights="raw"))
+    monitor = make_monitor(extractor, reference, config, "cpu")
+    assert (monitor.metric, monitor.every_epochs) == ("fid_300", 4)
+    expected = {each.metric: each.value for each in score(generator) if each.identity["weights"] == "raw"}
+    state = torch.get_rng_state()
+    assert monitor.measure(generator) == pytest.approx({"fid_300": expected["fid"], "is_300": expected["is"]})
+    assert torch.equal(torch.get_rng_state(), state)
+    other = replace(config, during_training=MonitorConfig(samples=1000, every_epochs=4, weights="raw"))
+    assert make_monitor(extractor, reference, other, "cpu").metric == "fid_1k"
+    assert make_monitor(extractor, reference, other, "cpu").key != monitor.key
+
+
+def test_a_memorised_image_is_shown_beside_its_original(generator, striped_images, tmp_path):
+    extractor = FeatureExtractor(Projection(), PROVENANCE)
+    samples = generator.sample(256, seed=0)
+    pixels = striped_images.images.copy()
+    pixels[[3, 9]] = samples[[17, 200]].numpy()
+    images = replace(striped_images, images=pixels, image_hashes=hash_images(pixels))
+    reference = open_reference(KeyedStore(tmp_path), images, extractor, "cpu")
+    found = find_neighbours(generator, extractor, reference, count=2, device="cpu")
+    assert {tuple(sample.flatten().tolist()) for sample, _ in found} == {
+        tuple(samples[row].flatten().tolist()) for row in (17, 200)
+    }
+    for sample, neighbours in found:
+        assert neighbours.shape == (7, 1, 16, 16)
+        assert torch.equal(sample, neighbours[0])
+
+
+def test_images_of_another_shape_are_refused(generator, striped_images, tmp_path):
     colour = replace(striped_images, images=striped_images.images.repeat(3, axis=1))
+
+    class OneChannel(Projection):
+        def forward(self, images):
+            return super().forward(images[:, :1])
+
+    extractor = FeatureExtractor(OneChannel(), PROVENANCE)
+    reference = open_reference(KeyedStore(tmp_path), colour, extractor, "cpu")
     with pytest.raises(ConfigError, match=r"generated images is \(1, 16, 16\), but must be \(3, 16, 16\)"):
-        score_generator(generator, colour, FeatureExtractor(Projection(), PROVENANCE), CONFIG, "cpu")
+        score_generator(generator, extractor, reference, CONFIG, "cpu")
+
+
+def test_too_few_samples_for_neighbours_are_refused(generator, score):
+    with pytest.raises(ConfigError, match="samples is 5, but must be 6 or more"):
+        score(generator, replace(CONFIG, samples=5))
 
 
 @pytest.mark.parametrize(

@@ -16,23 +16,29 @@ def test_the_pipelines_have_their_names():
 def test_training_reads_images_and_writes_all_that_a_run_leaves():
     pipeline = register_pipelines()["train_wgan_gp"]
     assert {name for name in pipeline.inputs() if not name.startswith("params:")} == {
-        "image_sets", "extractors", "tracker", "wgan_gp.checkpoints",
+        "image_sets", "extractors", "references", "tracker", "wgan_gp.checkpoints",
     }  # fmt: skip
     assert pipeline.outputs() == {
         "manifest",
-        *(f"wgan_gp.{kind}" for kind in ("model_summary", "sample_grids", "loss_curves", "scores")),
+        *(f"wgan_gp.{kind}" for kind in ("model_summary", "sample_grids", "loss_curves", "scores", "neighbours")),
     }
-    assert {"wgan_gp.generator", "wgan_gp.history"} < pipeline.datasets()
+    assert {"wgan_gp.generator", "wgan_gp.best_generator", "wgan_gp.history", "monitor"} < pipeline.datasets()
 
 
 def test_evaluation_takes_the_generator_from_the_catalog():
     pipeline = register_pipelines()["evaluate_dcgan"]
-    assert "dcgan.generator" in pipeline.inputs()
+    assert {"dcgan.generator", "dcgan.best_generator"} < pipeline.inputs()
     assert "train_gan" not in str(pipeline)
 
 
 def test_the_default_is_the_training_of_a_conditional_variant():
     assert register_pipelines()["__default__"].nodes == register_pipelines()["train_cdcgan"].nodes
+
+
+def test_a_comparison_takes_what_all_runs_have_left():
+    pipeline = register_pipelines()["compare"]
+    assert pipeline.inputs() == {"all_scores", "all_histories"}
+    assert pipeline.outputs() == {"score_table", "scores_by_epoch"}
 
 
 def test_sampling_takes_the_generator_from_the_catalog():

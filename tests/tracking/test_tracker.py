@@ -57,7 +57,8 @@ def test_without_a_run_nothing_is_logged(tmp_path):
     tracker = MlflowTracker(tmp_path / "mlruns")
     tracker.log_history(history(2))
     tracker.log_picture("a.png", np.zeros((4, 4, 3), np.uint8))
-    tracker.log_scores([{"metric": "fid", "value": 1.0, "identity": {"weights": "ema"}, "flags": ()}])
+    identity = {"weights": "ema", "generator": "last"}
+    tracker.log_scores([{"metric": "fid", "value": 1.0, "comparability": {}, "identity": identity, "flags": ()}])
     tracker.begin_training("abc", continues=True)
     tracker.end_run("FINISHED")
     assert not (tmp_path / "mlruns").exists()

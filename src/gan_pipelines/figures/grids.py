@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -24,3 +24,9 @@ def make_class_grid(samples: Mapping[str | None, Tensor]) -> NDArray[np.uint8]:
     per_class = CLASS_GRID_COLUMNS**2 if None in samples else CLASS_GRID_COLUMNS
     shown = [images[:per_class] for images in samples.values()]
     return make_image_grid(torch.cat(shown), columns=min(len(shown[0]), CLASS_GRID_COLUMNS))
+
+
+def make_neighbour_grid(found: Sequence[tuple[Tensor, Tensor]]) -> NDArray[np.uint8]:
+    """Lay out queries (C, H, W), the leftmost of each row, beside their neighbours (N, C, H, W)."""
+    rows = [torch.cat([query[None], neighbours]) for query, neighbours in found]
+    return make_image_grid(torch.cat(rows), columns=len(rows[0]))

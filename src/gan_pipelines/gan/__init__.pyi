@@ -10,6 +10,7 @@ from .config import SamplingConfig as SamplingConfig
 from .config import ScheduleConfig as ScheduleConfig
 from .config import WeightSet as WeightSet
 from .health import TrainingDiverged as TrainingDiverged
+from .monitor import Monitor as Monitor
 from .networks import ImageShape as ImageShape
 from .sampling import WEIGHT_SETS as WEIGHT_SETS
 from .sampling import GeneratorUnusable as GeneratorUnusable

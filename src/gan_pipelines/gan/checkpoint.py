@@ -19,7 +19,7 @@ from gan_pipelines.typed_config import require
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 """Written into every file: raise it when a state gets another layout."""
 
 

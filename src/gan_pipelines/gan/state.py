@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gan_pipelines.devices import RandomState, resolve_device, resolve_precision
-from gan_pipelines.gan.config import GanConfig, OptimizerConfig
+from gan_pipelines.gan.config import GanConfig, OptimizerConfig, WeightSet
 from gan_pipelines.gan.data import TrainingData
 from gan_pipelines.gan.health import HealthCheck, are_finite
+from gan_pipelines.gan.monitor import Monitor
 from gan_pipelines.gan.networks import build_discriminator, build_generator, load_generator, plain_state
 from gan_pipelines.gan.objectives import OBJECTIVES, DiscriminatorLoss
 from gan_pipelines.gan.sampling import TrainedGenerator, classes_in_turn
@@ -75,6 +76,7 @@ class TrainingState:
         images_seen: real images shown to the discriminator since the start.
         history: of each epoch its number, the images seen, and the metrics.
         sample_history: fixed samples (64, C, H, W) uint8 by the number of the epoch, of those that were to be kept.
+        best: of the best epoch the value of the monitored metric, the monitor's key, progress and weights; or None.
     """
 
     def __init__(self, config: GanConfig, data: TrainingData) -> None:
@@ -91,6 +93,7 @@ class TrainingState:
         self.images_seen = 0
         self.history: list[dict[str, float]] = []
         self.sample_history: dict[int, Tensor] = {}
+        self.best: dict[str, Any] | None = None
         self.random = RandomState(config.seed, self.device)
         with self.random.active():
             self._build_networks()
@@ -152,20 +155,44 @@ class TrainingState:
         if self.epoch in (1, self.config.epochs) or self.epoch % samples_every == 0:
             self.sample_history[self.epoch] = samples
 
+    def measure(self, monitor: Monitor) -> None:
+        """Add what a monitor measures to the metrics of the last epoch, and remember the epoch if it is the best."""
+        now = self.snapshot()
+        measured = monitor.measure(now)
+        self.history[-1].update(measured)
+        value = measured[monitor.metric]
+        if self.best is None or self.best["key"] != monitor.key or value < self.best["value"]:
+            progress = {name: now.training[name] for name in ("epoch", "images_seen")}
+            self.best = {"key": monitor.key, "value": value, "progress": progress, "weights": now.weights}
+
     def snapshot(self) -> TrainedGenerator:
         """A copy of the generator as it is now."""
+        weights: dict[WeightSet, Mapping[str, Tensor]] = {
+            "ema": plain_state(self.average.module),
+            "raw": plain_state(self.generator),
+        }
+        return self._describe({"epoch": self.epoch, "images_seen": self.images_seen}, weights)
+
+    def best_snapshot(self) -> TrainedGenerator | None:
+        """The generator of the best epoch; None if no monitor has looked at any."""
+        return None if self.best is None else self._describe(self.best["progress"], self.best["weights"])
+
+    def _describe(
+        self, progress: Mapping[str, int], weights: Mapping[WeightSet, Mapping[str, Tensor]]
+    ) -> TrainedGenerator:
         return TrainedGenerator(
             config=self.config,
             image_shape=self.image_shape,
             class_names=self.class_names,
             training={
                 "fingerprint": self.fingerprint,
+                "recipe": _identify(replace(self.config, seed=0), self.data_hash),
+                "seed": self.config.seed,
                 "data_hash": self.data_hash,
                 "device": self.device.type,
-                "epoch": self.epoch,
-                "images_seen": self.images_seen,
+                **progress,
             },
-            weights={"ema": plain_state(self.average.module), "raw": plain_state(self.generator)},
+            weights=weights,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -186,7 +213,7 @@ class TrainingState:
         self.current = None if state["current"] is None else Pass(**_to_device(state["current"], self.device))
 
 
-_PLAIN_STATE = ("epoch", "steps", "images_seen", "fixed_latents", "history", "sample_history")
+_PLAIN_STATE = ("epoch", "steps", "images_seen", "fixed_latents", "history", "sample_history", "best")
 _STATEFUL_PARTS = (
     "generator", "discriminator", "average", "generator_optimizer", "discriminator_optimizer", "health", "random",
 )  # fmt: skip

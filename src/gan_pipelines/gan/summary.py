@@ -42,12 +42,12 @@ def summarize_networks(config: GanConfig, image_shape: ImageShape, num_classes: 
 
 
 def checkpoint_bytes(layers: Iterable[LayerSummary]) -> int:
-    """About the size of a training's state: weights, Adam's two moments of each, and the averaged generator.
+    """About the size of a training's state: weights, Adam's moments, averaged generator, both generators at their best.
 
     Args:
         layers: as `summarize_networks` lists them.
     """
-    copies = {"generator": 4, "discriminator": 3}
+    copies = {"generator": 6, "discriminator": 3}
     return sum(4 * copies[row.network] * row.parameters for row in layers if row.layer == "total")
 
 

@@ -20,6 +20,7 @@ from gan_pipelines.gan.checkpoint import Checkpoints, CheckpointStore
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.gan.data import TrainingData
 from gan_pipelines.gan.health import TrainingDiverged, diversity
+from gan_pipelines.gan.monitor import Monitor
 from gan_pipelines.gan.networks import FAMILIES
 from gan_pipelines.gan.objectives import generator_loss
 from gan_pipelines.gan.penalties import clip_weights
@@ -44,6 +45,7 @@ class Epoch:
         generator: a copy that further training does not touch.
         discriminator: likewise, in training mode.
         history: number, images seen and metrics of every epoch so far, also of those before an interruption.
+        best: the generator of the epoch in which the monitored metric was lowest; None without a monitor.
         sample_history: by its number the samples of the first epoch, of every ``samples_every``-th, and of the last;
             what was not kept before an interruption is not there.
     """
@@ -56,9 +58,10 @@ class Epoch:
     discriminator: nn.Module
     history: Sequence[Mapping[str, float]]
     sample_history: Mapping[int, Tensor]
+    best: TrainedGenerator | None
 
 
-def train(
+def train(  # noqa: PLR0913 (all but the images are keywords)
     config: GanConfig,
     images: NDArray[np.uint8] | Tensor,
     labels: NDArray[np.int64] | Tensor | None = None,
@@ -67,6 +70,7 @@ def train(
     device: DeviceName = "auto",
     checkpoints: CheckpointStore | None = None,
     samples_every: int = 10,
+    monitor: Monitor | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Generator[Epoch]:
     """Train a GAN, epoch by epoch.
@@ -82,6 +86,7 @@ def train(
         device: where to train.
         checkpoints: where to keep the state, now and then also within an epoch.
         samples_every: epochs between those whose samples go into `Epoch.sample_history`.
+        monitor: what to measure now and then; it adds to the metrics and marks the best epoch.
         on_step: called with the number of real images seen since the start, once before the first step (0, or more if
             the training goes on) and after each step of the discriminator.
 
@@ -122,6 +127,8 @@ def train(
             metrics["sample_diversity"] = diversity(samples) / data.diversity
             _check_health(state, metrics, kept)
             state.finish_epoch(metrics, samples, samples_every)
+            if monitor is not None and (state.epoch % monitor.every_epochs == 0 or state.epoch == config.epochs):
+                state.measure(monitor)
             if kept is not None and state.epoch == config.epochs:
                 _keep(state, kept)
             yield _report(state, samples)
@@ -188,6 +195,7 @@ def _report(state: TrainingState, samples: Tensor) -> Epoch:
         discriminator=copy.deepcopy(state.discriminator),
         history=tuple(state.history),
         sample_history=dict(state.sample_history),
+        best=state.best_snapshot(),
     )
 
 

@@ -22,6 +22,7 @@ from gan_pipelines.images import ImageSet
 from gan_pipelines.metrics.config import ScoringConfig
 from gan_pipelines.runtime import DeviceName
 from gan_pipelines.stores import KeyedStore
+from gan_pipelines.typed_config import require
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,14 @@ class FeatureExtractor:
     provenance: Mapping[str, Any]
 
     def __call__(self, images: Tensor) -> Prediction:
-        """Extract features and logits, without gradients."""
+        """Extract features and logits, without gradients.
+
+        Raises:
+            ConfigError: if the images are not of this shape and type.
+        """
+        described = f"{tuple(images.shape)} {images.dtype}"
+        is_image = images.ndim == 4 and images.shape[1] in (1, 3) and images.dtype == torch.uint8
+        require(is_image, "images", described, "(N, 1 or 3, H, W) uint8, from 0 to 255")
         with torch.inference_mode():
             prediction: Prediction = self.network(images)
         return prediction

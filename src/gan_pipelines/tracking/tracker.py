@@ -148,10 +148,12 @@ class MlflowTracker:
             self._add(self.run_id, params={name: str(value) for name, value in flatten(params).items()})
 
     def log_scores(self, scores: Iterable[Mapping[str, Any]]) -> None:
-        """Log each score as ``<metric>_<set of weights>``, and its flags as a tag."""
+        """Log each score but those of classes as ``[best_]<metric>_<set of weights>``, and the flags as a tag."""
         if self.run_id is None:
             return
-        values = [(f"{score['metric']}_{score['identity']['weights']}", score["value"], _now(), 0) for score in scores]
+        values = [
+            (score_name(score), score["value"], _now(), 0) for score in scores if "class" not in score["comparability"]
+        ]
         self._outbox.add(Call(self.run_id, "log_batch", {"metrics": values}))
         if flags := sorted({flag for score in scores for flag in score["flags"]}):
             self.set_tags(flags=" ".join(flags))
@@ -202,6 +204,12 @@ class MlflowTracker:
         except mlflow.exceptions.MlflowException:
             return None
         return runs[0].info.run_id if runs else None
+
+
+def score_name(score: Mapping[str, Any]) -> str:
+    """Name a score as MLflow shows it: ``fid_ema``, and ``best_fid_ema`` of the best epoch's generator."""
+    identity = score["identity"]
+    return f"{'best_' if identity['generator'] == 'best' else ''}{score['metric']}_{identity['weights']}"
 
 
 def _now() -> int:

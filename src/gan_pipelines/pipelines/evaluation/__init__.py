@@ -1,3 +1,4 @@
-"""Score the generator of one variant."""
+"""Score the generators of one variant, and measure them while they are trained."""
 
+from gan_pipelines.pipelines.evaluation.pipeline import create_monitoring_pipeline as create_monitoring_pipeline
 from gan_pipelines.pipelines.evaluation.pipeline import create_pipeline as create_pipeline

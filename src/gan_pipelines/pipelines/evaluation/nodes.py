@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from gan_pipelines import gan, images, metrics
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_pipelines import figures, gan, images, metrics
 from gan_pipelines.runtime import DeviceName
 from gan_pipelines.stores import KeyedStore
 from gan_pipelines.typed_config import from_dict
+
+NEIGHBOUR_ROWS = 8
 
 
 def open_extractor(
@@ -19,13 +24,51 @@ def open_extractor(
     return metrics.get_extractor(extractors, image_set, config, device)
 
 
-def score_generator(
-    generator: gan.TrainedGenerator,
+def open_reference(
+    references: KeyedStore,
     image_set: images.ImageSet,
     extractor: metrics.FeatureExtractor,
     scoring: dict[str, Any],
     device: DeviceName,
-) -> list[dict[str, Any]]:
-    """Score both sets of weights; return one plain record per score."""
+) -> metrics.Reference:
+    """Open the features of the real images; they are extracted unless the store holds them."""
     config = from_dict(metrics.ScoringConfig, scoring, "scoring")
-    return [asdict(score) for score in metrics.score_generator(generator, image_set, extractor, config, device)]
+    return metrics.open_reference(references, image_set.select(config.reference_split), extractor, device)
+
+
+def make_monitor(
+    extractor: metrics.FeatureExtractor, reference: metrics.Reference, scoring: dict[str, Any], device: DeviceName
+) -> gan.Monitor:
+    """Make the cheap score of a training."""
+    return metrics.make_monitor(extractor, reference, from_dict(metrics.ScoringConfig, scoring, "scoring"), device)
+
+
+def score_generators(
+    generator: gan.TrainedGenerator,
+    best_generator: gan.TrainedGenerator,
+    extractor: metrics.FeatureExtractor,
+    reference: metrics.Reference,
+    scoring: dict[str, Any],
+    device: DeviceName,
+) -> list[dict[str, Any]]:
+    """Score the last and the best generator with both sets of weights; return one plain record per score."""
+    config = from_dict(metrics.ScoringConfig, scoring, "scoring")
+    last = metrics.score_generator(generator, extractor, reference, config, device)
+    is_same = (generator.version, generator.training) == (best_generator.version, best_generator.training)
+    best = last if is_same else metrics.score_generator(best_generator, extractor, reference, config, device)
+    records = []
+    for name, scores in {"last": last, "best": best}.items():
+        for record in map(asdict, scores):
+            records.append({**record, "identity": {**record["identity"], "generator": name}})
+    return records
+
+
+def show_neighbours(
+    generator: gan.TrainedGenerator,
+    extractor: metrics.FeatureExtractor,
+    reference: metrics.Reference,
+    device: DeviceName,
+) -> dict[str, NDArray[np.uint8]]:
+    """Show samples, the leftmost of each row, beside the real images nearest to them."""
+    found = metrics.find_neighbours(generator, extractor, reference, NEIGHBOUR_ROWS, device)
+    return {"neighbours": figures.make_neighbour_grid(found)}

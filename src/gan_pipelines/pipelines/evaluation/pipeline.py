@@ -4,32 +4,76 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node
 
-from gan_pipelines.pipelines.evaluation.nodes import open_extractor, score_generator
+from gan_pipelines.pipelines.evaluation.nodes import (
+    make_monitor,
+    open_extractor,
+    open_reference,
+    score_generators,
+    show_neighbours,
+)
 
 
-def create_pipeline(variant: str) -> Pipeline:
-    """Generator and images to scores; the feature extractor is shared by all variants."""
-    extraction = Pipeline(
+def create_measuring_pipeline() -> Pipeline:
+    """Images to what measures generators, shared by all variants."""
+    settings = ["params:scoring", "params:runtime.device"]
+    return Pipeline(
         [
             node(
                 open_extractor,
-                inputs=["extractors", "image_set", "params:scoring", "params:runtime.device"],
+                inputs=["extractors", "image_set", *settings],
                 outputs="extractor",
                 name="open_extractor",
+            ),
+            node(
+                open_reference,
+                inputs=["references", "image_set", "extractor", *settings],
+                outputs="reference",
+                name="open_reference",
+            ),
+        ]
+    )
+
+
+def create_monitoring_pipeline() -> Pipeline:
+    """What measures generators to the cheap score of a training."""
+    return create_measuring_pipeline() + Pipeline(
+        [
+            node(
+                make_monitor,
+                inputs=["extractor", "reference", "params:scoring", "params:runtime.device"],
+                outputs="monitor",
+                name="make_monitor",
             )
         ]
     )
+
+
+def create_pipeline(variant: str) -> Pipeline:
+    """Generators and real images to scores, and to samples beside their nearest real images."""
     scoring = Pipeline(
         [
             node(
-                score_generator,
-                inputs=["generator", "image_set", "extractor", "params:scoring", "params:runtime.device"],
+                score_generators,
+                inputs=[
+                    "generator",
+                    "best_generator",
+                    "extractor",
+                    "reference",
+                    "params:scoring",
+                    "params:runtime.device",
+                ],
                 outputs="scores",
-                name="score_generator",
-            )
+                name="score_generators",
+            ),
+            node(
+                show_neighbours,
+                inputs=["generator", "extractor", "reference", "params:runtime.device"],
+                outputs="neighbours",
+                name="show_neighbours",
+            ),
         ],
         namespace=variant,
-        inputs={"image_set", "extractor"},
+        inputs={"extractor", "reference"},
         parameters={"params:scoring", "params:runtime.device"},
     )
-    return extraction + scoring
+    return create_measuring_pipeline() + scoring

@@ -38,14 +38,19 @@ def train_gan(
     config: GanConfig,
     train_images: images.ImageSet,
     checkpoints: gan.CheckpointStore,
+    monitor: gan.Monitor,
     tracker: MlflowTracker,
     grid_every_epochs: int,
     device: DeviceName,
     fresh: bool,
-) -> tuple[gan.TrainedGenerator, pd.DataFrame, dict[str, NDArray[np.uint8]]]:
-    """Train, or go on where a training was cut short; return the generator, the metrics by epoch, and sample grids.
+) -> tuple[gan.TrainedGenerator, gan.TrainedGenerator, pd.DataFrame, dict[str, NDArray[np.uint8]]]:
+    """Train, or go on where a training was cut short.
 
     With ``fresh`` nothing of an earlier training is used.
+
+    Returns:
+        the generator of the last epoch, that of the best by the monitor, the metrics by epoch, and
+        sample grids.
     """
     fingerprint = gan.fingerprint(config, train_images.content_hash, device)
     if fresh:
@@ -65,6 +70,7 @@ def train_gan(
         device=device,
         checkpoints=checkpoints,
         samples_every=grid_every_epochs,
+        monitor=monitor,
         on_step=on_step,
     )
     images_per_epoch = len(train_images) // config.batch_size * config.batch_size
@@ -76,8 +82,11 @@ def train_gan(
                 if (name := f"epoch-{number:04d}") not in grids:
                     grids[name] = figures.make_image_grid(samples)
                     tracker.log_picture(f"sample_grids/{name}.png", grids[name])
-    provenance = {**epoch.generator.training, "mlflow_run_id": tracker.run_id}
-    return replace(epoch.generator, training=provenance), pd.DataFrame(epoch.history), grids
+    last, best = (
+        replace(generator, training={**generator.training, "mlflow_run_id": tracker.run_id})
+        for generator in (epoch.generator, epoch.best or epoch.generator)
+    )
+    return last, best, pd.DataFrame(epoch.history), grids
 
 
 def plot_losses(history: pd.DataFrame) -> figures.Figure:

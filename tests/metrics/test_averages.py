@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+
+from gan_pipelines.metrics import average_scores, tabulate_scores
+
+
+def record(value, seed=0, sampling_seed=0, *, metric="fid", weights="ema", **key):
+    return {
+        "metric": metric,
+        "value": value,
+        "comparability": {"metric": metric, "samples": 2000, "reference_hash": "aa", **key},
+        "identity": {
+            "generator": "last",
+            "weights": weights,
+            "epoch": 10,
+            "recipe": "r",
+            "seed": seed,
+            "sampling_seed": sampling_seed,
+        },
+    }
+
+
+def test_training_seeds_are_averaged_and_the_sampling_seeds_of_one_training_count_as_one():
+    records = [record(1.0, 0, 0), record(3.0, 0, 1), record(5.0, 1, 0), record(8.0, 2, 0)]
+    (row,) = average_scores({"dcgan": records}).to_dict("records")
+    assert row["mean"] == pytest.approx((2 + 5 + 8) / 3)
+    assert row["std"] == pytest.approx(3.0)  # of 2, 5, 8
+    assert (row["n"], row["sampling_seeds"], row["variant"]) == (3, 2, "dcgan")
+
+
+def test_of_one_training_the_deviation_is_over_sampling_seeds_and_of_one_score_there_is_none():
+    (row,) = average_scores({"dcgan": [record(1.0, 0, 0), record(3.0, 0, 1)]}).to_dict("records")
+    assert (row["mean"], row["std"], row["n"]) == (2.0, pytest.approx(2**0.5), 1)
+    table = tabulate_scores(average_scores({"dcgan": [record(1.5)]}))
+    assert "1.5 (n=1)" in table.iloc[0].tolist()
+
+
+def test_the_same_samples_scored_twice_count_once_the_later_one():
+    (row,) = average_scores({"dcgan": [record(1.0), record(2.0)]}).to_dict("records")
+    assert (row["mean"], row["n"]) == (2.0, 1)
+
+
+@pytest.mark.parametrize("key", [{"samples": 5000}, {"reference_hash": "bb"}, {"extractor_weights": "cc"}])
+def test_unlike_keys_are_never_averaged_and_never_share_a_column(key):
+    averages = average_scores({"dcgan": [record(1.0)], "wgan": [record(4.0, 1, **key)]})
+    assert sorted(averages["mean"]) == [1.0, 4.0]
+    table = tabulate_scores(averages)
+    columns = [column for column in table if column.startswith("fid")]
+    assert len(columns) == 2
+    assert table[columns].notna().to_numpy().sum() == 2
+
+
+@pytest.mark.parametrize("other", [{"weights": "raw"}, {"metric": "kid"}])
+def test_weights_and_metrics_stay_apart(other):
+    assert len(average_scores({"dcgan": [record(1.0), record(4.0, 1, **other)]})) == 2
+
+
+def test_variants_that_can_be_compared_share_a_column_and_classes_stay_out_of_the_table():
+    records = [record(1.0, 0), record(2.0, 1), record(0.5, metric="class_kid", **{"class": "ace"})]
+    averages = average_scores({"dcgan": records, "wgan": [record(4.0)]})
+    assert set(averages["metric"]) == {"fid", "class_kid"}
+    table = tabulate_scores(averages)
+    (column,) = (column for column in table if column.startswith(("fid", "class")))
+    assert column.startswith("fid_2k [")
+    assert dict(zip(table["variant"], table[column], strict=True)) == {
+        "dcgan": "1.5 ± 0.71 (n=2)",
+        "wgan": "4 (n=1)",
+    }

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch_fidelity.metric_kid import kid_features_to_metric
+
+from gan_pipelines.metrics import kernel_distance
+
+
+@pytest.mark.parametrize(("first", "second"), [(1300, 1100), (300, 200), (150, 150)])
+def test_equals_torch_fidelity(first, second):
+    features = torch.randn(first, 24), torch.randn(second, 24) * 1.1 + 0.1
+    ours = kernel_distance(*features)
+    oracle = kid_features_to_metric(*features, kid_subset_size=min(1000, first, second), verbose=False)
+    assert ours[0] == pytest.approx(oracle["kernel_inception_distance_mean"], abs=1e-6)
+    assert ours[1] == pytest.approx(oracle["kernel_inception_distance_std"], abs=1e-5)
+
+
+def test_equals_the_definition_written_out():
+    first, second = torch.randn(7, 3), torch.randn(7, 3) + 1
+
+    def kernel(x, y):
+        return (np.dot(x, y) / 3 + 1) ** 3
+
+    x, y = first.double().numpy(), second.double().numpy()
+    pairs = [(i, j) for i in range(7) for j in range(7) if i != j]
+    expected = np.mean([kernel(x[i], x[j]) + kernel(y[i], y[j]) for i, j in pairs])
+    expected -= 2 * np.mean([kernel(a, b) for a in x for b in y])
+    assert kernel_distance(first, second)[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_of_like_samples_it_is_zero_on_average_whatever_their_number():
+    distances = [kernel_distance(torch.randn(40, 8), torch.randn(40, 8))[0] for _ in range(200)]
+    assert abs(np.mean(distances)) < 3 * np.std(distances) / np.sqrt(200)
