@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--env", default="base")
     parser.add_argument("--data", default="data/01_raw", help="where the images lie")
+    parser.add_argument("--image-folder", action="store_true", help="they lie there as <split>/<class>/*")
     parser.add_argument("--classifier-epochs", type=int, help="fewer, for a machine without a GPU")
     parser.add_argument("--variant", default="cdcgan")
     parser.add_argument("--epochs", type=int, help="of the training, if not those of the environment")
@@ -66,7 +67,11 @@ def main() -> None:
 
     OmegaConf.register_new_resolver("oc.env", lambda *_: options.data, replace=True)
     parameters: Any = OmegaConf.to_container(OmegaConf.load(CONF / options.env / "parameters.yml"), resolve=False)
-    dataset = parameters["dataset"] | ({"path": options.data, "download": False} if options.env != "base" else {})
+    dataset = parameters["dataset"]
+    if options.env != "base":
+        dataset |= {"path": options.data, "download": False}
+    if options.image_folder:
+        dataset |= {"source": "image_folder"}
     scoring = from_dict(ScoringConfig, parameters["scoring"], "scoring")
     if options.classifier_epochs:  # with the stem that is affordable
         classifier = replace(scoring.classifier, epochs=options.classifier_epochs, stem="imagenet")

@@ -18,10 +18,12 @@ import numpy as np
 import pytest
 import torch
 from kedro.io import DataCatalog
+from kedro_datasets.partitions import PartitionedDataset
 from omegaconf import OmegaConf
 from PIL import Image
 
 from gan_pipelines import disk
+from gan_pipelines.classifier.resnet import Prediction
 from gan_pipelines.datasets import CheckpointStoreDataset, GeneratorDataset, KeyedStoreDataset
 from gan_pipelines.errors import ProjectError
 from gan_pipelines.gan import (
@@ -36,8 +38,10 @@ from gan_pipelines.gan import (
     sample_classes,
     train,
 )
+from gan_pipelines.hashing import hash_images
 from gan_pipelines.hooks import explain
-from gan_pipelines.images import DatasetConfig, prepare_image_set
+from gan_pipelines.images import DatasetConfig, ImageSet, prepare_image_set
+from gan_pipelines.metrics import FeatureExtractor, open_reference
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.preflight import check_run
 from gan_pipelines.stores import KeyedStore
@@ -103,7 +107,10 @@ def preflight(pipeline="train_wgan_gp", extra=(), **changes):
     catalog = DataCatalog({"image_sets": KeyedStoreDataset(filepath="image_sets")})
     for variant in VARIANTS:
         catalog[f"{variant}.checkpoints"] = CheckpointStoreDataset(filepath="checkpoints")
-        catalog[f"{variant}.generator"] = GeneratorDataset(filepath=f"{variant}.safetensors")
+        for kind in ("generator", "best_generator"):
+            catalog[f"{variant}.{kind}"] = GeneratorDataset(filepath=f"{variant}.{kind}.safetensors")
+    for name in ("all_scores", "all_histories"):
+        catalog[name] = PartitionedDataset(path="reports", dataset="json.JSONDataset")
     names = ["dataset", "scoring", "sampling", "runtime.device", "reporting.grid_every_epochs"]
     names += [f"variants.{variant}" for variant in OmegaConf.to_container(parameters.variants)]
     for name in names:
@@ -145,6 +152,11 @@ case("a reference split that the data lack")(lambda _: preflight(scoring__refere
 case("a batch larger than the data")(lambda _: preflight(variants__wgan_gp__batch_size=2000))
 case("more critic steps than batches")(lambda _: preflight(variants__wgan_gp__critic_steps=100))
 case("grids every 0 epochs")(lambda _: preflight(reporting__grid_every_epochs=0))
+case("fewer samples than a score needs")(lambda _: preflight(scoring__samples=5))
+case("fewer samples while training than a score needs")(lambda _: preflight(scoring__during_training__samples=9))
+case("scores every 0 epochs while training")(lambda _: preflight(scoring__during_training__every_epochs=0))
+case("samples of too few for each class")(lambda _: preflight("train_acgan", scoring__samples=19))
+case("comparing before training")(lambda _: preflight("compare"))
 case("a device that does not exist")(lambda _: preflight(runtime__device="gpu"))
 case("Inception's weights named, but not there")(
     lambda _: preflight(scoring__extractor="inception", scoring__inception_weights="inception.pth")
@@ -171,6 +183,46 @@ def _(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(disk.shutil, "disk_usage", lambda _: usage._replace(free=2**20))
         preflight(dataset__image_size=64)
+
+
+@case("a class with one picture in the reference split")
+def _(folder):
+    fill(folder)
+    for path in sorted((folder / "test/king").iterdir())[1:]:
+        path.unlink()
+    preflight(
+        "train_acgan",
+        dataset__source="image_folder",
+        dataset__path=str(folder),
+        scoring__reference_split="test",
+        variants__acgan__batch_size=2,
+    )
+
+
+def refer_to(folder, pixels, network):
+    images = np.full((6, 1, 8, 8), pixels, dtype=np.uint8)
+    image_set = ImageSet(images, hash_images(images), np.zeros(6, dtype=np.int64), ("one",), {"train": 6}, "box")
+    extractor = FeatureExtractor(network, {"name": "resnet18", "weights_hash": "0"})
+    open_reference(KeyedStore(folder), image_set, extractor, "cpu")
+
+
+@case("black reference images, or some that are from 0 to 1")
+def _(folder):
+    refer_to(folder, 1, torch.nn.Identity())
+
+
+@case("an extractor whose features are no numbers")
+def _(folder):
+    class Broken(torch.nn.Module):
+        def forward(self, images):
+            return Prediction(images.flatten(1) / torch.nan, images.flatten(1))
+
+    refer_to(folder, 200, Broken())
+
+
+@case("images that are not bytes, for an extractor")
+def _(_):
+    FeatureExtractor(torch.nn.Identity(), {})(torch.zeros(6, 1, 8, 8))
 
 
 # Folders of pictures

@@ -12,8 +12,9 @@ from gan_pipelines.configure import check_augmentation, configure_gan, configure
 from gan_pipelines.devices import resolve_device
 from gan_pipelines.disk import require_space
 from gan_pipelines.gan import CheckpointStore, ImageShape, check_steps, checkpoint_bytes, summarize_networks
-from gan_pipelines.images import DatasetConfig, bytes_to_prepare, open_source
-from gan_pipelines.metrics import ScoringConfig, open_inception
+from gan_pipelines.gan.networks import FAMILIES
+from gan_pipelines.images import DatasetConfig, ImageSource, bytes_to_prepare, open_source
+from gan_pipelines.metrics import ScoringConfig, check_class_sizes, open_inception
 from gan_pipelines.stores import KeyedStore
 from gan_pipelines.typed_config import ConfigError, from_dict, require, suggest
 
@@ -57,10 +58,13 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
             needs[checkpoints.root] = (checkpoints.keep + 1) * checkpoint_bytes(layers)
         require_space(needs)
         if "params:scoring" in inputs:
-            _check_scoring(from_dict(ScoringConfig, _parameter(catalog, "params:scoring"), "scoring"), split_sizes)
+            scoring = from_dict(ScoringConfig, _parameter(catalog, "params:scoring"), "scoring")
+            _check_scoring(scoring, split_sizes)
+            if any(FAMILIES[config.networks.family].conditional for config in configs.values()):
+                _check_classes(scoring, source)
     if "params:sampling" in inputs:
         configure_sampling(_parameter(catalog, "params:sampling"))
-    for name in inputs:
+    for name in sorted(inputs, reverse=True):  # a generator before the best one
         variant, _, kind = name.rpartition(".")
         if kind in ("generator", "best_generator") and not catalog.exists(name):
             raise ConfigError(
@@ -74,6 +78,12 @@ def _check_scoring(scoring: ScoringConfig, split_sizes: Counter[str]) -> None:
     _require_split("scoring.reference_split", scoring.reference_split, split_sizes)
     if scoring.extractor == "inception":
         open_inception(scoring.inception_weights)
+
+
+def _check_classes(scoring: ScoringConfig, source: ImageSource) -> None:
+    real = Counter(item.label for item in source.items if item.split == scoring.reference_split)
+    for label, name in enumerate(source.class_names):
+        check_class_sizes(name, made=scoring.samples // len(source.class_names), real=real[label])
 
 
 def _require_split(name: str, split: str, split_sizes: Counter[str]) -> None:

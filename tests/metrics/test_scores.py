@@ -195,7 +195,7 @@ def test_a_conditional_generator_is_scored_class_by_class(conditional_generator,
 
 
 def test_a_class_without_images_is_named(conditional_generator, striped_images, score):
-    with pytest.raises(ConfigError, match="reference images of class bright is 0, but must be 2 or more"):
+    with pytest.raises(ConfigError, match="number of reference images of class bright is 0, but must be 2 or more"):
         score(conditional_generator, images=replace(striped_images, labels=striped_images.labels * 0))
 
 
@@ -243,15 +243,12 @@ def test_images_of_another_shape_are_refused(generator, striped_images, tmp_path
         score_generator(generator, extractor, reference, CONFIG, "cpu")
 
 
-def test_too_few_samples_for_neighbours_are_refused(generator, score):
-    with pytest.raises(ConfigError, match="samples is 5, but must be 6 or more"):
-        score(generator, replace(CONFIG, samples=5))
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"samples": 2}, "samples is 2, but must be 3 or more"),
+        ({"samples": 5}, "samples is 5, but must be 6 or more"),
+        ({"is_splits": 301}, "samples is 300, but must be 301 or more"),
+        ({"during_training": MonitorConfig(samples=5)}, "during_training.samples is 5, but must be 6 or more"),
         ({"is_splits": 0}, "is_splits is 0"),
         ({"extractor": "vgg"}, "extractor is 'vgg'"),
         ({"seed": -1}, "seed is -1"),

@@ -20,6 +20,7 @@ from .reference import Reference as Reference
 from .reference import extract_features as extract_features
 from .reference import open_reference as open_reference
 from .scores import Score as Score
+from .scores import check_class_sizes as check_class_sizes
 from .scores import find_neighbours as find_neighbours
 from .scores import make_monitor as make_monitor
 from .scores import score_generator as score_generator

@@ -10,6 +10,8 @@ from gan_pipelines.gan.config import WeightSet
 from gan_pipelines.typed_config import require, require_choice
 
 ExtractorName = Literal["classifier", "inception"]
+FEWEST_IMAGES = 6
+"""Real or generated ones that a score needs: density looks at five neighbours of each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,6 @@ class MonitorConfig:
     weights: WeightSet = "ema"
 
     def __post_init__(self) -> None:
-        require(self.samples >= 2, "samples", self.samples, "2 or more")
         require(self.every_epochs >= 1, "every_epochs", self.every_epochs, "1 or more")
         require_choice("weights", self.weights, WeightSet)
 
@@ -61,8 +62,10 @@ class ScoringConfig:
     def __post_init__(self) -> None:
         require_choice("extractor", self.extractor, ExtractorName)
         require(self.is_splits >= 1, "is_splits", self.is_splits, "1 or more")
-        needed = max(2, self.is_splits)
+        needed = max(FEWEST_IMAGES, self.is_splits)
         require(self.samples >= needed, "samples", self.samples, f"{needed} or more")
+        monitored = self.during_training.samples
+        require(monitored >= needed, "during_training.samples", monitored, f"{needed} or more")
         require(0 <= self.seed < 2**63, "seed", self.seed, "at least 0 and below 2**63")
 
 

@@ -15,9 +15,10 @@ from gan_pipelines.devices import resolve_device
 from gan_pipelines.errors import ProjectError
 from gan_pipelines.hashing import hash_values
 from gan_pipelines.images import ImageSet
+from gan_pipelines.metrics.config import FEWEST_IMAGES
 from gan_pipelines.metrics.extractors import FeatureExtractor
 from gan_pipelines.metrics.frechet import Moments
-from gan_pipelines.metrics.neighbours import DENSITY_NEIGHBOURS, Radii
+from gan_pipelines.metrics.neighbours import Radii
 from gan_pipelines.runtime import DeviceName
 from gan_pipelines.stores import KeyedStore
 from gan_pipelines.typed_config import require
@@ -55,8 +56,8 @@ class Reference:
         Raises:
             ConfigError: if there are too few images.
         """
-        needed = DENSITY_NEIGHBOURS + 1
-        require(len(self.images) >= needed, "number of reference images", len(self.images), f"{needed} or more")
+        count = len(self.images)
+        require(count >= FEWEST_IMAGES, "number of reference images", count, f"{FEWEST_IMAGES} or more")
 
         def build(folder: Path) -> None:
             radii = Radii.of(self.features.to(device))

@@ -23,7 +23,7 @@ from gan_pipelines.metrics.extractors import FeatureExtractor
 from gan_pipelines.metrics.frechet import EXTRAPOLATION_PARTS, Moments, extrapolate_frechet, frechet_distance
 from gan_pipelines.metrics.inception_score import COLLAPSED_BELOW, inception_score
 from gan_pipelines.metrics.kernel import kernel_distance
-from gan_pipelines.metrics.neighbours import DENSITY_NEIGHBOURS, nearest_neighbours, neighbour_scores
+from gan_pipelines.metrics.neighbours import nearest_neighbours, neighbour_scores
 from gan_pipelines.metrics.reference import Reference, extract_features
 from gan_pipelines.runtime import DeviceName
 from gan_pipelines.typed_config import require
@@ -82,12 +82,10 @@ def score_generator(
         device: where to compute.
 
     Raises:
-        ConfigError: if generated and real images differ in shape, or there are too few to score.
+        ConfigError: if generated and real images differ in shape, or there are too few real ones, of a class or in all.
         FeaturesUnusable: if features are no numbers.
     """
     _require_same_shape(generator, reference.images)
-    needed = DENSITY_NEIGHBOURS + 1
-    require(config.samples >= needed, "samples", config.samples, f"{needed} or more")
     target = resolve_device(device)
     extractor = extractor.to(target)
     scores: list[Score] = []
@@ -139,10 +137,15 @@ def _measure_classes(fake: Tensor, reference: Reference) -> Measured:
     measured: Measured = {}
     for index, name in enumerate(names):
         made, real = fake[(fake_labels == index).to(fake.device)], reference.features[labels == index].to(fake.device)
-        require(len(made) > 1, "samples", len(fake), f"{2 * len(names)} or more: two of each class")
-        require(len(real) > 1, f"reference images of class {name}", len(real), "2 or more")
+        check_class_sizes(name, made=len(made), real=len(real))
         measured["class_kid", name] = kernel_distance(made, real)
     return measured
+
+
+def check_class_sizes(name: str, made: int, real: int) -> None:
+    """Raise a `ConfigError` if a class has too few generated or too few real images for a score of its own."""
+    require(made > 1, f"number of samples of class {name}", made, "2 or more: raise scoring.samples")
+    require(real > 1, f"number of reference images of class {name}", real, "2 or more: add some, or drop the class")
 
 
 def _comparability(
