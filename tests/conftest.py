@@ -45,6 +45,6 @@ def striped_images() -> ImageSet:
     labels = np.arange(70) % 2
     noise = np.random.default_rng(0).integers(0, 60, (70, 1, 16, 16))
     images = (labels[:, None, None, None] * 190 + noise).astype(np.uint8)
-    return ImageSet(
-        images, hash_images(images), labels, ("dark", "bright"), {"train": 40, "test": 20, "valid": 10}, "bicubic"
-    )
+    split_sizes = {"train": 40, "test": 20, "valid": 10}
+    names = tuple(map(str, range(70)))
+    return ImageSet(images, hash_images(images), labels, ("dark", "bright"), split_sizes, "bicubic", names)

@@ -111,7 +111,7 @@ def preflight(pipeline="train_wgan_gp", extra=(), **changes):
             catalog[f"{variant}.{kind}"] = GeneratorDataset(filepath=f"{variant}.{kind}.safetensors")
     for name in ("all_scores", "all_histories"):
         catalog[name] = PartitionedDataset(path="reports", dataset="json.JSONDataset")
-    names = ["dataset", "scoring", "sampling", "runtime.device", "reporting.grid_every_epochs"]
+    names = ["dataset", "scoring", "sampling", "augmentation", "runtime.device", "reporting.grid_every_epochs"]
     names += [f"variants.{variant}" for variant in OmegaConf.to_container(parameters.variants)]
     for name in names:
         value = OmegaConf.select(parameters, name)
@@ -156,6 +156,24 @@ case("fewer samples than a score needs")(lambda _: preflight(scoring__samples=5)
 case("fewer samples while training than a score needs")(lambda _: preflight(scoring__during_training__samples=9))
 case("scores every 0 epochs while training")(lambda _: preflight(scoring__during_training__every_epochs=0))
 case("samples of too few for each class")(lambda _: preflight("train_acgan", scoring__samples=19))
+case("an augmentation experiment on images that the GAN is trained on")(
+    lambda _: preflight("augment_cdcgan", dataset__train_splits=["train", "test"])
+)
+case("an augmentation experiment that cannot tell a difference from chance")(
+    lambda _: preflight("augment_cdcgan", augmentation__replicates=1)
+)
+case("a fraction of the images above all of them")(
+    lambda _: preflight("augment_cdcgan", augmentation__fractions=[0.1, 10])
+)
+case("a fraction of the images too small for a batch")(
+    lambda _: preflight("augment_cdcgan", augmentation__fractions=[0.01, 1])
+)
+case("ordinary augmentation that the labels do not bear")(
+    lambda _: preflight("augment_cdcgan", augmentation__transforms__horizontal_flip=True)
+)
+case("a confidence that no classifier has")(
+    lambda _: preflight("augment_cdcgan", augmentation__synthetic__min_confidence=1)
+)
 case("comparing before training")(lambda _: preflight("compare"))
 case("a device that does not exist")(lambda _: preflight(runtime__device="gpu"))
 case("Inception's weights named, but not there")(
@@ -201,7 +219,8 @@ def _(folder):
 
 def refer_to(folder, pixels, network):
     images = np.full((6, 1, 8, 8), pixels, dtype=np.uint8)
-    image_set = ImageSet(images, hash_images(images), np.zeros(6, dtype=np.int64), ("one",), {"train": 6}, "box")
+    labels, names = np.zeros(6, dtype=np.int64), tuple("abcdef")
+    image_set = ImageSet(images, hash_images(images), labels, ("one",), {"train": 6}, "box", names)
     extractor = FeatureExtractor(network, {"name": "resnet18", "weights_hash": "0"})
     open_reference(KeyedStore(folder), image_set, extractor, "cpu")
 

@@ -17,6 +17,7 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 from PIL import Image
+from torchvision.datasets import ImageFolder
 
 from gan_pipelines.gan import TrainedGenerator
 
@@ -88,8 +89,10 @@ def client(project, first_run):
 
 
 def mlflow_runs(client):
+    """Runs of the command line, without those below them."""
     experiment = client.get_experiment_by_name("digits")
-    return client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+    runs = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+    return [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
 
 
 def latest(project, entry):
@@ -291,9 +294,71 @@ def test_local_settings_change_what_they_name_and_nothing_else(project, client):
     assert {name for name in changed if "variants" not in name} == {"epochs", "networks.latent_size"}
 
 
-def test_the_default_trains_a_conditional_variant_and_sampling_gives_a_folder_per_class(project, client):
-    small = SMALL.replace("wgan_gp", "cdcgan").replace("cdcgan.epochs=3", "cdcgan.epochs=1")
-    assert "ema weights: FID" in kedro(project, "run", f"--params={small}").stdout
+def children_of(client, run):
+    experiment = client.get_experiment_by_name("digits")
+    return client.search_runs([experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
+
+
+SMALL_EXPERIMENT = ",".join(
+    [
+        SMALL.replace("wgan_gp", "cdcgan").replace("cdcgan.epochs=3", "cdcgan.epochs=1"),
+        "augmentation.replicates=2",
+        "augmentation.generator_epochs=1",
+        "augmentation.classifier.epochs=1",
+    ]
+)
+
+
+def test_a_killed_experiment_goes_on_and_the_default_is_the_whole_chain(project, client):
+    arguments = [KEDRO, "run", "--pipelines=augment_cdcgan", f"--params={SMALL_EXPERIMENT}"]
+    fits = project / "data/06_models/digits/cdcgan/fits"
+    with subprocess.Popen(arguments, cwd=project, env=ONE_THREAD, stderr=subprocess.PIPE, text=True) as process:
+        await_line(process, "7 of 14 classifiers fitted")
+        process.kill()
+    finished = {path: path.stat().st_mtime_ns for path in fits.rglob("record.json")}
+    assert 7 <= len(finished) < 14
+
+    printed = kedro(project, "run", f"--params={SMALL_EXPERIMENT}")
+    assert "This training is finished" in printed.stderr
+    assert "last epoch, ema weights: FID" in printed.stdout
+    assert "Augmentation with 10% of the real images (116): " in printed.stdout
+    assert all(path.stat().st_mtime_ns == written for path, written in finished.items())
+    assert len([*fits.rglob("record.json")]) == 14
+
+    parent = next(run for run in mlflow_runs(client)[::-1] if "verdict" in run.data.tags)
+    children = children_of(client, parent)
+    assert len(children) == 14
+    scores = pd.read_csv(latest(project, "08_reporting/digits/cdcgan/arm_scores.csv"))
+    for child in children:
+        params = child.data.params
+        (row,) = scores[(scores["arm"] == params["arm"]) & (scores["seed"] == int(params["seed"]))].itertuples()
+        assert child.data.metrics["test_accuracy"] == pytest.approx(row.accuracy)
+    means = scores.groupby("arm")["accuracy"].mean()
+    assert parent.data.metrics["accuracy_added_3x_0.1"] == pytest.approx(means["added_3x"])
+    comparisons = pd.read_csv(latest(project, "08_reporting/digits/cdcgan/comparisons.csv")).set_index("arm")
+    expected = means["added_3x"] - means["real_longer"]
+    assert comparisons.loc["added_3x", "difference"] == pytest.approx(expected)
+    assert parent.data.metrics["difference_added_3x_0.1"] == pytest.approx(expected)
+    (verdict,) = json.loads(latest(project, "08_reporting/digits/cdcgan/verdicts.json").read_text())
+    assert verdict["sentence"] in printed.stdout
+    for figure in ("arms_figure", "arm_curves"):
+        assert Image.open(latest(project, f"08_reporting/digits/cdcgan/{figure}.png")).size[0] > 500
+
+
+def test_the_experiments_images_are_a_dataset_that_leaks_nothing(project, client):
+    made = latest(project, "05_model_input/digits/cdcgan/synthetic_images")
+    folder = ImageFolder(made)
+    assert folder.classes == list("0123456789")
+    assert len(folder) == 3 * 116
+    provenance = json.loads((made / "dataset.json").read_text())["provenance"]
+    assert (provenance["fraction"], provenance["real_images"]) == (0.1, 116)
+    assert provenance["training"]["epoch"] == 1
+    leaks = json.loads(latest(project, "08_reporting/digits/leaks.json").read_text())
+    assert len(leaks) > 50  # small digits look alike
+    assert {leak["image"].split("/")[0] for leak in leaks} == {"train", "valid"}
+
+
+def test_sampling_gives_a_folder_per_class(project, client):
     runs = len(mlflow_runs(client))
     asked = "sampling.count=5,sampling.classes=3;7,sampling.seed=2,sampling.truncation=1.5"
     printed = kedro(project, "run", "--pipelines=sample_cdcgan", f"--params={asked}").stdout
@@ -365,5 +430,5 @@ def test_scoring_before_training_says_what_to_run_first(project):
 
 def test_the_command_line_lists_the_pipelines(project):
     listed = kedro(project, "registry", "list").stdout
-    for name in ("ingest", "train_dcgan", "evaluate_wgan_gp", "sample_acgan", "__default__"):
+    for name in ("ingest", "train_dcgan", "evaluate_wgan_gp", "sample_acgan", "augment_acgan", "__default__"):
         assert f"- {name}\n" in listed

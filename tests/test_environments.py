@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gan_pipelines import settings
+from gan_pipelines.augmentation.config import ExperimentConfig
 from gan_pipelines.configure import check_augmentation, configure_gan
 from gan_pipelines.gan import ImageShape, summarize_networks
 from gan_pipelines.gan.variants import VARIANTS as ROWS
@@ -123,6 +124,7 @@ SCORING = {
     "classifier.learning_rate": 0.05,
     "classifier.momentum": 0.9,
     "classifier.weight_decay": 5e-4,
+    "classifier.schedule": "cosine",
     "classifier.seed": 0,
     "samples": 50_000,
     "is_splits": 10,
@@ -140,6 +142,37 @@ SCORINGS = {
     "fashion_mnist": SCORING
     | {"classifier.epochs": 3, "samples": 10_000}
     | {"during_training.samples": 2_000, "during_training.every_epochs": 5},
+}
+
+AUGMENTATION = {
+    "fractions": (0.1, 0.25, 0.5, 1.0),
+    "replicates": 5,
+    "ratios": (1.0, 4.0),
+    "synthetic.weights": "raw",
+    "synthetic.truncation": None,
+    "synthetic.balance": "real",
+    "synthetic.min_confidence": 0.0,
+    "transforms.horizontal_flip": True,
+    "transforms.rotation_degrees": 10.0,
+    "transforms.crop_padding": 8,
+    "classifier.stem": "imagenet",
+    "classifier.epochs": 30,
+    "classifier.batch_size": 64,
+    "classifier.learning_rate": 1e-3,
+    "classifier.momentum": 0.9,
+    "classifier.weight_decay": 0.0,
+    "classifier.schedule": "constant",
+    "classifier.seed": 0,
+    "generator_epochs": None,
+    "seed": 0,
+}
+AUGMENTATIONS = {
+    "cifar10_64": AUGMENTATION,
+    "cifar10_64_attention": AUGMENTATION,
+    "playing_cards": AUGMENTATION
+    | {"transforms.horizontal_flip": False, "transforms.rotation_degrees": 15.0, "classifier.epochs": 50},
+    "cifar10_32": AUGMENTATION | {"transforms.crop_padding": 4, "classifier.stem": "small"},
+    "fashion_mnist": AUGMENTATION | {"transforms.rotation_degrees": 0.0, "transforms.crop_padding": 3},
 }
 
 GRID_EVERY = {"cifar10_64": 5, "cifar10_64_attention": 2, "playing_cards": 30, "cifar10_32": 10, "fashion_mnist": 5}
@@ -201,9 +234,11 @@ def test_the_networks_of_an_environment_have_the_published_sizes(env):
 @pytest.mark.parametrize("env", VARIANTS)
 def test_everything_else_of_an_environment(env):
     parameters = load(env)
-    assert set(parameters) == {"dataset", "variants", "scoring", "reporting", "sampling", "runtime"}
+    assert set(parameters) == {"dataset", "variants", "scoring", "augmentation", "reporting", "sampling", "runtime"}
     assert flatten(asdict(from_dict(DatasetConfig, parameters["dataset"], "dataset"))) == DATASETS[env]
     assert flatten(asdict(from_dict(ScoringConfig, parameters["scoring"], "scoring"))) == SCORINGS[env]
+    experiment = from_dict(ExperimentConfig, parameters["augmentation"], "augmentation")
+    assert flatten(asdict(experiment)) == AUGMENTATIONS[env]
     assert parameters["reporting"] == {"grid_every_epochs": GRID_EVERY[env]}
     assert load(env, "globals") == {"experiment": env}
     # What a user asks for, on a machine, is no part of an experiment.
@@ -239,7 +274,7 @@ def test_an_augmentation_that_makes_labels_wrong_is_refused(augmentation, senten
     config = configure_gan("acgan", {**parameters["variants"]["acgan"], "augmentation": augmentation})
     dataset = from_dict(DatasetConfig, parameters["dataset"], "dataset")
     with pytest.raises(ConfigError, match=f"^variants.acgan.augmentation.{sentence}"):
-        check_augmentation("acgan", config.augmentation, dataset)
+        check_augmentation("variants.acgan.augmentation", config.augmentation, dataset)
 
 
 def test_local_settings_change_what_they_name_and_an_experiment_replaces_whole_sections(tmp_path):

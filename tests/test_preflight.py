@@ -24,7 +24,7 @@ def catalog_of(changes):
     catalog = DataCatalog({"image_sets": KeyedStoreDataset(filepath="nowhere/image_sets")})
     for variant in VARIANTS:
         catalog[f"{variant}.checkpoints"] = CheckpointStoreDataset(filepath="nowhere/checkpoints")
-    for path in ("dataset", "scoring", "sampling", "runtime.device", "reporting.grid_every_epochs"):
+    for path in ("dataset", "scoring", "sampling", "augmentation", "runtime.device", "reporting.grid_every_epochs"):
         catalog[f"params:{path}"] = OmegaConf.to_container(
             OmegaConf.create({"x": OmegaConf.select(parameters, path)}), resolve=True
         )["x"]

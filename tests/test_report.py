@@ -50,3 +50,10 @@ def test_files_are_listed_and_of_a_folder_the_last_picture(tmp_path):
     assert lines[1].split() == ["history", "data/history.csv"]
     assert "make ui" in lines[-1]
     assert "make viz" in lines[-1]
+
+
+def test_a_verdict_is_said_before_the_files():
+    verdicts = [{"fraction": 0.1, "verdict": "helps", "sentence": "10% of the real images (100): helps."}]
+    lines = summarize_run({"verdicts": Path("verdicts.json")}, [], verdicts).splitlines()
+    assert lines[0] == "Augmentation with 10% of the real images (100): helps."
+    assert lines[1].endswith("verdicts.json")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+from gan_pipelines.augmentation.config import ExperimentConfig
+from gan_pipelines.augmentation.subjects import Draw
 from gan_pipelines.gan.config import AugmentationConfig, GanConfig, SamplingConfig
 from gan_pipelines.gan.variants import VARIANTS
 from gan_pipelines.images.config import DatasetConfig
@@ -37,9 +40,29 @@ def configure_sampling(values: Mapping[str, Any]) -> SamplingConfig:
     return from_dict(SamplingConfig, values, "sampling")
 
 
-def check_augmentation(variant: str, augmentation: AugmentationConfig, dataset: DatasetConfig) -> None:
-    """Raise a `ConfigError` if an augmentation would make images that their labels no longer fit, or empty ones."""
-    path, setting, allowed = f"variants.{variant}.augmentation", "dataset.label_preserving", dataset.label_preserving
+def configure_replicate(config: GanConfig, experiment: ExperimentConfig, draw: Draw) -> GanConfig:
+    """The configuration of a variant for the real images of one replicate of an experiment.
+
+    Unless the experiment states the epochs, they are so many that the steps stay those that the variant takes over all
+    images; a schedule stretches along.
+    """
+    epochs = experiment.generator_epochs or math.ceil(config.epochs / draw.fraction)
+    schedule = config.schedule
+    if schedule.kind == "step":
+        every = max(1, round(schedule.every_epochs * epochs / config.epochs))
+        schedule = replace(schedule, every_epochs=every)
+    return replace(config, epochs=epochs, schedule=schedule, seed=draw.seed)
+
+
+def check_augmentation(path: str, augmentation: AugmentationConfig, dataset: DatasetConfig) -> None:
+    """Raise a `ConfigError` if an augmentation would make images that their labels no longer fit, or empty ones.
+
+    Args:
+        path: where it stands in the parameters.
+        augmentation: what is done to images.
+        dataset: says what their labels bear, and how large they are.
+    """
+    setting, allowed = "dataset.label_preserving", dataset.label_preserving
     require(
         allowed.horizontal_flip or not augmentation.horizontal_flip,
         f"{path}.horizontal_flip",

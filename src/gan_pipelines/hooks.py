@@ -30,7 +30,7 @@ REMEDIES = {
 }
 
 
-NOT_TRACKED = ("generator", "best_generator", "samples")
+NOT_TRACKED = ("generator", "best_generator", "samples", "synthetic_images")
 """Kinds of data that may be large; MLflow gets the version under which the catalog has them."""
 
 
@@ -122,6 +122,7 @@ class ReportHooks:
         """Tell the MLflow run which version its files get and which code makes them."""
         self.files: dict[str, Path] = {}
         self.scores: list[dict[str, Any]] = []
+        self.verdicts: list[dict[str, Any]] = []
         self.tracker.begin_run(self.is_own_run)
         self.tracker.set_tags(catalog_version=self.save_version)
         self.tracker.log_commit(self.project_path)
@@ -148,6 +149,15 @@ class ReportHooks:
         elif kind == "scores":
             self.tracker.log_scores(data)
             self.scores = data
+        elif kind == "arm_scores":
+            accuracies = data.groupby(["arm", "fraction"])["accuracy"].mean().to_dict()
+            self.tracker.log_metrics({f"accuracy_{arm}_{part:g}": value for (arm, part), value in accuracies.items()})
+        elif kind == "comparisons":
+            differences = zip(data["arm"], data["fraction"], data["difference"], strict=True)
+            self.tracker.log_metrics({f"difference_{arm}_{part:g}": value for arm, part, value in differences})
+        elif kind == "verdicts":
+            self.tracker.set_tags(verdict=" ".join(verdict["sentence"] for verdict in data))
+            self.verdicts = data
         path = self._saved_path(dataset_name)
         if path is not None:
             self.files[kind] = path.relative_to(self.project_path) if path.is_relative_to(self.project_path) else path
@@ -164,7 +174,7 @@ class ReportHooks:
             self.tracker.end_run("FAILED")
             raise
         self.tracker.end_run("FINISHED")
-        print(summarize_run(self.files, self.scores))
+        print(summarize_run(self.files, self.scores, self.verdicts))
 
     @hook_impl(wrapper=True)
     def on_pipeline_error(self) -> Generator[None]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from kedro.pipeline import Pipeline
 
 from gan_pipelines.gan.variants import VARIANTS
-from gan_pipelines.pipelines import evaluation, ingestion, reporting, sampling, training
+from gan_pipelines.pipelines import augmentation, evaluation, ingestion, reporting, sampling, training
 
 DEFAULT_VARIANT = "cdcgan"
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Name the pipelines: ``ingest``, ``compare``; for each variant ``train_``, ``evaluate_``, ``sample_<variant>``."""
+    """Name the pipelines.
+
+    ``ingest``, ``compare``; for each variant ``train_``, ``evaluate_``, ``sample_``, ``augment_<variant>``; and
+    ``__default__``, the whole chain of one variant.
+    """
     ingest = ingestion.create_pipeline()
     monitoring = evaluation.create_monitoring_pipeline()
     pipelines = {"ingest": ingest, "compare": reporting.create_pipeline()}
@@ -20,5 +24,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         pipelines[f"train_{variant}"] = monitoring + training.create_pipeline(variant) + evaluate
         pipelines[f"evaluate_{variant}"] = evaluate
         pipelines[f"sample_{variant}"] = sampling.create_pipeline(variant)
-    pipelines["__default__"] = pipelines[f"train_{DEFAULT_VARIANT}"]
+        pipelines[f"augment_{variant}"] = ingest + augmentation.create_pipeline(variant)
+    pipelines["__default__"] = pipelines[f"train_{DEFAULT_VARIANT}"] + pipelines[f"augment_{DEFAULT_VARIANT}"]
     return pipelines

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
+from gan_pipelines.augmentation.config import ExperimentConfig
+from gan_pipelines.augmentation.subjects import check_splits
 from gan_pipelines.configure import check_augmentation, configure_gan, configure_sampling
 from gan_pipelines.devices import resolve_device
 from gan_pipelines.disk import require_space
 from gan_pipelines.gan import CheckpointStore, ImageShape, check_steps, checkpoint_bytes, summarize_networks
+from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.gan.networks import FAMILIES
 from gan_pipelines.images import DatasetConfig, ImageSource, bytes_to_prepare, open_source
 from gan_pipelines.metrics import ScoringConfig, check_class_sizes, open_inception
@@ -42,26 +46,7 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
         every = _parameter(catalog, "params:reporting.grid_every_epochs")
         require(isinstance(every, int) and every >= 1, "reporting.grid_every_epochs", every, "a whole number above 0")
     if "params:dataset" in inputs:
-        dataset = from_dict(DatasetConfig, _parameter(catalog, "params:dataset"), "dataset")
-        source = open_source(dataset)
-        split_sizes = Counter(item.split for item in source.items)
-        for split in dataset.train_splits:
-            _require_split("dataset.train_splits", split, split_sizes)
-        image_sets: KeyedStore = catalog.load("image_sets")
-        needs = {image_sets.root: bytes_to_prepare(image_sets, source, dataset)}
-        for variant, config in configs.items():
-            check_augmentation(variant, config.augmentation, dataset)
-            shape = ImageShape(dataset.channels, dataset.image_size, dataset.image_size)
-            layers = summarize_networks(config, shape, len(source.class_names))
-            check_steps(config, sum(split_sizes[split] for split in dataset.train_splits))
-            checkpoints: CheckpointStore = catalog.load(f"{variant}.checkpoints")
-            needs[checkpoints.root] = (checkpoints.keep + 1) * checkpoint_bytes(layers)
-        require_space(needs)
-        if "params:scoring" in inputs:
-            scoring = from_dict(ScoringConfig, _parameter(catalog, "params:scoring"), "scoring")
-            _check_scoring(scoring, split_sizes)
-            if any(FAMILIES[config.networks.family].conditional for config in configs.values()):
-                _check_classes(scoring, source)
+        _check_dataset(inputs, catalog, configs)
     if "params:sampling" in inputs:
         configure_sampling(_parameter(catalog, "params:sampling"))
     for name in sorted(inputs, reverse=True):  # a generator before the best one
@@ -72,6 +57,50 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
             )
         if name in ("all_scores", "all_histories") and not catalog.exists(name):
             raise ConfigError("There is nothing to compare yet: kedro run --pipelines=train_<variant> makes scores.")
+
+
+def _check_dataset(inputs: set[str], catalog: DataCatalog, configs: Mapping[str, GanConfig]) -> None:
+    """Check the dataset, what is trained and measured on it, and the room that this needs."""
+    dataset = from_dict(DatasetConfig, _parameter(catalog, "params:dataset"), "dataset")
+    source = open_source(dataset)
+    split_sizes = Counter(item.split for item in source.items)
+    for split in dataset.train_splits:
+        _require_split("dataset.train_splits", split, split_sizes)
+    image_sets: KeyedStore = catalog.load("image_sets")
+    needs = {image_sets.root: bytes_to_prepare(image_sets, source, dataset)}
+    for variant, config in configs.items():
+        check_augmentation(f"variants.{variant}.augmentation", config.augmentation, dataset)
+        shape = ImageShape(dataset.channels, dataset.image_size, dataset.image_size)
+        layers = summarize_networks(config, shape, len(source.class_names))
+        check_steps(config, sum(split_sizes[split] for split in dataset.train_splits))
+        checkpoints: CheckpointStore = catalog.load(f"{variant}.checkpoints")
+        needs[checkpoints.root] = (checkpoints.keep + 1) * checkpoint_bytes(layers)
+        if "params:augmentation" in inputs:
+            experiment = from_dict(ExperimentConfig, _parameter(catalog, "params:augmentation"), "augmentation")
+            _check_experiment(experiment, variant, config, dataset, split_sizes)
+            trainings = len(experiment.fractions) * experiment.replicates
+            needs[checkpoints.root] += trainings * checkpoints.keep * checkpoint_bytes(layers)
+    require_space(needs)
+    if "params:scoring" in inputs:
+        scoring = from_dict(ScoringConfig, _parameter(catalog, "params:scoring"), "scoring")
+        _check_scoring(scoring, split_sizes)
+        if any(FAMILIES[config.networks.family].conditional for config in configs.values()):
+            _check_classes(scoring, source)
+
+
+def _check_experiment(
+    experiment: ExperimentConfig, variant: str, config: GanConfig, dataset: DatasetConfig, split_sizes: Counter[str]
+) -> None:
+    check_splits(dataset.train_splits, list(split_sizes))
+    check_augmentation("augmentation.transforms", experiment.transforms, dataset)
+    smallest = round(min(experiment.fractions) * split_sizes["train"])
+    try:
+        check_steps(config, smallest)
+    except ConfigError as error:
+        raise ConfigError(
+            f"augmentation.fractions has {min(experiment.fractions):g}, which leaves {smallest} training images, and "
+            f"variants.{variant}.{error}"
+        ) from error
 
 
 def _check_scoring(scoring: ScoringConfig, split_sizes: Counter[str]) -> None:

@@ -12,14 +12,12 @@ from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 
-LINES_PER_TRAINING = 20
-"""Where there is no terminal, this many lines are written, whatever the number of epochs."""
-
 
 class TrainingProgress:
-    """One bar over the images of a training on a terminal; plain lines elsewhere."""
+    """One bar over the images of a training on a terminal; elsewhere plain lines, some 20 whatever the epochs."""
 
-    def __init__(self, epochs: int, images_per_epoch: int) -> None:
+    def __init__(self, epochs: int, images_per_epoch: int, lines: int = 20) -> None:
+        self.lines = lines
         self.epochs = epochs
         self.images_per_epoch = images_per_epoch
         self.total = epochs * images_per_epoch
@@ -67,5 +65,5 @@ class TrainingProgress:
 
     def _deserves_line(self, number: int) -> bool:
         """Whether an epoch is the first that is seen here, or one of some at equal distances."""
-        twentieths = [each * LINES_PER_TRAINING // self.epochs for each in (number - 1, number)]
-        return not self.has_line or twentieths[0] < twentieths[1]
+        parts = [each * self.lines // self.epochs for each in (number - 1, number)]
+        return not self.has_line or parts[0] < parts[1]

@@ -7,18 +7,22 @@ from pathlib import Path
 from typing import Any
 
 
-def summarize_run(files: Mapping[str, Path], scores: Sequence[Mapping[str, Any]]) -> str:
+def summarize_run(
+    files: Mapping[str, Path], scores: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str, Any]] = ()
+) -> str:
     """Say in a few lines what a run has measured and where its files lie.
 
     Args:
         files: of the run, by the kind of dataset: files, or folders of pictures, the last of which is shown.
         scores: records as the catalog has them; may be empty.
+        verdicts: of an augmentation experiment, likewise.
     """
     lines = [
         _describe_scores([score for score in scores if _origin(score) == origin], *origin)
         for origin in dict.fromkeys(map(_origin, scores))
     ]
     lines += sorted({f"Careful: {flag}" for score in scores for flag in score["flags"]})
+    lines += [f"Augmentation with {verdict['sentence']}" for verdict in verdicts]
     for kind, path in files.items():
         shown = max(path.glob("*.png"), default=path)
         lines.append(f"{kind.replace('_', ' '):<14} {shown}")

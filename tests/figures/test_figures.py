@@ -8,6 +8,8 @@ from gan_pipelines.figures import (
     make_class_grid,
     make_image_grid,
     make_neighbour_grid,
+    plot_arm_curves,
+    plot_arms,
     plot_losses,
     plot_scores_by_epoch,
 )
@@ -89,3 +91,45 @@ def test_a_grid_without_classes_is_filled_row_by_row():
 def test_neighbours_stand_beside_their_query():
     grid = make_neighbour_grid([(shades(7, 1)[0], shades(10, 3)), (shades(9, 1)[0], shades(20, 3))])
     assert grid[4::6, 4::6, 0].tolist() == [[7, 10, 11, 12], [9, 20, 21, 22]]
+
+
+def test_arms_and_their_differences_are_where_they_say():
+    scores = pd.DataFrame(
+        {"fraction": [0.1] * 4, "arm": ["real", "real", "added_1x", "added_1x"], "accuracy": [0.8, 0.9, 0.7, 0.8]}
+    )
+    comparisons = pd.DataFrame(
+        {
+            "fraction": [0.1],
+            "arm": ["added_1x"],
+            "baseline": ["real"],
+            "is_primary": [True],
+            "verdict": ["hurts"],
+            "difference": [-0.1],
+            "interval_low": [-0.15],
+            "interval_high": [-0.05],
+        }
+    )
+    accuracies, differences = plot_arms(scores, comparisons).axes
+    points, means = (collection.get_offsets().tolist() for collection in accuracies.collections)
+    assert np.allclose(points, [[80, 0], [90, 0], [70, 1], [80, 1]])
+    assert np.allclose(means, [[85, 0], [75, 1]])
+    assert [label.get_text() for label in accuracies.get_yticklabels()] == ["real", "added 1x"]
+    interval, middle, _ = differences.lines
+    assert np.allclose(interval.get_xdata(), [-15, -5])
+    assert np.allclose(middle.get_xdata(), -10)
+    assert (interval.get_color(), middle.get_marker()) == ("tab:red", "D")
+
+
+def test_curves_of_arms_are_means_with_bands():
+    rows = [
+        {"fraction": fraction, "arm": arm, "seed": seed, "epoch": epoch, "train_loss": seed + epoch + 1.0,
+         "valid_loss": 1.0, "valid_accuracy": 0.5}
+        for fraction in (0.1, 1.0) for arm in ("real", "added_1x") for seed in (0, 2) for epoch in (1, 2)
+    ]  # fmt: skip
+    figure = plot_arm_curves(pd.DataFrame(rows))
+    assert len(figure.axes) == 6
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    assert set(lines) == {"real", "added 1x"}
+    assert lines["real"].get_ydata().tolist() == [3.0, 4.0]
+    band = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
+    assert np.isclose(band.max(), 4 + np.std([4, 6], ddof=1)) or np.isclose(band.max(), 4 + 2**0.5)

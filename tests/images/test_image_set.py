@@ -16,7 +16,8 @@ def image_set():
     """Image k is of shade k and of class k % 3; train 0-5, test 6-8, valid 9."""
     images = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 2, 2), np.uint8)
     split_sizes = {"train": 6, "test": 3, "valid": 1}
-    return ImageSet(images, hash_images(images), np.arange(10) % 3, ("a", "b", "c"), split_sizes, "bicubic")
+    labels, names = np.arange(10) % 3, tuple("0123456789")
+    return ImageSet(images, hash_images(images), labels, ("a", "b", "c"), split_sizes, "bicubic", names)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ VARIANTS = {"mlp_gan", "dcgan", "cdcgan", "wgan", "wgan_gp", "acgan", "sagan"}
 
 
 def test_the_pipelines_have_their_names():
-    of_variants = {f"{verb}_{variant}" for verb in ("train", "evaluate", "sample") for variant in VARIANTS}
+    of_variants = {f"{verb}_{variant}" for verb in ("train", "evaluate", "sample", "augment") for variant in VARIANTS}
     assert set(register_pipelines()) >= {"ingest", "__default__"} | of_variants
 
 
@@ -31,8 +31,20 @@ def test_evaluation_takes_the_generator_from_the_catalog():
     assert "train_gan" not in str(pipeline)
 
 
-def test_the_default_is_the_training_of_a_conditional_variant():
-    assert register_pipelines()["__default__"].nodes == register_pipelines()["train_cdcgan"].nodes
+def test_the_default_is_the_whole_chain_of_a_conditional_variant():
+    pipelines = register_pipelines()
+    train, augment = ({*pipelines[f"{verb}_cdcgan"].nodes} for verb in ("train", "augment"))
+    assert {*pipelines["__default__"].nodes} == train | augment
+    assert {"cdcgan.scores", "cdcgan.verdicts"} < pipelines["__default__"].outputs()
+
+
+def test_the_experiment_takes_images_and_trains_generators_of_its_own():
+    pipeline = register_pipelines()["augment_wgan_gp"]
+    assert {name for name in pipeline.inputs() if not name.startswith("params:")} == {
+        "image_sets", "tracker", "wgan_gp.checkpoints", "wgan_gp.fits",
+    }  # fmt: skip
+    of_variant = ("synthetic_images", "comparisons", "verdicts", "arms_figure", "arm_curves")
+    assert {"leaks", *(f"wgan_gp.{kind}" for kind in of_variant)} < pipeline.outputs() | pipeline.datasets()
 
 
 def test_a_comparison_takes_what_all_runs_have_left():

@@ -73,6 +73,50 @@ def test_each_epoch_is_logged_once_and_all_at_once_after_an_interruption(local, 
     assert local.get_run(run_id).info.status == "FINISHED"
 
 
+def children_of(client, run_id):
+    experiment = client.get_run(run_id).info.experiment_id
+    return client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'")
+
+
+def log_child(tracker, name):
+    tracker.log_child(name, {"arm": name, "seed": 3}, history(2), {"test_accuracy": 0.75})
+
+
+def test_a_child_is_a_whole_run_below_its_parent(local, begin):
+    tracker, run_id = begin()
+    log_child(tracker, "real")
+    log_child(tracker, "added")
+    tracker.log_metrics({"difference": 0.1})
+    tracker.end_run("FINISHED")
+    children = {run.info.run_name: run for run in children_of(local, run_id)}
+    assert set(children) == {"real", "added"}
+    child = children["added"]
+    assert child.info.status == "FINISHED"
+    assert child.data.params == {"arm": "added", "seed": "3"}
+    assert child.data.metrics["test_accuracy"] == 0.75
+    assert steps(local, child.info.run_id) == EXPECTED[:2]
+    assert local.get_run(run_id).data.metrics == {"difference": 0.1}
+
+
+def test_children_that_a_dead_server_misses_are_sent_once_when_it_is_back(running_server, served, begin, monkeypatch):
+    monkeypatch.setattr(outbox, "RETRY_SECONDS", 0.0)
+    tracker, run_id = begin()
+    log_child(tracker, "real")
+    running_server.kill()
+    log_child(tracker, "added")
+    running_server.start()
+    tracker.end_run("FINISHED")
+    assert sorted(run.info.run_name for run in children_of(served, run_id)) == ["added", "real"]
+
+
+def test_a_child_that_cannot_be_written_whole_is_not_left_half(local, begin, caplog):
+    tracker, run_id = begin()
+    tracker.log_child("real", {"arm?": "real"}, [], {})  # no name that MLflow takes
+    tracker.end_run("FINISHED")
+    assert children_of(local, run_id) == []
+    assert "MLflow refused something (log_child" in caplog.text
+
+
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
 def test_a_run_ends_as_it_is_told_and_only_once(local, begin, status):
     tracker, run_id = begin()

@@ -1,3 +1,9 @@
 from .config import ClassifierConfig as ClassifierConfig
+from .fitting import LabelledImages as LabelledImages
+from .fitting import SelectedFit as SelectedFit
+from .fitting import fit_classifier as fit_classifier
+from .fitting import fit_selected as fit_selected
+from .fitting import steps_per_epoch as steps_per_epoch
 from .resnet import Classifier as Classifier
-from .resnet import fit_classifier as fit_classifier
+from .scores import PredictionScores as PredictionScores
+from .scores import score_predictions as score_predictions

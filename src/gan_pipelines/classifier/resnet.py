@@ -1,4 +1,4 @@
-"""ResNet-18 (He et al. 2016) with torchvision's layers: fit, score, features."""
+"""ResNet-18 (He et al. 2016) with torchvision's layers: features, predictions, files."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
-from gan_pipelines.classifier.config import ClassifierConfig, Stem
-from gan_pipelines.devices import RandomState, resolve_device
+from gan_pipelines.classifier.config import Stem
 from gan_pipelines.pixels import to_float
-from gan_pipelines.runtime import DeviceName
 
 PREDICTION_BATCH = 500
 
@@ -41,17 +38,24 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Prediction:
         """Classify (N, 1 or 3, H, W) uint8 images."""
-        pixels = to_float(images).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
-        features = self.backbone(pixels)
+        return self.classify(to_float(images))
+
+    def classify(self, pixels: Tensor) -> Prediction:
+        """Classify (N, 1 or 3, H, W) floats in [-1, 1]."""
+        rgb = pixels.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+        features = self.backbone(rgb)
         return Prediction(features, self.head(features))
 
-    def accuracy(self, images: Tensor, labels: Tensor) -> float:
-        """Share of (N, C, H, W) uint8 images whose label (N,) is the class of the largest logit."""
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits (N, classes) of (N, C, H, W) uint8 images, in evaluation mode; on the CPU."""
         device = self.head.weight.device
         self.eval()
         with torch.inference_mode():
-            guesses = [self(part.to(device)).logits.argmax(1).cpu() for part in images.split(PREDICTION_BATCH)]
-        return (torch.cat(guesses) == labels).float().mean().item()
+            return torch.cat([self(part.to(device)).logits.cpu() for part in images.split(PREDICTION_BATCH)])
+
+    def accuracy(self, images: Tensor, labels: Tensor) -> float:
+        """Share of (N, C, H, W) uint8 images whose label (N,) is the class of the largest logit."""
+        return (self.predict(images).argmax(1) == labels).float().mean().item()
 
     def save(self, path: Path) -> None:
         """Write the weights to a safetensors file."""
@@ -64,54 +68,3 @@ class Classifier(nn.Module):
         classifier = cls(len(weights["head.weight"]), stem)
         classifier.load_state_dict(weights)
         return classifier.eval()
-
-
-def fit_classifier(
-    images: Tensor,
-    labels: Tensor,
-    num_classes: int,
-    config: ClassifierConfig,
-    *,
-    device: DeviceName = "auto",
-) -> Classifier:
-    """Fit a ResNet-18 from random weights by cross entropy.
-
-    Args:
-        images: (N, 1 or 3, H, W) uint8, at least two.
-        labels: (N,) class indices.
-        num_classes: number of outputs.
-        config: stem, budget and optimiser.
-        device: where to compute.
-
-    Returns:
-        the classifier in evaluation mode, on the CPU.
-    """
-    target = resolve_device(device)
-    random = RandomState(config.seed, target)
-    with random.active():
-        classifier = Classifier(num_classes, config.stem).to(memory_format=torch.channels_last).to(target)
-        optimizer = torch.optim.SGD(
-            classifier.parameters(),
-            lr=config.learning_rate,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-        )
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=config.epochs)
-        images, labels = images.to(target), labels.to(target)
-        for _ in range(config.epochs):
-            _fit_epoch(classifier, optimizer, images, labels, config.batch_size)
-            schedule.step()
-    return classifier.eval().cpu()
-
-
-def _fit_epoch(
-    classifier: Classifier, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, batch_size: int
-) -> None:
-    classifier.train()
-    # A last batch of one image would stop batch norm: it is left out.
-    batches = [part for part in torch.randperm(len(images), device=images.device).split(batch_size) if len(part) > 1]
-    for chosen in batches:
-        loss = F.cross_entropy(classifier(images[chosen]).logits, labels[chosen])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()

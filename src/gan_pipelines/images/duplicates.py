@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -46,6 +47,20 @@ def make_thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return means.reshape(len(images), size * size).astype(np.float32)
 
 
+class Twins(NamedTuple):
+    """Two images that are the same, or nearly.
+
+    Attributes:
+        row: of the one that was asked about.
+        twin: row of the other, the most alike that was found.
+        correlation: of their pixels, see `Duplicate`.
+    """
+
+    row: int
+    twin: int
+    correlation: float
+
+
 def find_duplicates(
     images: NDArray[np.uint8],
     image_hashes: NDArray[np.uint8],
@@ -62,19 +77,46 @@ def find_duplicates(
         split_sizes: number of images of each split, in their order.
         names: of the images.
     """
+    edges = np.cumsum([0, *split_sizes.values()])
+    found = [
+        twins
+        for first, last in pairwise(edges[1:].tolist())
+        for twins in find_twins(images, image_hashes, thumbnails, asked=np.arange(first, last), known=np.arange(first))
+    ]
+    return tuple(Duplicate(names[twins.row], names[twins.twin], twins.correlation) for twins in found)
+
+
+def find_twins(
+    images: NDArray[np.uint8],
+    image_hashes: NDArray[np.uint8],
+    thumbnails: NDArray[np.float32],
+    *,
+    asked: NDArray[np.intp],
+    known: NDArray[np.intp],
+) -> list[Twins]:
+    """List each image of some rows that has an exact or near-duplicate among other rows, with its best match.
+
+    Args:
+        images: (N, C, S, S) uint8; few of them are read.
+        image_hashes: (N, 32) of each.
+        thumbnails: (N, T) of each, as `make_thumbnails` gives them.
+        asked: rows to look for.
+        known: rows to look in, none of those asked about.
+    """
+    if not len(known):
+        return []
+    exact = {image_hashes[row].tobytes(): row for row in known.tolist()}
+    near = _nearest(thumbnails[known], thumbnails[asked])
     found = []
-    first = 0
-    for size in split_sizes.values():
-        if first:
-            rows = range(first, first + size)
-            twins = {row.tobytes(): index for index, row in enumerate(image_hashes[:first])}
-            near = _nearest(thumbnails[:first], thumbnails[first : first + size])
-            for row, candidates in zip(rows, near, strict=True):
-                match = _best_match(images, image_hashes, row, candidates, twins)
-                if match is not None:
-                    found.append(Duplicate(names[row], names[match[1]], match[0]))
-        first += size
-    return tuple(found)
+    for row, candidates in zip(asked.tolist(), near, strict=True):
+        twin = exact.get(image_hashes[row].tobytes())
+        matches = [Twins(row, other, _correlation(images[row], images[other])) for other in known[candidates].tolist()]
+        best = max(matches, key=lambda match: match.correlation, default=None)
+        if twin is not None:
+            found.append(Twins(row, twin, 1.0))
+        elif best is not None and best.correlation >= NEAR_CORRELATION:
+            found.append(best)
+    return found
 
 
 def _nearest(known: NDArray[np.float32], asked: NDArray[np.float32]) -> list[list[int]]:
@@ -84,21 +126,6 @@ def _nearest(known: NDArray[np.float32], asked: NDArray[np.float32]) -> list[lis
     radius = THUMBNAIL_DISTANCE * np.sqrt(known.shape[1])
     distances, indices = KDTree(known).query(asked, k=CANDIDATES, distance_upper_bound=radius, workers=-1)
     return [row[np.isfinite(far)].tolist() for row, far in zip(indices, distances, strict=True)]
-
-
-def _best_match(
-    images: NDArray[np.uint8],
-    image_hashes: NDArray[np.uint8],
-    row: int,
-    candidates: Sequence[int],
-    twins: Mapping[bytes, int],
-) -> tuple[float, int] | None:
-    twin = twins.get(image_hashes[row].tobytes())
-    if twin is not None:
-        return 1.0, twin
-    matches = [(_correlation(images[row], images[candidate]), candidate) for candidate in candidates]
-    best = max(matches, default=(0.0, 0))
-    return best if best[0] >= NEAR_CORRELATION else None
 
 
 def _correlation(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:

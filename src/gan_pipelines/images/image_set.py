@@ -18,6 +18,7 @@ from gan_pipelines.typed_config import ConfigError
 IMAGES_FILE = "images.npy"
 LABELS_FILE = "labels.npy"
 HASHES_FILE = "image_hashes.npy"
+NAMES_FILE = "names.json"
 MANIFEST_FILE = "manifest.json"
 
 
@@ -32,6 +33,7 @@ class ImageSet:
         class_names: of the labels.
         split_sizes: number of images of each split, in the order in which they lie in ``images``.
         resize_filter: how the images were brought to their size.
+        names: what a person would look for each image by.
         skipped: files that were left out, each with the reason.
         duplicates: images that stand, the same or nearly, in two splits.
     """
@@ -42,6 +44,7 @@ class ImageSet:
     class_names: tuple[str, ...]
     split_sizes: Mapping[str, int]
     resize_filter: str
+    names: tuple[str, ...]
     skipped: tuple[str, ...] = ()
     duplicates: tuple[Duplicate, ...] = ()
 
@@ -62,16 +65,30 @@ class ImageSet:
         for split in splits:
             if split not in self.split_sizes:
                 raise ConfigError(f"There is no split {split!r}; this dataset has {', '.join(self.split_sizes)}.")
-        rows = np.repeat([split in splits for split in self.split_sizes], list(self.split_sizes.values()))
-        first, last = np.flatnonzero(rows)[[0, -1]]
-        chosen = slice(first, last + 1) if rows[first : last + 1].all() else rows
+        sizes = {split: size for split, size in self.split_sizes.items() if split in splits}
+        return self._take(np.concatenate([self.rows(split) for split in sizes]), sizes)
+
+    def rows(self, split: str) -> NDArray[np.intp]:
+        """The rows in which the images of a split lie."""
+        splits = list(self.split_sizes)
+        first = sum(self.split_sizes[earlier] for earlier in splits[: splits.index(split)])
+        return np.arange(first, first + self.split_sizes[split])
+
+    def take(self, rows: NDArray[np.intp], split: str) -> ImageSet:
+        """The images of some rows, in ascending order, as one split; a view if they lie side by side, else a copy."""
+        return self._take(rows, {split: len(rows)})
+
+    def _take(self, rows: NDArray[np.intp], split_sizes: dict[str, int]) -> ImageSet:
+        is_gapless = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1
+        chosen = slice(rows[0], rows[-1] + 1) if is_gapless else rows
         return ImageSet(
             images=self.images[chosen],
             image_hashes=self.image_hashes[chosen],
             labels=self.labels[chosen],
             class_names=self.class_names,
-            split_sizes={split: size for split, size in self.split_sizes.items() if split in splits},
+            split_sizes=split_sizes,
             resize_filter=self.resize_filter,
+            names=tuple(self.names[row] for row in rows),
         )
 
     def manifest(self) -> dict[str, Any]:
@@ -99,6 +116,7 @@ class ImageSet:
         """Write all but the images, which whoever made them has put into ``IMAGES_FILE``."""
         np.save(folder / HASHES_FILE, self.image_hashes)
         np.save(folder / LABELS_FILE, self.labels)
+        (folder / NAMES_FILE).write_text(json.dumps(self.names))
         (folder / MANIFEST_FILE).write_text(json.dumps(self.manifest(), indent=2))
 
     @classmethod
@@ -113,6 +131,7 @@ class ImageSet:
             class_names=tuple(manifest["class_names"]),
             split_sizes=manifest["split_sizes"],
             resize_filter=manifest["resize_filter"],
+            names=tuple(json.loads((folder / NAMES_FILE).read_text())),
             skipped=tuple(manifest["skipped"]),
             duplicates=tuple(Duplicate(**duplicate) for duplicate in manifest["duplicates"]),
         )

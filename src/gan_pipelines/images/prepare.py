@@ -25,7 +25,7 @@ from gan_pipelines.images.image_set import IMAGES_FILE, ImageSet
 from gan_pipelines.images.sources import SPLITS, ImageSource, open_source
 from gan_pipelines.stores import KeyedStore
 
-LAYOUT_VERSION = 3
+LAYOUT_VERSION = 4
 """Part of the key of every prepared set: raise it when the same settings begin to give other pixels."""
 CHUNK = 128
 """Images that a process decodes at a time, so that memory stays bounded."""
@@ -85,7 +85,7 @@ def _write_image_set(source: ImageSource, config: DatasetConfig, folder: Path) -
     thumbnails = np.concatenate([chunk.thumbnails for chunk in chunks])
     sizes = Counter(source.items[index].split for index in indices)
     split_sizes = {split: sizes[split] for split in SPLITS if sizes[split]}
-    names = [source.name(index) for index in indices]
+    names = tuple(source.name(index) for index in indices)
     ImageSet(
         images=images,
         image_hashes=hashes,
@@ -93,6 +93,7 @@ def _write_image_set(source: ImageSource, config: DatasetConfig, folder: Path) -
         class_names=source.class_names,
         split_sizes=split_sizes,
         resize_filter=config.resize_filter,
+        names=names,
         skipped=tuple(reason for chunk in chunks for reason in chunk.skipped),
         duplicates=find_duplicates(images, hashes, thumbnails, split_sizes, names),
     ).save_description(folder)

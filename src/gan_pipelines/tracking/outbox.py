@@ -7,6 +7,7 @@ import logging
 import time
 import uuid
 from collections import deque
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,15 @@ RETRY_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 600.0
 
 
+LOG_CHILD = "log_child"
+"""Not MLflow's own: a whole run below another, with ``name``, ``params``, ``metrics``, ``start_time``, ``end_time``."""
+METRICS_PER_CALL = 1000
+"""MLflow takes no more."""
+
+
 @dataclass(frozen=True)
 class Call:
-    """A call of a method of `MlflowClient` on a run, with arguments that JSON can hold."""
+    """A call of a method of `MlflowClient` on a run, or `LOG_CHILD`, with arguments that JSON can hold."""
 
     run_id: str
     method: str
@@ -36,9 +43,11 @@ class Call:
     def send(self, client: Any) -> None:
         """Make the call. Raises whatever MLflow raises."""
         arguments = dict(self.arguments)
+        if self.method == LOG_CHILD:
+            _log_child(client, self.run_id, **arguments)
+            return
         if self.method == "log_batch":
-            kinds = {"metrics": mlflow.entities.Metric, "params": mlflow.entities.Param, "tags": mlflow.entities.RunTag}
-            arguments = {name: [kinds[name](*entry) for entry in entries] for name, entries in arguments.items()}
+            arguments = _to_entities(arguments)
         getattr(client, self.method)(self.run_id, **arguments)
 
 
@@ -121,6 +130,35 @@ class Outbox:
         self._next_try = time.monotonic() + min(RETRY_SECONDS * 2**self._failures, LONGEST_PAUSE_SECONDS)
         self._failures += 1
         return True
+
+
+def _log_child(
+    client: Any,
+    parent_id: str,
+    name: str,
+    params: list[tuple[str, str]],
+    metrics: list[tuple[str, float, int, int]],
+    start_time: int,
+    end_time: int,
+) -> None:
+    """Make a finished run below another, whole or not at all."""
+    experiment = client.get_run(parent_id).info.experiment_id
+    tags = {"mlflow.parentRunId": parent_id}
+    child = client.create_run(experiment, start_time=start_time, tags=tags, run_name=name).info.run_id
+    try:
+        client.log_batch(child, **_to_entities({"params": params}))
+        for first in range(0, len(metrics), METRICS_PER_CALL):
+            client.log_batch(child, **_to_entities({"metrics": metrics[first : first + METRICS_PER_CALL]}))
+        client.set_terminated(child, status="FINISHED", end_time=end_time)
+    except Exception:
+        with suppress(Exception):
+            client.delete_run(child)
+        raise
+
+
+def _to_entities(arguments: dict[str, Any]) -> dict[str, Any]:
+    kinds = {"metrics": mlflow.entities.Metric, "params": mlflow.entities.Param, "tags": mlflow.entities.RunTag}
+    return {name: [kinds[name](*entry) for entry in entries] for name, entries in arguments.items()}
 
 
 def is_outage(error: Exception) -> bool:

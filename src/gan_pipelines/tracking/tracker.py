@@ -22,15 +22,12 @@ from numpy.typing import NDArray
 from gan_pipelines.errors import first_line
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.tracking.liveness import RunningRuns
-from gan_pipelines.tracking.outbox import Call, Outbox, is_outage
+from gan_pipelines.tracking.outbox import LOG_CHILD, METRICS_PER_CALL, Call, Outbox, is_outage
 from gan_pipelines.typed_config import flatten
 
 # MLflow takes two seconds to import, and listing the pipelines needs none of it: it is loaded on first use.
 mlflow = lazy_loader.load("mlflow")
 logger = logging.getLogger(__name__)
-
-METRICS_PER_CALL = 1000
-"""MLflow takes no more."""
 
 
 class MlflowTracker:
@@ -116,17 +113,41 @@ class MlflowTracker:
         """
         if self.run_id is None:
             return
-        now = _now()
-        metrics = [
-            (name, value, now, int(row["epoch"]))
-            for row in history[self._logged_epochs :]
-            for name, value in row.items()
-            if name != "epoch"
-        ]
+        metrics = _by_epoch(history[self._logged_epochs :])
         for start in range(0, len(metrics), METRICS_PER_CALL):
             self._outbox.add(Call(self.run_id, "log_batch", {"metrics": metrics[start : start + METRICS_PER_CALL]}))
         self._logged_epochs = len(history)
         self._running.touch(self.run_id)
+
+    def log_child(
+        self, name: str, params: Mapping[str, Any], history: Sequence[Mapping[str, float]], scores: Mapping[str, float]
+    ) -> None:
+        """Log a whole run below this one, which MLflow shows nested.
+
+        Args:
+            name: of the run.
+            params: flat.
+            history: of each epoch its number and its metrics.
+            scores: metrics of the whole.
+        """
+        if self.run_id is None:
+            return
+        now = _now()
+        arguments = {
+            "name": name,
+            "params": [(param, str(value)) for param, value in params.items()],
+            "metrics": _by_epoch(history) + [(metric, value, now, 0) for metric, value in scores.items()],
+            "start_time": now,
+            "end_time": now,
+        }
+        self._outbox.add(Call(self.run_id, LOG_CHILD, arguments))
+        self._running.touch(self.run_id)
+
+    def log_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Log metrics of the whole run."""
+        if self.run_id is not None:
+            values = [(name, value, _now(), 0) for name, value in metrics.items()]
+            self._outbox.add(Call(self.run_id, "log_batch", {"metrics": values}))
 
     def log_picture(self, name: str, pixels: NDArray[np.uint8]) -> None:
         """Show a picture in MLflow at once; if it cannot be sent, the catalog's file follows at the end.
@@ -151,10 +172,9 @@ class MlflowTracker:
         """Log each score but those of classes as ``[best_]<metric>_<set of weights>``, and the flags as a tag."""
         if self.run_id is None:
             return
-        values = [
-            (score_name(score), score["value"], _now(), 0) for score in scores if "class" not in score["comparability"]
-        ]
-        self._outbox.add(Call(self.run_id, "log_batch", {"metrics": values}))
+        self.log_metrics(
+            {score_name(score): score["value"] for score in scores if "class" not in score["comparability"]}
+        )
         if flags := sorted({flag for score in scores for flag in score["flags"]}):
             self.set_tags(flags=" ".join(flags))
 
@@ -210,6 +230,12 @@ def score_name(score: Mapping[str, Any]) -> str:
     """Name a score as MLflow shows it: ``fid_ema``, and ``best_fid_ema`` of the best epoch's generator."""
     identity = score["identity"]
     return f"{'best_' if identity['generator'] == 'best' else ''}{score['metric']}_{identity['weights']}"
+
+
+def _by_epoch(history: Sequence[Mapping[str, float]]) -> list[tuple[str, float, int, int]]:
+    """Name, value, time and epoch of each metric of a history."""
+    now = _now()
+    return [(name, value, now, int(row["epoch"])) for row in history for name, value in row.items() if name != "epoch"]
 
 
 def _now() -> int:

@@ -1,3 +1,4 @@
 """Train one variant."""
 
+from gan_pipelines.pipelines.training.pipeline import create_config_pipeline as create_config_pipeline
 from gan_pipelines.pipelines.training.pipeline import create_pipeline as create_pipeline

@@ -7,11 +7,19 @@ from kedro.pipeline import Pipeline, node
 from gan_pipelines.pipelines.training.nodes import config_resolver, plot_losses, summarize_model, train_gan
 
 
+def create_config_pipeline(variant: str) -> Pipeline:
+    """Parameters to the configuration of the variant, in its namespace."""
+    return Pipeline(
+        [node(config_resolver(variant), inputs="params:overrides", outputs="config", name="resolve_config")],
+        namespace=variant,
+        parameters={"params:overrides": f"params:variants.{variant}"},
+    )
+
+
 def create_pipeline(variant: str) -> Pipeline:
     """Images to generator, in the namespace of the variant."""
-    return Pipeline(
+    training = Pipeline(
         [
-            node(config_resolver(variant), inputs="params:overrides", outputs="config", name="resolve_config"),
             node(summarize_model, inputs=["config", "train_images"], outputs="model_summary", name="summarize_model"),
             node(
                 train_gan,
@@ -33,9 +41,9 @@ def create_pipeline(variant: str) -> Pipeline:
         namespace=variant,
         inputs={"train_images", "monitor", "tracker"},
         parameters={
-            "params:overrides": f"params:variants.{variant}",
             "params:reporting.grid_every_epochs": "params:reporting.grid_every_epochs",
             "params:runtime.device": "params:runtime.device",
             "params:runtime.fresh": "params:runtime.fresh",
         },
     )
+    return create_config_pipeline(variant) + training

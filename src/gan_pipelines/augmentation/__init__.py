@@ -1,0 +1,5 @@
+"""Do generated images help a classifier? The experiment: arms, replicates, and what their differences say."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,129 @@
+"""The experiment's tables, and what they say in words."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from gan_pipelines.augmentation.arms import ArmFit
+from gan_pipelines.augmentation.config import REAL_LONGER, Arm, ExperimentConfig, list_contrasts
+from gan_pipelines.augmentation.statistics import CONFIDENCE, POWER, Comparison, Interval, compare_paired
+
+Table = dict[tuple[float, str, int], ArmFit]
+
+
+def tabulate_fits(fits: Sequence[ArmFit], class_names: Sequence[str]) -> pd.DataFrame:
+    """One row for each classifier: what it was fitted on, and its scores on the test split.
+
+    Columns: ``fraction``, ``seed``, ``arm``, ``real_images``, ``synthetic_images``, ``steps``, ``seconds``,
+    ``best_epoch``, ``valid_accuracy``, ``accuracy``, ``macro_f1``, ``calibration_error``, and
+    ``accuracy_<class>`` of each class.
+    """
+    rows = []
+    for fit in fits:
+        row = {key: value for key, value in asdict(fit).items() if key not in ("scores", "correct", "history")}
+        row |= {key: value for key, value in fit.scores._asdict().items() if key != "class_accuracy"}
+        by_class = zip(class_names, fit.scores.class_accuracy, strict=True)
+        rows.append(row | {f"accuracy_{name}": accuracy for name, accuracy in by_class})
+    return pd.DataFrame(rows)
+
+
+def tabulate_histories(fits: Sequence[ArmFit]) -> pd.DataFrame:
+    """One row for each epoch of each classifier: ``fraction``, ``seed``, ``arm``, and what its history has."""
+    return pd.DataFrame(
+        [{"fraction": fit.fraction, "seed": fit.seed, "arm": fit.arm, **row} for fit in fits for row in fit.history]
+    )
+
+
+def tabulate_comparisons(fits: Sequence[ArmFit], config: ExperimentConfig) -> pd.DataFrame:
+    """One row for each fraction and pair of arms: paired differences with their intervals, as shares of 1.
+
+    Columns: ``fraction``, ``arm``, ``baseline``, ``is_primary`` (the ratio that did best on the validation split), what
+    `Comparison` has, with ``_low`` and ``_high`` for intervals, and the difference and t interval over replicates of
+    ``macro_f1`` and ``calibration_error``.
+    """
+    table = {(fit.fraction, fit.arm, fit.seed): fit for fit in fits}
+    rows = []
+    for fraction in config.fractions:
+        primary = _best_ratio(table, fraction, config)
+        for arm, baseline in list_contrasts(config):
+            pairs = [(table[fraction, arm.name, seed], table[fraction, baseline.name, seed]) for seed in config.seeds]
+            rows.append(
+                {
+                    "fraction": fraction,
+                    "arm": arm.name,
+                    "baseline": baseline.name,
+                    "is_primary": arm == primary,
+                    **_flatten(compare_paired(np.array([a.correct.astype(int) - b.correct for a, b in pairs]))),
+                    **_compare_scores(pairs, "macro_f1"),
+                    **_compare_scores(pairs, "calibration_error"),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def state_verdicts(fits: Sequence[ArmFit], comparisons: pd.DataFrame, config: ExperimentConfig) -> list[dict[str, Any]]:
+    """Say of each fraction whether generated images help, by its primary comparison.
+
+    Returns:
+        of each fraction, in plain values: ``fraction``, ``verdict``, and the ``sentence`` that gives its reasons.
+    """
+    verdicts = []
+    for row in comparisons[comparisons["is_primary"]].to_dict("records"):
+        fit = next(fit for fit in fits if (fit.fraction, fit.arm) == (row["fraction"], row["arm"]))
+        verdicts.append(
+            {
+                "fraction": row["fraction"],
+                "verdict": row["verdict"],
+                "sentence": _state_verdict(row, fit, config),
+            }
+        )
+    return verdicts
+
+
+def _best_ratio(table: Table, fraction: float, config: ExperimentConfig) -> Arm:
+    """Of the arms with real and generated images, the one with the highest mean accuracy on the validation split."""
+    arms = [arm for arm, baseline in list_contrasts(config) if arm.ratio and arm.has_real and baseline == REAL_LONGER]
+    return max(arms, key=lambda arm: np.mean([table[fraction, arm.name, seed].valid_accuracy for seed in config.seeds]))
+
+
+def _flatten(comparison: Comparison) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name, value in vars(comparison).items():
+        row |= {f"{name}_low": value.low, f"{name}_high": value.high} if isinstance(value, Interval) else {name: value}
+    return row
+
+
+def _compare_scores(pairs: Sequence[tuple[ArmFit, ArmFit]], score: str) -> dict[str, float]:
+    first, second = (np.array([getattr(fit.scores, score) for fit in arm]) for arm in zip(*pairs, strict=True))
+    differences = first - second
+    margin = stats.t.ppf((1 + CONFIDENCE) / 2, len(pairs) - 1) * differences.std(ddof=1) / np.sqrt(len(pairs))
+    mean = float(differences.mean())
+    return {f"{score}_difference": mean, f"{score}_low": mean - margin, f"{score}_high": mean + margin}
+
+
+def _state_verdict(row: Mapping[Hashable, Any], fit: ArmFit, config: ExperimentConfig) -> str:
+    replicates, images = config.replicates, len(fit.correct)
+    needed = row["replicates_for_a_point"]
+    to_see_a_point = (
+        f"to see one point it would take {needed:.0f} replicates."
+        if needed is not None and not np.isnan(needed)
+        else f"no number of replicates would show one point on {images:,} test images."
+    )
+    return (
+        f"{row['fraction']:.0%} of the real images ({fit.real_images:,}): {row['verdict']}. With "
+        f"{fit.synthetic_images:,} generated ones added ({row['arm']}, chosen on the validation split), accuracy "
+        f"changes by {_points(row['difference'])} points against the real ones alone for as many steps "
+        f"({CONFIDENCE:.0%} interval {_points(row['interval_low'])} to {_points(row['interval_high'])}; "
+        f"{replicates} replicates, {images:,} test images). A difference of "
+        f"{row['smallest_visible'] * 100:.1f} points would have been shown {POWER:.0%} of the time; {to_see_a_point}"
+    )
+
+
+def _points(share: float) -> str:
+    return f"{share * 100:+.1f}"

@@ -1,0 +1,128 @@
+"""What a paired difference between two arms says: intervals, a verdict, and what the design could have seen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Verdict = Literal["helps", "hurts", "no difference shown"]
+
+CONFIDENCE = 0.95
+POWER = 0.8
+"""Probability of a difference to be shown, by which the smallest visible one is named."""
+RESAMPLES = 2_000
+MOST_REPLICATES = 1_000
+"""More than that are not worth naming."""
+
+Counts = NDArray[np.int_]
+Numbers = NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    """Bounds of a confidence interval."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A mean paired difference in accuracy, as shares of 1.
+
+    Attributes:
+        difference: mean over replicates and test images.
+        over_replicates: paired t interval over replicates, for these test images.
+        over_images: bootstrap interval over test images, for these replicates.
+        interval: for other replicates and other test images at once; the verdict is taken from this one.
+        verdict: whether it excludes zero, and on which side.
+        smallest_visible: difference that this design would have shown in 8 of 10 experiments.
+        replicates_for_a_point: replicates needed to see a difference of 0.01 as surely; None if no number is enough
+            for so few test images.
+    """
+
+    difference: float
+    over_replicates: Interval
+    over_images: Interval
+    interval: Interval
+    verdict: Verdict
+    smallest_visible: float
+    replicates_for_a_point: int | None
+
+
+def compare_paired(differences: NDArray[np.floating], *, seed: int = 0) -> Comparison:
+    """Compare two arms, replicate by replicate and test image by test image.
+
+    Replicates and test images are both taken as drawn from many, in the crossed layout that radiology has for readers
+    and cases. The variance of the mean is (MS_R + max(MS_I - MS_E, 0)) / RN by the mean squares of a two-way analysis
+    of variance; degrees of freedom follow Hillis 2007, "A comparison of denominator degrees of freedom methods for
+    multiple observer ROC analysis".
+
+    Args:
+        differences: (replicates, test images), at least 2 x 2, of what each image counts in the two arms: 1, 0 or -1.
+        seed: of the bootstrap.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    replicates, images = values.shape
+    mean = float(values.mean())
+    by_replicate, by_image = values.mean(axis=1), values.mean(axis=0)
+    replicate_variance = float(by_replicate.var(ddof=1))
+    residuals = values - by_replicate[:, None] - by_image + mean
+    noise = float((residuals**2).sum()) / ((replicates - 1) * (images - 1))
+    image_variance = max(float(by_image.var(ddof=1)) - noise / replicates, 0.0)
+    design, count = _Design(replicate_variance, image_variance / images), np.array([replicates])
+    margin = float(design.standard_error(count)[0] * design.quantile(count, (1 + CONFIDENCE) / 2)[0])
+    interval = Interval(mean - margin, mean + margin)
+    t_margin = stats.t.ppf((1 + CONFIDENCE) / 2, replicates - 1) * math.sqrt(replicate_variance / replicates)
+    return Comparison(
+        difference=mean,
+        over_replicates=Interval(mean - t_margin, mean + t_margin),
+        over_images=_bootstrap(by_image, seed),
+        interval=interval,
+        verdict="helps" if interval.low > 0 else "hurts" if interval.high < 0 else "no difference shown",
+        smallest_visible=float(design.smallest_visible(count)[0]),
+        replicates_for_a_point=design.replicates_to_see(0.01),
+    )
+
+
+@dataclass(frozen=True)
+class _Design:
+    """Variances of the mean: of one replicate, and of these test images, which more replicates do not lessen."""
+
+    per_replicate: float
+    of_images: float
+
+    def standard_error(self, replicates: Counts) -> Numbers:
+        return np.sqrt(self.per_replicate / replicates + self.of_images)
+
+    def quantile(self, replicates: Counts, probability: float) -> Numbers:
+        """Student's t at the degrees of freedom of Hillis 2007."""
+        share = self.of_images / np.maximum(self.per_replicate / replicates, 1e-12)  # without either, 0 / 0
+        return stats.t.ppf(probability, (replicates - 1) * (1 + share) ** 2)
+
+    def smallest_visible(self, replicates: Counts) -> Numbers:
+        quantiles = self.quantile(replicates, (1 + CONFIDENCE) / 2) + self.quantile(replicates, POWER)
+        return quantiles * self.standard_error(replicates)
+
+    def replicates_to_see(self, difference: float) -> int | None:
+        counts = np.arange(2, MOST_REPLICATES + 1)
+        enough = counts[self.smallest_visible(counts) <= difference]
+        return int(enough[0]) if len(enough) else None
+
+
+def _bootstrap(by_image: NDArray[np.float64], seed: int) -> Interval:
+    """Percentile interval of the mean over resampled test images."""
+    result = stats.bootstrap(
+        (by_image,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        batch=100,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    return Interval(*map(float, result.confidence_interval))

@@ -1,0 +1,139 @@
+"""Which real images the experiment uses for what: no image that is measured on is ever trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_pipelines.augmentation.config import ExperimentConfig
+from gan_pipelines.errors import ProjectError
+from gan_pipelines.images import ImageSet
+from gan_pipelines.images.duplicates import Duplicate, find_twins, make_thumbnails
+from gan_pipelines.typed_config import ConfigError
+
+VALID_SHARE = 0.1
+"""Part of the training images that is set apart for the validation, where the dataset has no such split."""
+THUMBNAILS_AT_ONCE = 1_000
+
+
+class HeldOutImagesInTraining(ProjectError):
+    """An experiment whose GAN is trained on the images that it would be measured on."""
+
+
+@dataclass(frozen=True)
+class ExperimentImages:
+    """Real images by their use.
+
+    Attributes:
+        train: what generators and classifiers may see.
+        valid: what the best epoch and the best ratio are chosen on.
+        test: what everything is measured on, once.
+        leaks: training and validation images that were left out, since they show a held-out one too.
+    """
+
+    train: ImageSet
+    valid: ImageSet
+    test: ImageSet
+    leaks: tuple[Duplicate, ...]
+
+
+class Draw(NamedTuple):
+    """The real images of one replicate.
+
+    Attributes:
+        fraction: of the training images.
+        seed: of the replicate.
+        images: those drawn, in the classes' proportions.
+    """
+
+    fraction: float
+    seed: int
+    images: ImageSet
+
+
+def check_splits(train_splits: tuple[str, ...], splits: list[str]) -> None:
+    """See to it that there is something to measure on that nothing is trained on.
+
+    Args:
+        train_splits: what the GAN is trained on.
+        splits: what the dataset has.
+
+    Raises:
+        HeldOutImagesInTraining: if the GAN is trained on more than the train split.
+        ConfigError: if a split is missing.
+    """
+    for split in ("train", "test"):
+        if split not in splits:
+            raise ConfigError(
+                f"An augmentation experiment needs a {split} split, and the dataset has only {', '.join(splits)}; put "
+                f"some images of each class into a folder {split}."
+            )
+    held_out = [split for split in train_splits if split != "train"]
+    if held_out:
+        raise HeldOutImagesInTraining(
+            f"dataset.train_splits has {held_out[0]}, which the classifiers would be measured on; an augmentation "
+            "experiment needs dataset.train_splits: [train]."
+        )
+
+
+def separate_images(images: ImageSet) -> ExperimentImages:
+    """Tell training, validation and test images apart, and leave out what would leak.
+
+    Left out are training images that are the same as a test or validation image, or nearly, and validation images that
+    are so to a test image. Without a validation split a tenth of each class of the training images becomes one.
+    """
+    train, test = images.rows("train"), images.rows("test")
+    if "valid" in images.split_sizes:
+        valid = images.rows("valid")
+    else:
+        is_valid = np.isin(train, draw_rows(images.labels, train, VALID_SHARE, seed=0))
+        train, valid = train[~is_valid], train[is_valid]
+    thumbnails = np.concatenate(
+        [
+            make_thumbnails(images.images[first : first + THUMBNAILS_AT_ONCE])
+            for first in range(0, len(images), THUMBNAILS_AT_ONCE)
+        ]
+    )
+    leaks = []
+    kept = []
+    for asked, known in ((train, np.concatenate([valid, test])), (valid, test)):
+        twins = find_twins(images.images, images.image_hashes, thumbnails, asked=asked, known=known)
+        leaks += [Duplicate(images.names[row], images.names[twin], correlation) for row, twin, correlation in twins]
+        kept.append(np.setdiff1d(asked, [found.row for found in twins]))
+    _require_every_class(images, kept[0])
+    return ExperimentImages(
+        images.take(kept[0], "train"), images.take(kept[1], "valid"), images.take(test, "test"), tuple(leaks)
+    )
+
+
+def draw_images(images: ImageSet, config: ExperimentConfig) -> list[Draw]:
+    """Draw each fraction for each replicate; of one seed, the smaller fractions are parts of the larger ones."""
+    everything = np.arange(len(images))
+    return [
+        Draw(fraction, seed, images.take(draw_rows(images.labels, everything, fraction, seed), "train"))
+        for fraction in config.fractions
+        for seed in config.seeds
+    ]
+
+
+def draw_rows(labels: NDArray[np.int64], rows: NDArray[np.intp], fraction: float, seed: int) -> NDArray[np.intp]:
+    """Draw a fraction of the rows of each class, one at least, in ascending order."""
+    random = np.random.default_rng(seed)
+    drawn = []
+    for label in np.unique(labels[rows]):
+        members = random.permutation(rows[labels[rows] == label])
+        drawn.append(members[: max(1, round(fraction * len(members)))])
+    return np.sort(np.concatenate(drawn))
+
+
+def _require_every_class(images: ImageSet, train: NDArray[np.intp]) -> None:
+    lost = {*range(len(images.class_names))} - {*images.labels[train].tolist()}
+    if lost:
+        name = images.class_names[min(lost)]
+        raise HeldOutImagesInTraining(
+            f"Every training image of class {name} stands in another split too, the same or nearly; put other images "
+            "into one of them, or remove the class."
+        )

@@ -1,0 +1,161 @@
+"""Fit the classifier, for a number of epochs or to what a validation split likes best."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gan_pipelines.classifier.config import ClassifierConfig
+from gan_pipelines.classifier.resnet import Classifier
+from gan_pipelines.devices import RandomState, resolve_device
+from gan_pipelines.gan.augmentation import augment
+from gan_pipelines.gan.config import AugmentationConfig
+from gan_pipelines.pixels import to_float
+from gan_pipelines.runtime import DeviceName
+
+NO_TRANSFORMS = AugmentationConfig()
+
+
+class LabelledImages(NamedTuple):
+    """Images (N, 1 or 3, H, W) uint8 and their class indices (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class SelectedFit:
+    """A classifier, chosen among its epochs on the validation split.
+
+    Attributes:
+        classifier: after ``best_epoch``, in evaluation mode, on the CPU.
+        best_epoch: from 1: that of the highest accuracy, and of several such that of the lowest loss.
+        history: of each epoch ``epoch``, ``train_loss``, ``valid_loss`` and ``valid_accuracy``.
+    """
+
+    classifier: Classifier
+    best_epoch: int
+    history: list[dict[str, float]]
+
+
+def fit_classifier(
+    images: Tensor,
+    labels: Tensor,
+    num_classes: int,
+    config: ClassifierConfig,
+    *,
+    device: DeviceName = "auto",
+) -> Classifier:
+    """Fit a ResNet-18 from random weights by cross entropy.
+
+    Args:
+        images: (N, 1 or 3, H, W) uint8, at least two.
+        labels: (N,) class indices.
+        num_classes: number of outputs.
+        config: stem, budget and optimiser.
+        device: where to compute.
+
+    Returns:
+        the classifier in evaluation mode, on the CPU.
+    """
+    steps = config.epochs * steps_per_epoch(len(images), config.batch_size)
+    fitting = _Fitting(LabelledImages(images, labels), num_classes, config, device)
+    for _ in fitting.epochs(steps, NO_TRANSFORMS):
+        pass
+    return fitting.classifier.eval().cpu()
+
+
+def fit_selected(
+    train: LabelledImages,
+    valid: LabelledImages,
+    num_classes: int,
+    config: ClassifierConfig,
+    *,
+    steps: int,
+    transforms: AugmentationConfig = NO_TRANSFORMS,
+    device: DeviceName = "auto",
+) -> SelectedFit:
+    """Fit a ResNet-18 as `fit_classifier` does, and keep the epoch that does best on the validation split.
+
+    Args:
+        train: at least two images.
+        valid: at least one.
+        num_classes: number of outputs.
+        config: stem, optimiser, and the number of epochs.
+        steps: in all, however many images there are; an epoch here is an equal part of them, at least one.
+        transforms: what is done to each image each time that it is seen.
+        device: where to compute.
+    """
+    fitting = _Fitting(train, num_classes, config, device)
+    valid_labels = valid.labels.cpu()
+    history: list[dict[str, float]] = []
+    best = (-1.0, 0.0)
+    for epoch, train_loss in enumerate(fitting.epochs(steps, transforms), start=1):
+        logits = fitting.classifier.predict(valid.images)
+        loss = F.cross_entropy(logits, valid_labels).item()
+        accuracy = (logits.argmax(1) == valid_labels).float().mean().item()
+        history.append({"epoch": epoch, "train_loss": train_loss, "valid_loss": loss, "valid_accuracy": accuracy})
+        if (accuracy, -loss) > best:
+            best, best_epoch = (accuracy, -loss), epoch
+            weights = copy.deepcopy(fitting.classifier.state_dict())
+    fitting.classifier.load_state_dict(weights)
+    return SelectedFit(fitting.classifier.eval().cpu(), best_epoch, history)
+
+
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    """Batches of one pass: a last one of a single image would stop batch norm, and is left out."""
+    return count // batch_size + (count % batch_size > 1)
+
+
+class _Fitting:
+    """A classifier under way, with random generators of its own."""
+
+    def __init__(self, train: LabelledImages, num_classes: int, config: ClassifierConfig, device: DeviceName) -> None:
+        target = resolve_device(device)
+        self.config = config
+        self.random = RandomState(config.seed, target)
+        self.train = LabelledImages(*(part.to(target) for part in train))
+        with self.random.active():
+            classifier = Classifier(num_classes, config.stem)
+        self.classifier = classifier.to(memory_format=torch.channels_last).to(target)
+        self.optimizer = torch.optim.SGD(
+            self.classifier.parameters(),
+            lr=config.learning_rate,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+        )
+
+    def epochs(self, steps: int, transforms: AugmentationConfig) -> Iterator[float]:
+        """Take so many steps in equal parts; yield the mean loss of each part."""
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=self.config.epochs)
+        batches = self._batches()
+        edges = [steps * epoch // self.config.epochs for epoch in range(self.config.epochs + 1)]
+        for first, last in pairwise(edges):
+            self.classifier.train()
+            with self.random.active():
+                losses = [self._step(next(batches), transforms) for _ in range(first, last)]
+            if self.config.schedule == "cosine":
+                schedule.step()
+            yield torch.stack(losses).mean().item()
+
+    def _step(self, chosen: Tensor, transforms: AugmentationConfig) -> Tensor:
+        pixels = augment(to_float(self.train.images[chosen]), transforms)
+        loss = F.cross_entropy(self.classifier.classify(pixels).logits, self.train.labels[chosen])
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def _batches(self) -> Iterator[Tensor]:
+        """Indices of batches, pass after pass, each in an order of its own."""
+        count, size = len(self.train.images), self.config.batch_size
+        while True:
+            order = torch.randperm(count, device=self.train.images.device)
+            yield from order.split(size)[: steps_per_epoch(count, size)]

@@ -1,0 +1,67 @@
+"""Labelled generated images in the catalog."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from gan_pipelines.augmentation import SyntheticImages
+from gan_pipelines.datasets.local_versioned import LocalVersionedDataset
+
+DESCRIPTION_FILE = "dataset.json"
+
+
+class LabelledFolderDataset(LocalVersionedDataset[SyntheticImages]):
+    """`SyntheticImages` as a folder that can be shipped on its own: ``<class>/*.png``, and what they are.
+
+    torchvision's ``ImageFolder`` reads it, and so does ``dataset.source: image_folder``. ``dataset.json`` has the class
+    names, as they are where no folder can be called so (a slash becomes a hyphen), counts, and provenance.
+
+    Example in the catalog::
+
+        "{variant}.synthetic_images":
+          type: gan_pipelines.datasets.LabelledFolderDataset
+          filepath: data/05_model_input/{variant}/synthetic_images
+          versioned: true
+    """
+
+    def write(self, data: SyntheticImages, path: Path) -> None:
+        """Write a lossless PNG for each image."""
+        path.mkdir()
+        folders = [path / name.replace("/", "-") for name in data.class_names]
+        for folder in folders:
+            folder.mkdir()
+        pixels = data.images.permute(0, 2, 3, 1).numpy()
+        for number, (picture, label) in enumerate(zip(pixels, data.labels.tolist(), strict=True)):
+            image = Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
+            image.save(folders[label] / f"{number:06d}.png")
+        counts = torch.bincount(data.labels, minlength=len(folders)).tolist()
+        description = {
+            "images": len(data.images),
+            "classes": [
+                {"name": name, "folder": folder.name, "images": count}
+                for name, folder, count in zip(data.class_names, folders, counts, strict=True)
+            ],
+            "provenance": dict(data.provenance),
+        }
+        (path / DESCRIPTION_FILE).write_text(json.dumps(description, indent=2))
+
+    def load(self) -> SyntheticImages:
+        """Read all images, in the order in which they were made."""
+        folder = Path(self._get_load_path())
+        description = json.loads((folder / DESCRIPTION_FILE).read_text())
+        classes = description["classes"]
+        files = sorted(
+            (file.name, label, file)
+            for label, described in enumerate(classes)
+            for file in (folder / described["folder"]).glob("*.png")
+        )
+        pixels = np.stack([np.asarray(Image.open(file)) for *_, file in files])
+        images = torch.from_numpy(pixels if pixels.ndim == 4 else pixels[..., None]).permute(0, 3, 1, 2)
+        labels = torch.tensor([label for _, label, _ in files])
+        names = tuple(described["name"] for described in classes)
+        return SyntheticImages(images.contiguous(), labels, names, description["provenance"])

@@ -1,0 +1,89 @@
+"""The augmentation experiment: scores of arms, their differences, their curves."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+CURVES = {
+    "train_loss": "Loss on the training images",
+    "valid_loss": "Loss on the validation split",
+    "valid_accuracy": "Accuracy on the validation split",
+}
+BAND_ALPHA = 0.12
+
+
+def plot_arms(scores: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
+    """Plot for each fraction the accuracy of each classifier by arm, and the differences with their intervals.
+
+    Args:
+        scores: a row for each classifier, with ``fraction``, ``arm`` and ``accuracy``.
+        comparisons: a row for each difference, with ``fraction``, ``arm``, ``baseline``, ``is_primary``,
+            ``difference``, ``interval_low`` and ``interval_high``.
+    """
+    fractions = list(dict.fromkeys(scores["fraction"]))
+    size = (11, 0.8 + 3.2 * len(fractions))
+    figure = Figure(figsize=size, layout="constrained", dpi=120)
+    panels = figure.subplots(len(fractions), 2, squeeze=False)
+    for (left, right), fraction in zip(panels, fractions, strict=True):
+        _plot_accuracies(left, scores[scores["fraction"] == fraction])
+        _plot_differences(right, comparisons[comparisons["fraction"] == fraction])
+        left.set_title(f"{fraction:.0%} of the real images")
+    return figure
+
+
+def plot_arm_curves(histories: pd.DataFrame) -> Figure:
+    """Plot loss and accuracy by epoch, a line for the mean of each arm, a band of one standard deviation.
+
+    Args:
+        histories: a row for each epoch of each classifier, with ``fraction``, ``arm``, ``epoch`` and those of `CURVES`.
+    """
+    fractions = list(dict.fromkeys(histories["fraction"]))
+    figure = Figure(figsize=(13, 0.6 + 3.2 * len(fractions)), layout="constrained", dpi=120)
+    panels = figure.subplots(len(fractions), len(CURVES), squeeze=False)
+    for row, fraction in zip(panels, fractions, strict=True):
+        part = histories[histories["fraction"] == fraction]
+        for axes, (column, title) in zip(row, CURVES.items(), strict=True):
+            for arm, group in part.groupby("arm", sort=False):
+                by_epoch = group.groupby("epoch")[column]
+                mean, spread = by_epoch.mean(), by_epoch.std()
+                (line,) = axes.plot(mean.index, mean, label=str(arm).replace("_", " "))
+                axes.fill_between(mean.index, mean - spread, mean + spread, alpha=BAND_ALPHA, color=line.get_color())
+            axes.set(title=title, xlabel="epoch (a part of the steps)")
+            axes.grid(alpha=0.3)
+        row[0].set_ylabel(f"{fraction:.0%} of the real images")
+        row[0].set_yscale("log")
+        row[1].set_yscale("log")
+    panels[0][-1].legend(frameon=False, fontsize="small")
+    return figure
+
+
+def _plot_accuracies(axes: Axes, scores: pd.DataFrame) -> None:
+    arms = list(dict.fromkeys(scores["arm"]))
+    places = scores["arm"].map(arms.index)
+    axes.scatter(scores["accuracy"] * 100, places, s=18, alpha=0.6, label="one classifier")
+    means = scores.groupby("arm")["accuracy"].mean()
+    axes.scatter(means[arms] * 100, range(len(arms)), marker="|", s=400, color="black", label="mean")
+    axes.set_yticks(range(len(arms)), [arm.replace("_", " ") for arm in arms])
+    axes.invert_yaxis()
+    axes.set_xlabel("accuracy on the test split, %")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize="small")
+
+
+def _plot_differences(axes: Axes, comparisons: pd.DataFrame) -> None:
+    points = comparisons[["interval_low", "difference", "interval_high"]] * 100
+    labels = []
+    for place, (row, (low, middle, high)) in enumerate(
+        zip(comparisons.itertuples(), points.to_numpy().tolist(), strict=True)
+    ):
+        color = {"helps": "tab:green", "hurts": "tab:red"}.get(str(row.verdict), "tab:gray")
+        axes.plot([low, high], [place, place], color=color)
+        axes.plot(middle, place, marker="D" if row.is_primary else "o", color=color)
+        labels.append(f"{row.arm} against {row.baseline}".replace("_", " "))
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.set_xlabel("difference in accuracy, points, with 95 % interval (diamond: the verdict's)")
+    axes.grid(alpha=0.3)

@@ -1,0 +1,73 @@
+"""The augmentation experiment of one variant."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Pipeline, node
+
+from gan_pipelines.pipelines.augmentation.nodes import (
+    compare_arms,
+    fit_classifiers,
+    make_synthetic_images,
+    plot_arm_curves,
+    plot_arms,
+    separate_images,
+    tabulate_fits,
+    train_generators,
+)
+from gan_pipelines.pipelines.training import create_config_pipeline
+
+SETTINGS = ["params:augmentation", "params:runtime.device"]
+
+
+def create_pipeline(variant: str) -> Pipeline:
+    """Images to generators on fractions of them, to classifiers with and without generated images, to a verdict."""
+    separation = Pipeline(
+        [
+            node(
+                separate_images,
+                inputs="image_set",
+                outputs=["experiment_images", "leaks"],
+                name="separate_images",
+            )
+        ]
+    )
+    experiment = Pipeline(
+        [
+            node(
+                train_generators,
+                inputs=["config", "experiment_images", "checkpoints", *SETTINGS],
+                outputs="replicates",
+                name="train_generators",
+            ),
+            node(
+                make_synthetic_images,
+                inputs=["replicates", "experiment_images", *SETTINGS],
+                outputs="synthetic_images",
+                name="make_synthetic_images",
+            ),
+            node(
+                fit_classifiers,
+                inputs=["replicates", "experiment_images", "fits", "tracker", *SETTINGS],
+                outputs="arm_fits",
+                name="fit_classifiers",
+            ),
+            node(
+                tabulate_fits,
+                inputs=["arm_fits", "experiment_images"],
+                outputs=["arm_scores", "arm_histories"],
+                name="tabulate_fits",
+            ),
+            node(
+                compare_arms,
+                inputs=["arm_fits", "params:augmentation"],
+                outputs=["comparisons", "verdicts"],
+                name="compare_arms",
+            ),
+            node(plot_arms, inputs=["arm_scores", "comparisons"], outputs="arms_figure", name="plot_arms"),
+            node(plot_arm_curves, inputs="arm_histories", outputs="arm_curves", name="plot_arm_curves"),
+        ],
+        namespace=variant,
+        inputs={"experiment_images", "tracker"},
+        parameters={*SETTINGS},
+    )
+    return separation + create_config_pipeline(variant) + experiment

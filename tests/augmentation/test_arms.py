@@ -1,0 +1,217 @@
+"""Planted truths: what helps must be found to help, and what hurts to hurt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from gan_pipelines.augmentation import (
+    Draw,
+    ExperimentConfig,
+    Replicate,
+    arms,
+    draw_images,
+    fit_arms,
+    list_arms,
+    list_contrasts,
+    make_synthetic_images,
+    separate_images,
+    state_verdicts,
+    tabulate_comparisons,
+)
+from gan_pipelines.augmentation.config import ArmClassifierConfig, SyntheticConfig
+from gan_pipelines.gan.config import AugmentationConfig
+from gan_pipelines.hashing import hash_images
+from gan_pipelines.images import ImageSet
+from gan_pipelines.stores import KeyedStore
+
+CLASSIFIER = ArmClassifierConfig(epochs=8, batch_size=16, learning_rate=0.03, schedule="cosine")
+CONFIG = ExperimentConfig(
+    fractions=(0.05,),
+    replicates=4,
+    ratios=(4.0,),
+    transforms=AugmentationConfig(crop_padding=1),
+    classifier=CLASSIFIER,
+)
+NAMES = tuple("0123456789")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Handwritten digits at 16x16: 700 train, 300 test, 100 valid."""
+    bunch = load_digits()
+    images = (np.kron(bunch.images[:1100], np.ones((2, 2))) * 15.9).astype(np.uint8)[:, None]
+    sizes = {"train": 700, "test": 300, "valid": 100}
+    labels = bunch.target[:1100].astype(np.int64)
+    names = tuple(map(str, range(1100)))
+    return separate_images(ImageSet(images, hash_images(images), labels, NAMES, sizes, "box", names))
+
+
+@dataclass
+class PlantedGenerator:
+    """Stands in for a generator: it makes what it is told to."""
+
+    make: object
+    is_conditional: bool = True
+    weights: dict = field(default_factory=lambda: {"ema": {"w": torch.zeros(2)}, "raw": {"w": torch.ones(2)}})
+    training: dict = field(default_factory=dict)
+
+    def sample(self, count, *, seed, weights, labels, truncation, device):
+        return self.make(labels, torch.Generator().manual_seed(seed))
+
+
+def held_back(digits, draw):
+    """Real images that the replicate has not drawn, of the class that is asked for."""
+    is_drawn = np.isin(digits.train.names, draw.images.names)
+    images, labels = torch.from_numpy(digits.train.images[~is_drawn]), digits.train.labels[~is_drawn]
+
+    def make(wanted, random):
+        members = {label: np.flatnonzero(labels == label) for label in wanted.unique().tolist()}
+        draws = torch.randint(0, 2**31, (len(wanted),), generator=random).tolist()
+        rows = [
+            members[label][number % len(members[label])] for label, number in zip(wanted.tolist(), draws, strict=True)
+        ]
+        return images[rows]
+
+    return make
+
+
+def wrong(digits, draw):
+    """Held-back images of any class but the one that is asked for."""
+    right = held_back(digits, draw)
+    return lambda wanted, random: right((wanted + torch.randint(1, 10, wanted.shape, generator=random)) % 10, random)
+
+
+def noise(digits, draw):
+    return lambda wanted, random: torch.randint(0, 256, (len(wanted), 1, 16, 16), generator=random).to(torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Holds what the plants have in common: the classifiers of real images alone."""
+    return KeyedStore(tmp_path_factory.mktemp("fits"))
+
+
+def experiment(digits, store, plant):
+    """All replicates of the arms that the verdict is taken from."""
+    wanted = [arm for arm in list_arms(CONFIG) if arm.name in ("added_4x", "real_longer")]
+    identity = torch.frombuffer(bytearray(plant.__name__.encode()), dtype=torch.uint8)
+    fits = []
+    for draw in draw_images(digits.train, CONFIG):
+        generator = PlantedGenerator(plant(digits, draw), weights={"ema": {"w": identity}})
+        fitting = arms._ReplicateFitting(store, digits, Replicate(draw, generator), CONFIG, "cpu")
+        fits += [fitting.fit(arm) for arm in wanted]
+    return fits
+
+
+def verdict_of(monkeypatch, fits):
+    added, longer = (arm for arm in list_arms(CONFIG)[1:3][::-1])
+    monkeypatch.setattr("gan_pipelines.augmentation.results.list_contrasts", lambda _: [(added, longer)])
+    comparisons = tabulate_comparisons(fits, CONFIG)
+    (verdict,) = state_verdicts(fits, comparisons, CONFIG)
+    return verdict["verdict"], float(comparisons["difference"].iloc[0])
+
+
+@pytest.mark.parametrize(
+    ("plant", "verdicts", "sign"),
+    [(held_back, {"helps"}, 1), (wrong, {"hurts"}, -1), (noise, {"hurts", "no difference shown"}, 0)],
+)
+def test_planted_truths_are_found(digits, store, monkeypatch, plant, verdicts, sign):
+    verdict, difference = verdict_of(monkeypatch, experiment(digits, store, plant))
+    assert verdict in verdicts
+    assert sign == 0 or np.sign(difference) == sign
+
+
+@pytest.fixture
+def replicate(digits):
+    draw = draw_images(digits.train, CONFIG)[0]
+    return Replicate(draw, PlantedGenerator(held_back(digits, draw)))
+
+
+SHORT = replace(CONFIG, classifier=replace(CLASSIFIER, epochs=1), ratios=(1.0, 2.0))
+
+
+def test_every_arm_has_its_images_and_all_but_one_the_same_steps(digits, replicate, tmp_path):
+    fits = {fit.arm: fit for fit in fit_arms(KeyedStore(tmp_path), digits, replicate, SHORT, "cpu")}
+    count = len(replicate.draw.images)
+    assert {name: (fit.real_images, fit.synthetic_images) for name, fit in fits.items()} == {
+        "real": (count, 0),
+        "real_longer": (count, 0),
+        "added_1x": (count, count),
+        "added_2x": (count, 2 * count),
+        "synthetic_only": (0, 2 * count),
+        "transformed": (count, 0),
+        "transformed_added_2x": (count, 2 * count),
+    }
+    assert fits["real"].steps == -(-count // 16)
+    assert {fit.steps for fit in fits.values()} == {fits["real"].steps, -(-3 * count // 16)}
+    assert fits["real"].correct.shape == (len(digits.test),)
+    assert fits["real"].scores.accuracy == fits["real"].correct.mean()
+    contrasts = [(arm.name, baseline.name) for arm, baseline in list_contrasts(SHORT)]
+    assert contrasts == [
+        ("real_longer", "real"),
+        ("added_1x", "real_longer"),
+        ("added_2x", "real_longer"),
+        ("synthetic_only", "real_longer"),
+        ("transformed", "real_longer"),
+        ("transformed_added_2x", "transformed"),
+    ]
+
+
+def test_what_is_fitted_is_not_fitted_again(digits, replicate, tmp_path, monkeypatch):
+    store = KeyedStore(tmp_path)
+    first = list(fit_arms(store, digits, replicate, SHORT, "cpu"))
+    monkeypatch.setattr(arms, "fit_selected", lambda *_, **__: pytest.fail("fitted again"))
+    monkeypatch.setattr(PlantedGenerator, "sample", lambda *_, **__: pytest.fail("sampled again"))
+    again = list(fit_arms(store, digits, replicate, SHORT, "cpu"))
+    for one, other in zip(first, again, strict=True):
+        assert vars(one) | {"correct": None} == vars(other) | {"correct": None}
+        assert np.array_equal(one.correct, other.correct)
+
+
+def test_a_change_of_anything_that_matters_is_another_fit(digits, replicate):
+    def keys(replicate=replicate, **changes):
+        config = replace(SHORT, **changes)
+        fitting = arms._ReplicateFitting(KeyedStore("nowhere"), digits, replicate, config, "cpu")
+        return {arm.name: fitting._key(arm) for arm in list_arms(config)}
+
+    plain = keys()
+    assert len({*plain.values()}) == len(plain)
+
+    def changed(other):
+        return {name for name, key in other.items() if plain[name] != key}
+
+    with_synthetic = {"added_1x", "added_2x", "synthetic_only", "transformed_added_2x"}
+    other_weights = PlantedGenerator(None, weights={"ema": {"w": torch.ones(2)}, "raw": {"w": torch.ones(2)}})
+    assert changed(keys(replicate._replace(generator=other_weights))) == with_synthetic
+    assert changed(keys(synthetic=SyntheticConfig(weights="raw"))) == with_synthetic
+    assert changed(keys(transforms=AugmentationConfig(crop_padding=2))) == with_synthetic | {"transformed"}
+    assert changed(keys(classifier=replace(CLASSIFIER, epochs=2))) == {*plain}
+    draw = replicate.draw
+    assert changed(keys(replicate._replace(draw=draw._replace(seed=7)))) == {*plain}
+    fewer = Draw(draw.fraction, draw.seed, draw.images.take(np.arange(20), "train"))
+    assert changed(keys(replicate._replace(draw=fewer))) == {*plain}
+    assert keys(fractions=(0.1, 0.5), replicates=9) == plain
+
+
+def test_labels_of_unconditional_images_come_from_a_classifier_of_the_same_real_images(digits, replicate, monkeypatch):
+    seen = []
+    fit_selected = arms.fit_selected
+
+    def spy(train, *arguments, **options):
+        seen.append(train.images)
+        return fit_selected(train, *arguments, **options)
+
+    monkeypatch.setattr(arms, "fit_selected", spy)
+    make = held_back(digits, replicate.draw)
+    any_class = PlantedGenerator(
+        lambda labels, random: make(torch.randint(0, 10, (250,), generator=random), random), is_conditional=False
+    )
+    made = make_synthetic_images(digits, replicate._replace(generator=any_class), CONFIG, "cpu")
+    assert made.provenance["labels_from"] == "classifier"
+    assert made.provenance["real_images"] == len(replicate.draw.images)
+    assert [torch.equal(images, torch.from_numpy(replicate.draw.images.images)) for images in seen] == [True]

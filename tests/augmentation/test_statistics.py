@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gan_pipelines.augmentation import compare_paired, statistics
+from gan_pipelines.augmentation.statistics import Interval
+
+
+def experiments(count, replicates=5, images=120, *, of_replicates, of_images, effect=0.02, seed=0):
+    """Differences in accuracy with a known mean, and known deviations between replicates and between images."""
+    random = np.random.default_rng(seed)
+    for _ in range(count):
+        yield (
+            effect
+            + of_replicates * random.standard_normal((replicates, 1))
+            + of_images * random.standard_normal(images)
+            + 0.3 * random.standard_normal((replicates, images))
+        )
+
+
+def share(truths):
+    return np.mean(list(truths))
+
+
+@pytest.fixture
+def no_bootstrap(monkeypatch):
+    """It takes long, and only `over_images` comes from it."""
+    monkeypatch.setattr(statistics, "_bootstrap", lambda *_: None)
+
+
+@pytest.mark.parametrize(("of_replicates", "of_images"), [(0.05, 0.0), (0.0, 0.5), (0.03, 0.3), (0.0, 0.0)])
+def test_intervals_cover_the_true_difference_in_about_95_of_100_experiments(of_replicates, of_images, no_bootstrap):
+    drawn = experiments(1000, of_replicates=of_replicates, of_images=of_images)
+    intervals = [compare_paired(differences).interval for differences in drawn]
+    covered = share(low <= 0.02 <= high for low, high in intervals)
+    assert 0.93 <= covered <= 0.975
+
+
+def test_an_interval_over_replicates_alone_would_miss_the_test_images(monkeypatch):
+    monkeypatch.setattr(statistics, "RESAMPLES", 200)
+    drawn = [compare_paired(d) for d in experiments(100, of_replicates=0.0, of_images=1.5)]
+    assert share(c.over_replicates.low <= 0.02 <= c.over_replicates.high for c in drawn) < 0.8
+    assert share(c.over_images.low <= 0.02 <= c.over_images.high for c in drawn) > 0.9
+
+
+def test_without_a_true_difference_about_one_verdict_in_twenty_is_wrong(no_bootstrap):
+    drawn = experiments(1000, of_replicates=0.03, of_images=0.3, effect=0.0)
+    assert share(compare_paired(d).verdict != "no difference shown" for d in drawn) < 0.08
+
+
+def test_the_smallest_visible_difference_is_seen_four_times_in_five(no_bootstrap):
+    first = compare_paired(next(experiments(1, 12, of_replicates=0.05, of_images=0.2, effect=0.0)))
+    # What this one design names varies with its own deviations; over many it is right.
+    named = np.median(
+        [compare_paired(d).smallest_visible for d in experiments(300, 12, of_replicates=0.05, of_images=0.2)]
+    )
+    assert first.smallest_visible == pytest.approx(named, rel=0.6)
+    drawn = experiments(600, 12, of_replicates=0.05, of_images=0.2, effect=named, seed=1)
+    assert 0.75 <= share(compare_paired(d).verdict == "helps" for d in drawn) <= 0.85
+
+
+def test_where_images_do_not_matter_it_is_the_paired_t_test():
+    by_replicate = np.array([0.01, 0.03, 0.02, 0.06])
+    comparison = compare_paired(np.repeat(by_replicate[:, None], 50, axis=1))
+    expected = stats.ttest_1samp(by_replicate, 0).confidence_interval(0.95)
+    assert comparison.interval == pytest.approx(expected)
+    assert comparison.over_replicates == pytest.approx(expected)
+    assert comparison.over_images == pytest.approx((0.03, 0.03))
+    assert comparison.verdict == "no difference shown"
+
+
+def test_the_bootstrap_agrees_with_the_normal_interval_of_a_mean(monkeypatch):
+    monkeypatch.setattr(statistics, "RESAMPLES", 5000)
+    by_image = np.random.default_rng(0).normal(0.1, 0.5, 400)
+    comparison = compare_paired(np.stack([by_image, by_image]))
+    expected = stats.norm.interval(0.95, by_image.mean(), by_image.std() / 20)
+    assert comparison.over_images == pytest.approx(expected, abs=0.004)
+
+
+def test_the_verdict_is_the_side_of_zero():
+    differences = np.random.default_rng(0).normal(0.2, 0.1, (5, 100))
+    assert compare_paired(differences).verdict == "helps"
+    assert compare_paired(-differences).verdict == "hurts"
+    assert compare_paired(differences * 0).interval == Interval(0.0, 0.0)
+    assert compare_paired(differences * 0).verdict == "no difference shown"
+
+
+def test_replicates_that_a_point_takes(no_bootstrap):
+    def needed(of_replicates, of_images, images):
+        drawn = next(experiments(1, 8, images, of_replicates=of_replicates, of_images=of_images))
+        return compare_paired(drawn).replicates_for_a_point
+
+    several, many = needed(0.01, 0.0, 10_000), needed(0.03, 0.0, 10_000)
+    assert 2 <= several < many < 300
+    assert needed(0.01, 0.5, 100) is None  # 0.05 from the images alone

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gan_pipelines.augmentation import synthesize
+from gan_pipelines.augmentation.config import SyntheticConfig
+from gan_pipelines.augmentation.synthesis import SynthesisFailed, choose_labels
+
+NAMES = ("dark", "mid", "bright")
+
+
+class ShadeGenerator:
+    """Images of the shade of the class that is asked for, or of a drawn one, with noise by the seed."""
+
+    def __init__(self, is_conditional=True):
+        self.is_conditional = is_conditional
+        self.counts = []
+
+    def sample(self, count, *, seed, weights, labels, truncation, device):
+        self.counts.append(count)
+        random = torch.Generator().manual_seed(seed)
+        assert (labels is None) == (not self.is_conditional)
+        shades = torch.randint(0, 3, (count,), generator=random) if labels is None else labels
+        noise = torch.randint(0, 40, (count, 1, 4, 4), generator=random)
+        return (shades[:, None, None, None] * 100 + noise).to(torch.uint8)
+
+
+class ShadeJudge:
+    """Sure of the shade; the surer, the brighter the first pixel's noise."""
+
+    def predict(self, images):
+        shades = images.float().mean(dim=(1, 2, 3)).div(100).floor().long()
+        confidence = 0.4 + (images[:, 0, 0, 0].float() % 100) / 40 * 0.55
+        probabilities = torch.full((len(images), 3), 0.0) + ((1 - confidence) / 2)[:, None]
+        return probabilities.scatter(1, shades[:, None], confidence[:, None]).log()
+
+
+def shades_of(images):
+    return images.float().mean(dim=(1, 2, 3)).div(100).floor().long()
+
+
+LABELS = torch.tensor([2, 0, 0, 1, 2, 0])
+
+
+def test_a_conditional_generator_makes_what_is_asked_for():
+    generator = ShadeGenerator()
+    made = synthesize(generator, LABELS, NAMES, SyntheticConfig(), seed=5)
+    assert torch.equal(made.labels, LABELS)
+    assert torch.equal(shades_of(made.images), LABELS)
+    assert generator.counts == [6]
+    assert made.provenance["labels_from"] == "generator"
+    assert (made.provenance["seed"], made.provenance["missing"]) == (5, {})
+    other = synthesize(generator, LABELS, NAMES, SyntheticConfig(), seed=6)
+    assert not torch.equal(made.images, other.images)
+
+
+def test_an_unconditional_generators_labels_come_from_the_classifier():
+    generator = ShadeGenerator(is_conditional=False)
+    made = synthesize(generator, LABELS, NAMES, SyntheticConfig(), seed=5, judge=ShadeJudge())
+    assert torch.equal(made.labels, LABELS)
+    assert torch.equal(shades_of(made.images), LABELS)
+    assert made.provenance["labels_from"] == "classifier"
+    assert len(made.images.unique(dim=0)) == 6
+    with pytest.raises(ValueError, match="judge is None"):
+        synthesize(generator, LABELS, NAMES, SyntheticConfig(), seed=5)
+
+
+@pytest.mark.parametrize("is_conditional", [True, False])
+def test_images_of_which_the_classifier_is_not_sure_are_made_anew(is_conditional):
+    config = SyntheticConfig(min_confidence=0.8)
+    labels = LABELS.repeat(20)
+    generator = ShadeGenerator(is_conditional)
+    made = synthesize(generator, labels, NAMES, config, seed=0, judge=ShadeJudge())
+    assert torch.equal(made.labels, labels)
+    assert torch.equal(shades_of(made.images), labels)
+    assert ShadeJudge().predict(made.images).exp().max(dim=1).values.min() >= 0.8
+    assert made.provenance["missing"] == {}
+
+
+def test_what_cannot_be_had_is_left_out_and_counted():
+    class NeverBright(ShadeGenerator):
+        def sample(self, *arguments, **options):
+            return super().sample(*arguments, **options).clamp(max=150)
+
+    made = synthesize(NeverBright(False), LABELS, NAMES, SyntheticConfig(), seed=0, judge=ShadeJudge())
+    assert made.labels.tolist() == [0, 0, 1, 0]
+    assert made.provenance["missing"] == {"bright": 2}
+    with pytest.raises(SynthesisFailed, match="99%"):
+        synthesize(ShadeGenerator(), LABELS, NAMES, SyntheticConfig(min_confidence=0.99), seed=0, judge=ShadeJudge())
+
+
+def test_balances():
+    real = np.array([0] * 6 + [1] * 3 + [2])
+    as_real = choose_labels(real, 3, 25, SyntheticConfig())
+    assert as_real[:10].bincount().tolist() == [6, 3, 1]
+    assert as_real[10:20].bincount().tolist() == [6, 3, 1]
+    assert len(as_real) == 25
+    uniform = choose_labels(real, 3, 12, SyntheticConfig(balance="uniform"))
+    assert uniform.bincount().tolist() == [4, 4, 4]
+    assert uniform[:6].bincount().tolist() == [2, 2, 2]

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from gan_pipelines.classifier import ClassifierConfig, LabelledImages, fit_classifier, fit_selected, fitting
+from gan_pipelines.classifier.fitting import steps_per_epoch
+from gan_pipelines.gan.config import AugmentationConfig
+
+CONFIG = ClassifierConfig(epochs=5, batch_size=8, learning_rate=0.02)
+
+
+@pytest.fixture
+def train(striped_images):
+    images = striped_images.select("train")
+    return LabelledImages(torch.from_numpy(images.images), torch.from_numpy(images.labels))
+
+
+@pytest.fixture
+def valid(striped_images):
+    images = striped_images.select("valid")
+    return LabelledImages(torch.from_numpy(images.images), torch.from_numpy(images.labels))
+
+
+def test_the_epoch_that_validation_likes_best_is_kept(train, valid):
+    fit = fit_selected(train, valid, 2, CONFIG, steps=30, device="cpu")
+    assert [row["epoch"] for row in fit.history] == [1, 2, 3, 4, 5]
+    ranks = [(row["valid_accuracy"], -row["valid_loss"]) for row in fit.history]
+    assert fit.best_epoch == ranks.index(max(ranks)) + 1
+    logits = fit.classifier.predict(valid.images)
+    best = fit.history[fit.best_epoch - 1]
+    assert (logits.argmax(1) == valid.labels).float().mean().item() == best["valid_accuracy"]
+    assert F.cross_entropy(logits, valid.labels).item() == pytest.approx(best["valid_loss"], rel=1e-5)
+
+
+def test_validation_can_like_an_early_epoch_best(train, valid):
+    upside_down = LabelledImages(valid.images, 1 - valid.labels)  # the more is learnt, the worse
+    fit = fit_selected(train, upside_down, 2, CONFIG, steps=60, device="cpu")
+    assert fit.best_epoch < 5
+    assert fit.history[-1]["train_loss"] < fit.history[0]["train_loss"]
+
+
+@pytest.mark.parametrize(("steps", "parts"), [(5, [1, 1, 1, 1, 1]), (13, [2, 3, 2, 3, 3]), (30, [6] * 5)])
+def test_the_steps_are_those_asked_for_however_many_images_there_are(train, valid, monkeypatch, steps, parts):
+    taken = []
+    monkeypatch.setattr(fitting._Fitting, "_step", lambda *_: taken.append(1) or torch.tensor(0.0))
+    seen = []
+    monkeypatch.setattr(
+        fitting.Classifier, "predict", lambda self, images: seen.append(len(taken)) or torch.zeros(len(images), 2)
+    )
+    fit_selected(train, valid, 2, CONFIG, steps=steps, device="cpu")
+    assert [last - first for first, last in zip([0, *seen], seen, strict=False)] == parts
+
+
+def test_the_schedule(train, monkeypatch):
+    rates = []
+    step = fitting._Fitting._step
+
+    def spy(self, *arguments):
+        rates.append(self.optimizer.param_groups[0]["lr"])
+        return step(self, *arguments)
+
+    monkeypatch.setattr(fitting._Fitting, "_step", spy)
+    config = replace(CONFIG, epochs=2, batch_size=40)
+    fit_classifier(*train, 2, config, device="cpu")
+    fit_classifier(*train, 2, replace(config, schedule="constant"), device="cpu")
+    assert rates == pytest.approx([0.02, 0.01, 0.02, 0.02])  # half a cosine: at the middle one half
+
+
+def test_a_last_batch_of_one_image_is_left_out():
+    assert [steps_per_epoch(count, 8) for count in (16, 17, 18, 7, 2)] == [2, 2, 3, 1, 1]
+
+
+def test_transforms_change_what_is_seen_in_training_and_nothing_else(train, valid, monkeypatch):
+    seen = []
+
+    def spy(images, config):
+        seen.append(config)
+        return images
+
+    monkeypatch.setattr(fitting, "augment", spy)
+    flips = AugmentationConfig(horizontal_flip=True)
+    fit_selected(train, valid, 2, replace(CONFIG, epochs=1), steps=3, transforms=flips, device="cpu")
+    assert seen == [flips] * 3
+    fit_selected(train, valid, 2, replace(CONFIG, epochs=1), steps=3, device="cpu")
+    assert seen[3:] == [AugmentationConfig()] * 3

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gan_pipelines.classifier import score_predictions
+
+# Guesses 0 0 1 2 against labels 0 1 1 0.
+PROBABILITIES = np.array([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.2, 0.7, 0.1], [0.1, 0.1, 0.8]])
+LABELS = np.array([0, 1, 1, 0])
+
+
+def test_accuracy_and_f1_by_hand():
+    scores = score_predictions(PROBABILITIES, LABELS)
+    assert scores.accuracy == 0.5
+    assert scores.class_accuracy[:2] == [0.5, 0.5]
+    assert np.isnan(scores.class_accuracy[2])  # there is none in the test split
+    # F1 of class 0: precision 1/2, recall 1/2; of class 1: 1 and 1/2; of class 2: 0 by definition.
+    assert scores.macro_f1 == pytest.approx((1 / 2 + 2 / 3 + 0) / 3)
+
+
+def test_calibration_error_by_hand():
+    # Four bins of one image each: |1 - 0.9|, |0 - 0.6|, |1 - 0.7|, |0 - 0.8|.
+    assert score_predictions(PROBABILITIES, LABELS).calibration_error == pytest.approx((0.1 + 0.6 + 0.3 + 0.8) / 4)
+
+
+def test_images_of_one_bin_are_averaged_before_the_gap_is_taken():
+    probabilities = np.tile([0.75, 0.25], (8, 1))
+    labels = np.array([0, 0, 0, 0, 0, 0, 1, 1])
+    assert score_predictions(probabilities, labels).calibration_error == pytest.approx(0)
+    assert score_predictions(np.tile([1.0, 0.0], (4, 1)), np.array([0, 0, 0, 1])).calibration_error == pytest.approx(
+        0.25
+    )

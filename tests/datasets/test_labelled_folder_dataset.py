@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from kedro.io import DatasetError, Version
+from torchvision.datasets import ImageFolder
+
+from gan_pipelines.augmentation import SyntheticImages
+from gan_pipelines.datasets import LabelledFolderDataset
+from gan_pipelines.images import DatasetConfig, open_source
+
+
+def synthetic(channels, names=("cat", "dog/wolf", "eel")):
+    images = torch.randint(0, 256, (7, channels, 6, 6), dtype=torch.uint8)
+    return SyntheticImages(images, torch.tensor([1, 0, 2, 1, 1, 0, 2]), names, {"seed": 3})
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_saved_is_loaded(tmp_path, channels):
+    made = synthetic(channels)
+    dataset = LabelledFolderDataset(filepath=str(tmp_path / "made"))
+    dataset.save(made)
+    loaded = dataset.load()
+    assert torch.equal(loaded.images, made.images)
+    assert torch.equal(loaded.labels, made.labels)
+    assert (loaded.class_names, loaded.provenance) == (made.class_names, {"seed": 3})
+
+
+def test_torchvision_and_the_projects_own_source_read_the_folder(tmp_path):
+    made = synthetic(3)
+    LabelledFolderDataset(filepath=str(tmp_path / "made")).save(made)
+    folder = ImageFolder(tmp_path / "made")
+    assert folder.classes == ["cat", "dog-wolf", "eel"]
+    assert [label for _, label in folder] == sorted(made.labels.tolist())
+    assert np.array_equal(np.asarray(folder[0][0]), made.images[1].permute(1, 2, 0).numpy())
+    source = open_source(
+        DatasetConfig(
+            source="image_folder", path=str(tmp_path / "made"), folder_split="train", image_size=6, channels=3
+        )
+    )
+    assert len(source.items) == 7
+    description = json.loads((tmp_path / "made" / "dataset.json").read_text())
+    assert description["images"] == 7
+    assert description["classes"][1] == {"name": "dog/wolf", "folder": "dog-wolf", "images": 3}
+
+
+def test_versions(tmp_path):
+    dataset = LabelledFolderDataset(filepath=str(tmp_path / "made"), version=Version(None, "2026-01-01T00.00.00.000Z"))
+    dataset.save(synthetic(1))
+    assert len(LabelledFolderDataset(filepath=str(tmp_path / "made"), version=Version(None, None)).load().images) == 7
+    with pytest.raises(DatasetError):
+        LabelledFolderDataset(filepath=str(tmp_path / "none")).load()
