@@ -1,6 +1,6 @@
 """The Fréchet distance beside scipy's matrix square root and torch-fidelity's: seconds, and error to the closed form.
 
-    python benchmarks/frechet_distance.py docs/results/frechet_distance.csv
+    python benchmarks/frechet_distance.py docs/results/scores/frechet_distance.csv
 
 Both Gaussians share their axes, so that their distance is known; the spectra fall off as those of features do, and in
 the second half of the cases half of the axes have no spread at all, as with fewer images than features.

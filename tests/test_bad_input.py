@@ -106,7 +106,8 @@ def preflight(pipeline="train_wgan_gp", extra=(), **changes):
         OmegaConf.update(parameters, name.replace("__", "."), value, merge=False)
     catalog = DataCatalog({"image_sets": KeyedStoreDataset(filepath="image_sets")})
     for variant in VARIANTS:
-        catalog[f"{variant}.checkpoints"] = CheckpointStoreDataset(filepath="checkpoints")
+        for kind in ("checkpoints", "replicate_checkpoints"):
+            catalog[f"{variant}.{kind}"] = CheckpointStoreDataset(filepath=kind)
         for kind in ("generator", "best_generator"):
             catalog[f"{variant}.{kind}"] = GeneratorDataset(filepath=f"{variant}.{kind}.safetensors")
     for name in ("all_scores", "all_histories"):
@@ -203,9 +204,17 @@ def _(folder):
         preflight(dataset__image_size=64)
 
 
-@case("a class with one picture in the reference split")
+@case("a reference split of five pictures")
 def _(folder):
     fill(folder)
+    (folder / "test/king/0.png").unlink()
+    folders = {"dataset__source": "image_folder", "dataset__path": str(folder), "variants__wgan_gp__batch_size": 2}
+    preflight(**folders, scoring__reference_split="test")
+
+
+@case("a class with one picture in the reference split")
+def _(folder):
+    fill(folder, count=5)
     for path in sorted((folder / "test/king").iterdir())[1:]:
         path.unlink()
     preflight(
@@ -219,6 +228,7 @@ def _(folder):
 
 def refer_to(folder, pixels, network):
     images = np.full((6, 1, 8, 8), pixels, dtype=np.uint8)
+    images[0, 0, 0, 0] = 0
     labels, names = np.zeros(6, dtype=np.int64), tuple("abcdef")
     image_set = ImageSet(images, hash_images(images), labels, ("one",), {"train": 6}, "box", names)
     extractor = FeatureExtractor(network, {"name": "resnet18", "weights_hash": "0"})
@@ -228,6 +238,11 @@ def refer_to(folder, pixels, network):
 @case("black reference images, or some that are from 0 to 1")
 def _(folder):
     refer_to(folder, 1, torch.nn.Identity())
+
+
+@case("reference images that are all the same")
+def _(folder):
+    refer_to(folder, 0, torch.nn.Identity())
 
 
 @case("an extractor whose features are no numbers")

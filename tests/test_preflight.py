@@ -23,7 +23,8 @@ def catalog_of(changes):
         OmegaConf.update(parameters, path, value, merge=False)
     catalog = DataCatalog({"image_sets": KeyedStoreDataset(filepath="nowhere/image_sets")})
     for variant in VARIANTS:
-        catalog[f"{variant}.checkpoints"] = CheckpointStoreDataset(filepath="nowhere/checkpoints")
+        for kind in ("checkpoints", "replicate_checkpoints"):
+            catalog[f"{variant}.{kind}"] = CheckpointStoreDataset(filepath=f"nowhere/{kind}")
     for path in ("dataset", "scoring", "sampling", "augmentation", "runtime.device", "reporting.grid_every_epochs"):
         catalog[f"params:{path}"] = OmegaConf.to_container(
             OmegaConf.create({"x": OmegaConf.select(parameters, path)}), resolve=True

@@ -19,6 +19,7 @@ from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.gan.networks import FAMILIES
 from gan_pipelines.images import DatasetConfig, ImageSource, bytes_to_prepare, open_source
 from gan_pipelines.metrics import ScoringConfig, check_class_sizes, open_inception
+from gan_pipelines.metrics.config import FEWEST_IMAGES
 from gan_pipelines.stores import KeyedStore
 from gan_pipelines.typed_config import ConfigError, from_dict, require, suggest
 
@@ -78,8 +79,9 @@ def _check_dataset(inputs: set[str], catalog: DataCatalog, configs: Mapping[str,
         if "params:augmentation" in inputs:
             experiment = from_dict(ExperimentConfig, _parameter(catalog, "params:augmentation"), "augmentation")
             _check_experiment(experiment, variant, config, dataset, split_sizes)
+            states: CheckpointStore = catalog.load(f"{variant}.replicate_checkpoints")
             trainings = len(experiment.fractions) * experiment.replicates
-            needs[checkpoints.root] += trainings * checkpoints.keep * checkpoint_bytes(layers)
+            needs[states.root] = (trainings * states.keep + 1) * checkpoint_bytes(layers)
     require_space(needs)
     if "params:scoring" in inputs:
         scoring = from_dict(ScoringConfig, _parameter(catalog, "params:scoring"), "scoring")
@@ -104,7 +106,10 @@ def _check_experiment(
 
 
 def _check_scoring(scoring: ScoringConfig, split_sizes: Counter[str]) -> None:
-    _require_split("scoring.reference_split", scoring.reference_split, split_sizes)
+    split = scoring.reference_split
+    _require_split("scoring.reference_split", split, split_sizes)
+    allowed = f"a split with {FEWEST_IMAGES} images or more"
+    require(split_sizes[split] >= FEWEST_IMAGES, "scoring.reference_split", split, allowed)
     if scoring.extractor == "inception":
         open_inception(scoring.inception_weights)
 

@@ -5,15 +5,16 @@ import pytest
 from gan_pipelines.metrics import average_scores, tabulate_scores
 
 
-def record(value, seed=0, sampling_seed=0, *, metric="fid", weights="ema", **key):
+def record(value, seed=0, sampling_seed=0, *, metric="fid", weights="ema", generator="last", epoch=10, **key):
     return {
         "metric": metric,
         "value": value,
         "comparability": {"metric": metric, "samples": 2000, "reference_hash": "aa", **key},
         "identity": {
-            "generator": "last",
+            "generator": generator,
             "weights": weights,
-            "epoch": 10,
+            "epoch": epoch,
+            "trained_epochs": 10,
             "recipe": "r",
             "seed": seed,
             "sampling_seed": sampling_seed,
@@ -27,6 +28,12 @@ def test_training_seeds_are_averaged_and_the_sampling_seeds_of_one_training_coun
     assert row["mean"] == pytest.approx((2 + 5 + 8) / 3)
     assert row["std"] == pytest.approx(3.0)  # of 2, 5, 8
     assert (row["n"], row["sampling_seeds"], row["variant"]) == (3, 2, "dcgan")
+
+
+def test_the_best_of_several_seeds_is_averaged_although_each_was_best_in_another_epoch():
+    records = [record(value, seed, generator="best", epoch=10 - seed) for seed, value in enumerate([1.0, 2.0, 6.0])]
+    (row,) = average_scores({"dcgan": records}).to_dict("records")
+    assert (row["mean"], row["n"], row["trained_epochs"]) == (3.0, 3, 10)
 
 
 def test_of_one_training_the_deviation_is_over_sampling_seeds_and_of_one_score_there_is_none():

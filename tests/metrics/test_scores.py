@@ -194,6 +194,11 @@ def test_a_conditional_generator_is_scored_class_by_class(conditional_generator,
         assert (each.value, each.spread) == pytest.approx(expected, rel=1e-4)
 
 
+def test_a_conditional_generator_of_other_classes_is_refused(conditional_generator, striped_images, score):
+    with pytest.raises(ConfigError, match="classes of the generated images is .'dark', 'bright'., but must be"):
+        score(conditional_generator, images=replace(striped_images, class_names=("dark", "bright", "dim")))
+
+
 def test_a_class_without_images_is_named(conditional_generator, striped_images, score):
     with pytest.raises(ConfigError, match="number of reference images of class bright is 0, but must be 2 or more"):
         score(conditional_generator, images=replace(striped_images, labels=striped_images.labels * 0))

@@ -10,8 +10,10 @@ import pandas as pd
 from gan_pipelines.hashing import hash_values
 from gan_pipelines.metrics.config import abbreviate
 
-SYSTEM = ["variant", "generator", "weights", "epoch", "recipe"]
-"""What is scored, but for seeds: ``generator`` is last or best, ``recipe`` the fingerprint of all other settings."""
+SYSTEM = ["variant", "generator", "weights", "trained_epochs", "recipe"]
+"""What is scored, but for seeds: ``generator`` is last or best, ``recipe`` the fingerprint of all other settings.
+
+The best epoch is another one for each seed: what counts is of how many it is the best."""
 
 
 def average_scores(scores: Mapping[str, Iterable[Mapping[str, Any]]]) -> pd.DataFrame:
@@ -52,7 +54,7 @@ def tabulate_scores(averages: pd.DataFrame) -> pd.DataFrame:
         averages: as `average_scores` gives them.
     """
     shown = averages[averages["metric"] != "class_kid"].copy()
-    shown["column"] = shown["metric"] + "_" + shown["samples"].map(abbreviate) + " [" + shown["key"].str[:4] + "]"
+    shown["column"] = shown["metric"] + "_" + shown["samples"].map(abbreviate) + " [" + shown["key"] + "]"
     shown["shown"] = list(map(_describe, shown["mean"], shown["std"], shown["n"]))
     return shown.pivot(index=SYSTEM, columns="column", values="shown").reset_index().rename_axis(columns=None)
 

@@ -64,8 +64,9 @@ def neighbour_scores(real: Tensor, fake: Tensor, real_radii: Radii) -> Neighbour
     is_precise = torch.zeros(len(fake), dtype=torch.bool, device=fake.device)
     recalled = covered = balls = 0
     radii = zip(real_radii.third.split(BLOCK), real_radii.fifth.split(BLOCK), strict=True)
+    fake = fake.double()
     for rows, (third, fifth) in zip(_blocks(real), radii, strict=True):
-        distances = torch.cdist(rows, fake.double())
+        distances = torch.cdist(rows, fake)
         is_precise |= (distances <= third[:, None]).any(dim=0)
         recalled += int((distances <= fake_radii.third).any(dim=1).sum())
         in_fifth = distances <= fifth[:, None]
@@ -81,7 +82,8 @@ def neighbour_scores(real: Tensor, fake: Tensor, real_radii: Radii) -> Neighbour
 
 def nearest_neighbours(queries: Tensor, features: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Distances (Q, count) float64 from queries (Q, D) to the nearest of features (N, D), and their indices."""
-    found = [torch.cdist(rows, features.double()).topk(count, largest=False) for rows in _blocks(queries)]
+    features = features.double()
+    found = [torch.cdist(rows, features).topk(count, largest=False) for rows in _blocks(queries)]
     return torch.cat([each.values for each in found]), torch.cat([each.indices for each in found])
 
 

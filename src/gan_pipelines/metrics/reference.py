@@ -73,7 +73,7 @@ def open_reference(
     """Return the reference that some images are; their features are extracted only if the store does not hold them.
 
     Raises:
-        ConfigError: if the images are black, or were in [0, 1] before they became uint8.
+        ConfigError: if the images are all the same, or black, or were in [0, 1] before they became uint8.
         FeaturesUnusable: if the network gives features that are no numbers.
     """
     key = hash_values(
@@ -85,6 +85,8 @@ def open_reference(
     )
 
     def build(folder: Path) -> None:
+        alike = (images.image_hashes == images.image_hashes[0]).all()
+        require(not alike, "reference images", "all the same", "different from each other")
         brightest = int(images.images.max())
         require(brightest > 1, "brightest pixel of the reference images", brightest, "above 1: levels go up to 255")
         target = resolve_device(device)

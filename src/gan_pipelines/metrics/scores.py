@@ -24,7 +24,7 @@ from gan_pipelines.metrics.frechet import EXTRAPOLATION_PARTS, Moments, extrapol
 from gan_pipelines.metrics.inception_score import COLLAPSED_BELOW, inception_score
 from gan_pipelines.metrics.kernel import kernel_distance
 from gan_pipelines.metrics.neighbours import nearest_neighbours, neighbour_scores
-from gan_pipelines.metrics.reference import Reference, extract_features
+from gan_pipelines.metrics.reference import BATCH, Reference, extract_features
 from gan_pipelines.runtime import DeviceName
 from gan_pipelines.typed_config import require
 
@@ -82,18 +82,17 @@ def score_generator(
         device: where to compute.
 
     Raises:
-        ConfigError: if generated and real images differ in shape, or there are too few real ones, of a class or in all.
+        ConfigError: if generated and real images differ in shape or classes, or there are too few real ones, of a class
+            or in all.
         FeaturesUnusable: if features are no numbers.
     """
-    _require_same_shape(generator, reference.images)
+    _require_same_kind(generator, reference.images)
     target = resolve_device(device)
     extractor = extractor.to(target)
     scores: list[Score] = []
     for weights in WEIGHT_SETS:
         samples = generator.sample_batches(config.samples, seed=config.seed, weights=weights, device=device)
-        predictions = list(extract_features(extractor, samples, "generated"))
-        fake = torch.cat([prediction.features for prediction in predictions])
-        logits = torch.cat([prediction.logits for prediction in predictions])
+        fake, logits = map(torch.cat, zip(*extract_features(extractor, samples, "generated"), strict=True))
         flags = _flags(_variety(generator, weights, reference.images, device), logits, extractor)
         identity = {
             **generator.training,
@@ -119,7 +118,7 @@ Measured = dict[tuple[str, str | None], tuple[float, float | None]]
 def _measure(fake: Tensor, logits: Tensor, reference: Reference, is_splits: int) -> Measured:
     device = fake.device
     real = reference.features.to(device)
-    parts = [Moments.of(part) for part in fake.tensor_split(EXTRAPOLATION_PARTS)]
+    parts = [Moments.of_stream(part.split(BATCH)) for part in fake.tensor_split(EXTRAPOLATION_PARTS)]
     moments = reference.moments.to(device)
     neighbours = asdict(neighbour_scores(real, fake, reference.radii(device)))
     measured: dict[str, tuple[float, float | None]] = {"fid": (frechet_distance(moments, reduce(add, parts)), None)}
@@ -180,7 +179,7 @@ def make_monitor(
     size = abbreviate(monitor.samples)
 
     def measure(generator: TrainedGenerator) -> dict[str, float]:
-        _require_same_shape(generator, reference.images)
+        _require_same_kind(generator, reference.images)
         batches = generator.sample_batches(monitor.samples, seed=config.seed, weights=monitor.weights, device=device)
         logits: list[Tensor] = []
 
@@ -209,7 +208,7 @@ def find_neighbours(
         for each of the samples that lie nearest to a real image, out of `NEIGHBOUR_CANDIDATES`, the sample (C, H, W)
         and its `NEIGHBOURS_SHOWN` nearest real images in feature space (N, C, H, W), the nearest first; uint8.
     """
-    _require_same_shape(generator, reference.images)
+    _require_same_kind(generator, reference.images)
     target = resolve_device(device)
     samples = generator.sample(NEIGHBOUR_CANDIDATES, seed=0, device=device)
     (prediction,) = extract_features(extractor.to(target), [samples.to(target)], "generated")
@@ -220,7 +219,10 @@ def find_neighbours(
     return [(samples[row], torch.from_numpy(real[nearest[row].cpu().numpy()])) for row in chosen]
 
 
-def _require_same_shape(generator: TrainedGenerator, images: ImageSet) -> None:
+def _require_same_kind(generator: TrainedGenerator, images: ImageSet) -> None:
+    if generator.is_conditional:
+        names, known = list(generator.class_names), list(images.class_names)
+        require(names == known, "classes of the generated images", names, f"{known}, as in the dataset; train again")
     made, real = tuple(generator.image_shape), images.images.shape[1:]
     require(made == real, "shape of the generated images", made, f"{real}, as the dataset is; train again")
 
@@ -253,7 +255,7 @@ def _flags(variety: float, logits: Tensor, extractor: FeatureExtractor) -> tuple
 def _flags_of(metric: str, fake: Tensor, reference: Reference) -> tuple[str, ...]:
     """Reasons to distrust one metric."""
     fewest, size = min(len(fake), len(reference.features)), fake.shape[1]
-    if metric == "fid" and fewest <= size:
+    if metric in ("fid", "fid_infinity") and fewest <= size:
         return (
             f"FID of {fewest:,} images in {size:,} dimensions: a covariance is singular; take more than {size:,} "
             "images, or read KID.",

@@ -59,7 +59,8 @@ def score_generators(
     records = []
     for name, scores in {"last": last, "best": best}.items():
         for record in map(asdict, scores):
-            records.append({**record, "identity": {**record["identity"], "generator": name}})
+            origin = {"generator": name, "trained_epochs": generator.training["epoch"]}
+            records.append({**record, "identity": {**record["identity"], **origin}})
     return records
 
 
