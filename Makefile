@@ -16,7 +16,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .venv/installed  ## train a conditional GAN on handwritten digits and score it
+run: .venv/installed  ## train a conditional GAN on handwritten digits, score it, see whether it helps a classifier
 	$(BIN)/kedro run
 
 test: .venv/installed-dev lint  ## linters and tests
@@ -37,8 +37,8 @@ viz: .venv/installed-viz  ## see the pipelines in kedro-viz
 table: .venv/installed  ## train every variant on the digits and write docs/results/variants.md
 	$(BIN)/python benchmarks/variants.py docs/results
 
-bench: .venv/installed  ## measure the training loop beside a bare PyTorch step
-	$(BIN)/python benchmarks/loop_overhead.py
+bench: .venv/installed  ## measure the speed of training beside the tutorial way, into docs/results/speed
+	$(BIN)/python benchmarks/training_speed.py docs/results/speed
 
 clean:  ## remove the environment and caches, but no data and no results
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage .viz

@@ -35,7 +35,11 @@ def test_precision_on_the_cpu(precision, dtype):
 
 def test_auto_precision_is_bf16_only_where_it_is_native(monkeypatch):
     cuda = torch.device("cuda")
+    for kind in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, kind, lambda: False)
     assert resolve_precision("auto", CPU) == "fp32"
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert resolve_precision("auto", CPU) == "bf16"
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     assert resolve_precision("auto", cuda) == "bf16"
     assert resolve_precision("fp32", cuda) == "fp32"

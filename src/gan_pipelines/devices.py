@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,11 +29,24 @@ def resolve_device(name: DeviceName) -> torch.device:
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Precision:
-    """Turn ``auto`` into bf16 on CUDA devices that compute in it, and into fp32 elsewhere."""
+    """Turn ``auto`` into bf16 on devices that compute in it, where it measured faster, and into fp32 elsewhere."""
     if precision != "auto":
         return precision
-    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16" if native else "fp32"
+    is_native = {
+        "cuda": lambda: torch.cuda.is_bf16_supported(including_emulation=False),
+        "cpu": lambda: torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported(),
+        "mps": lambda: False,
+    }
+    return "bf16" if is_native[device.type]() else "fp32"
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that a device has free; no bound for the host, whose images are memory-mapped."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return math.inf
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:

@@ -159,7 +159,10 @@ def test_a_save_that_fails_keeps_the_state_before_it(store):
 def test_discarded_states_are_gone(store):
     with store.open("run") as checkpoints:
         checkpoints.save(1, {"epoch": 1})
-        checkpoints.discard()
+        with pytest.raises(TrainingLocked):
+            store.discard("run")
+    store.discard("run")
+    with store.open("run") as checkpoints:
         assert checkpoints.load_newest() is None
 
 

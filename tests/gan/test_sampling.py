@@ -51,7 +51,7 @@ def test_the_file_holds_a_header_and_tensors_and_nothing_to_unpickle(generator, 
 def test_another_file_is_refused(tmp_path):
     path = tmp_path / "other.safetensors"
     save_file({"x": torch.zeros(1)}, path)
-    with pytest.raises(GeneratorUnusable, match="holds no generator, but gan_pipelines.generator/1 was expected"):
+    with pytest.raises(GeneratorUnusable, match="holds no generator, but gan_pipelines.generator/2 was expected"):
         TrainedGenerator.load(path)
 
 

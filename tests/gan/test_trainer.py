@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from gan_pipelines.devices import resolve_precision
 from gan_pipelines.gan import (
     VARIANTS,
     AugmentationConfig,
@@ -73,6 +76,30 @@ def test_the_seed_decides_everything(tiny_gan, tiny_images):
     assert not same_weights(first.generator, other.generator)
 
 
+class HostReads(TorchDispatchMode):
+    """Counts what makes the host wait for a device: values that are read, shapes that depend on values."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        name = function.overloadpacket.__name__
+        self.count += name in ("_local_scalar_dense", "nonzero", "unique_dim", "masked_select")
+        return function(*arguments, **(options or {}))
+
+
+@pytest.mark.parametrize("objective", ["wasserstein", "non_saturating", "hinge"])
+def test_the_host_waits_for_the_device_once_an_epoch(tiny_gan, tiny_images, objective):
+    data = TrainingData.prepare(tiny_images, None, (), CPU)
+    augmentation = AugmentationConfig(horizontal_flip=True, rotation_degrees=10, crop_padding=1)
+    state = TrainingState(replace(tiny_gan, objective=objective, augmentation=augmentation), data)
+    counts = []
+    with HostReads() as reads:
+        _train_epoch(state, data, lambda: counts.append(reads.count))
+    assert counts == [0] * 5
+
+
 def test_what_the_caller_draws_between_epochs_changes_nothing(tiny_gan, tiny_images):
     undisturbed = run(tiny_gan, tiny_images)[-1]
     torch.manual_seed(5)
@@ -95,11 +122,11 @@ def test_the_generator_steps_once_in_critic_steps_also_across_epochs(tiny_gan, t
     # Five steps an epoch and three critic steps: generator steps after steps 3, 6, 9 of 10.
     data = TrainingData.prepare(tiny_images, None, (), CPU)
     state = TrainingState(replace(tiny_gan, critic_steps=3), data)
-    counts = []
+    follow, counts = state.follow_generator, []
+    state.follow_generator = lambda: counts.append(state.steps) or follow()
     for _ in range(2):
         _train_epoch(state, data, no_op)
-        counts.append(int(state.average.n_averaged))
-    assert counts == [1, 3]
+    assert counts == [3, 6, 9]
 
 
 def test_critic_steps_leave_the_generator_alone_and_generator_steps_the_critic(tiny_gan, tiny_images):
@@ -107,16 +134,32 @@ def test_critic_steps_leave_the_generator_alone_and_generator_steps_the_critic(t
     state = TrainingState(replace(tiny_gan, critic_steps=5), data)
     generator = [parameter.clone() for parameter in state.generator.parameters()]
     critic = [parameter.clone() for parameter in state.discriminator.parameters()]
+    fake = state.generator(state.draw_latents(8))
     for real, _ in data.batches(torch.arange(43), 8):
-        trainer._discriminator_step(state, real, None)
+        trainer._discriminator_step(state, real, fake.detach(), None)
     assert all(map(torch.equal, generator, state.generator.parameters()))
     assert not any(map(torch.equal, critic, state.discriminator.parameters()))
 
     critic = [parameter.clone() for parameter in state.discriminator.parameters()]
-    trainer._generator_step(state, None)
+    trainer._generator_step(state, fake, None)
     assert not any(map(torch.equal, generator, state.generator.parameters()))
     assert all(map(torch.equal, critic, state.discriminator.parameters()))
     assert all(parameter.requires_grad for parameter in state.discriminator.parameters())
+
+
+def test_the_generators_step_takes_the_images_of_the_discriminators(tiny_gan, tiny_images, monkeypatch):
+    data = TrainingData.prepare(tiny_images, None, (), CPU)
+    state = TrainingState(tiny_gan, data)
+    judged = []
+    make, step = state.generator.forward, trainer._generator_step
+    monkeypatch.setattr(state.generator, "forward", lambda *inputs: judged.append(make(*inputs)) or judged[-1])
+    monkeypatch.setattr(
+        trainer, "_generator_step", lambda state, fake, _: judged.append(fake) or step(state, fake, None)
+    )
+    _train_epoch(state, data, no_op)
+    assert [fake.requires_grad for fake in judged] == [False, True, True, False, True, True, False]
+    assert judged[2] is judged[1]
+    assert judged[5] is judged[4]
 
 
 def test_the_average_follows_its_recursion(tiny_gan, tiny_images):
@@ -408,7 +451,7 @@ def test_every_step_has_fresh_latents_from_a_normal_distribution(record, monkeyp
     monkeypatch.setattr(TrainingState, "draw_latents", lambda *args: drawn.append(draw(*args)) or drawn[-1])
     record(epochs=20)
     latents = torch.cat(drawn[1:])  # the first are the fixed ones
-    assert len(latents) == 100 * 8 + 50 * 8
+    assert len(latents) == 100 * 8
     assert len(latents.unique(dim=0)) == len(latents)
     assert latents.mean().item() == pytest.approx(0, abs=0.05)
     assert latents.std().item() == pytest.approx(1, abs=0.05)
@@ -452,11 +495,15 @@ def test_labels_that_a_conditional_variant_cannot_use_are_refused(tiny_gan, tiny
         run(config, tiny_images, labels=labels, class_names=["a", "b", "c"])
 
 
-def test_what_auto_resolved_to_is_recorded(tiny_gan, tiny_images):
+def test_what_auto_resolved_to_is_recorded(tiny_gan, tiny_images, caplog):
+    caplog.set_level(logging.INFO, logger="gan_pipelines")
     generator = run(replace(tiny_gan, precision="auto"), tiny_images)[-1].generator
-    assert generator.config.precision == "fp32"
+    resolved = resolve_precision("auto", CPU)
+    assert generator.config.precision == resolved
     assert generator.training["device"] == "cpu"
-    assert generator.training["fingerprint"] == run(tiny_gan, tiny_images)[-1].generator.training["fingerprint"]
+    stated = run(replace(tiny_gan, precision=resolved), tiny_images)[-1].generator
+    assert generator.training["fingerprint"] == stated.training["fingerprint"]
+    assert f"Training on cpu in {resolved}" in caplog.text
 
 
 def test_the_data_hash_is_the_image_sets(tiny_gan, striped_images):

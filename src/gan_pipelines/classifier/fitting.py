@@ -14,11 +14,12 @@ from torch import Tensor
 
 from gan_pipelines.classifier.config import ClassifierConfig
 from gan_pipelines.classifier.resnet import Classifier
-from gan_pipelines.devices import RandomState, resolve_device
+from gan_pipelines.devices import RandomState, autocast, resolve_device, resolve_precision
 from gan_pipelines.gan.augmentation import augment
 from gan_pipelines.gan.config import AugmentationConfig
 from gan_pipelines.pixels import to_float
 from gan_pipelines.runtime import DeviceName
+from gan_pipelines.typed_config import require
 
 NO_TRANSFORMS = AugmentationConfig()
 
@@ -53,7 +54,7 @@ def fit_classifier(
     *,
     device: DeviceName = "auto",
 ) -> Classifier:
-    """Fit a ResNet-18 from random weights by cross entropy.
+    """Fit a ResNet-18 from random weights by cross entropy; forward passes in bf16 where the device computes in it.
 
     Args:
         images: (N, 1 or 3, H, W) uint8, at least two.
@@ -118,8 +119,11 @@ class _Fitting:
     """A classifier under way, with random generators of its own."""
 
     def __init__(self, train: LabelledImages, num_classes: int, config: ClassifierConfig, device: DeviceName) -> None:
+        count = len(train.images)
+        require(count >= 2, "number of images to fit a classifier on", count, "2 or more: batch norm needs as many")
         target = resolve_device(device)
         self.config = config
+        self.device, self.precision = target, resolve_precision("auto", target)
         self.random = RandomState(config.seed, target)
         self.train = LabelledImages(*(part.to(target) for part in train))
         with self.random.active():
@@ -147,7 +151,9 @@ class _Fitting:
 
     def _step(self, chosen: Tensor, transforms: AugmentationConfig) -> Tensor:
         pixels = augment(to_float(self.train.images[chosen]), transforms)
-        loss = F.cross_entropy(self.classifier.classify(pixels).logits, self.train.labels[chosen])
+        with autocast(self.device, self.precision):
+            logits = self.classifier.classify(pixels).logits
+        loss = F.cross_entropy(logits.float(), self.train.labels[chosen])
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

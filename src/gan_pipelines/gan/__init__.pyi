@@ -17,6 +17,7 @@ from .sampling import GeneratorUnusable as GeneratorUnusable
 from .sampling import TrainedGenerator as TrainedGenerator
 from .sampling import sample_classes as sample_classes
 from .state import fingerprint as fingerprint
+from .state import resolve_auto as resolve_auto
 from .summary import checkpoint_bytes as checkpoint_bytes
 from .summary import summarize_networks as summarize_networks
 from .trainer import Epoch as Epoch

@@ -19,7 +19,7 @@ from gan_pipelines.typed_config import require
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 3
+FORMAT = 4
 """Written into every file: raise it when a state gets another layout."""
 
 
@@ -67,6 +67,12 @@ class CheckpointStore:
             for leftover in folder.glob(".unfinished-*"):  # of a process that was killed
                 leftover.unlink()
             yield Checkpoints(folder, fingerprint, self.keep, self.interval_seconds)
+
+    def discard(self, fingerprint: str) -> None:
+        """Remove the states of one training. Raises `TrainingLocked` as `open` does."""
+        with self.open(fingerprint) as kept:
+            for path in kept.paths:
+                path.unlink()
 
 
 class Checkpoints:
@@ -125,11 +131,6 @@ class Checkpoints:
                 "with runtime.fresh: true."
             )
         return None
-
-    def discard(self) -> None:
-        """Remove all states."""
-        for path in self.paths:
-            path.unlink()
 
     def _load(self, path: Path) -> dict[str, Any]:
         try:

@@ -122,7 +122,7 @@ class ScheduleConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationConfig:
-    """Random changes to each real image, each with its own draw; generated images are left as they are.
+    """Random changes to images, each with its own draw.
 
     Attributes:
         horizontal_flip: mirror half of the images.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -9,22 +10,44 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gan_pipelines.devices import free_memory
 from gan_pipelines.gan.health import diversity
 from gan_pipelines.gan.networks import ImageShape
 from gan_pipelines.hashing import hash_dataset, hash_images
 from gan_pipelines.pixels import to_float
 from gan_pipelines.typed_config import require
 
+logger = logging.getLogger(__name__)
+
+LARGEST_SHARE = 0.5
+"""Of the device's free memory, that the images may take."""
 DIVERSITY_IMAGES = 64
 """Real images whose diversity the samples are compared with."""
 
 
 class TrainingData:
-    """Real images on the training device, as uint8, with their labels."""
+    """Real images as uint8, with their labels: on the training device or, where they do not fit, on the host.
 
-    def __init__(self, images: Tensor, labels: Tensor | None, class_names: tuple[str, ...], data_hash: str) -> None:
-        self.images = images
-        self.labels = labels
+    Attributes:
+        device: on which batches come.
+        images: (N, C, H, W) uint8, there or on the host.
+        labels: (N,) on the same device as the images, or None.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor | None,
+        class_names: tuple[str, ...],
+        data_hash: str,
+        device: torch.device,
+    ) -> None:
+        home = device if images.nbytes <= LARGEST_SHARE * free_memory(device) else torch.device("cpu")
+        if home != device:
+            logger.info("The images do not fit beside the networks: they stay on the host, and go over batch by batch")
+        self.device = device
+        self.images = images.to(home)
+        self.labels = None if labels is None else labels.to(home)
         self.class_names = class_names
         self.hash = data_hash
         self.image_shape = ImageShape(*images.shape[1:])
@@ -55,7 +78,7 @@ class TrainingData:
             )
         plain_labels = None if labels is None else labels.cpu().numpy()
         data_hash = hash_dataset(hash_images(images.cpu().numpy()), plain_labels, class_names)
-        return cls(images.to(device), None if labels is None else labels.to(device), tuple(class_names), data_hash)
+        return cls(images, labels, tuple(class_names), data_hash, device)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -68,6 +91,14 @@ class TrainingData:
             batch_size: images of each batch; what is left over at the end is left out.
             done: batches to pass over.
         """
+        order = order.to(self.images.device)
         for start in range(done * batch_size, len(order) - batch_size + 1, batch_size):
             chosen = order[start : start + batch_size]
-            yield to_float(self.images[chosen]), None if self.labels is None else self.labels[chosen]
+            labels = None if self.labels is None else self._bring(self.labels[chosen])
+            yield to_float(self._bring(self.images[chosen])), labels
+
+    def _bring(self, part: Tensor) -> Tensor:
+        """The same on the training device; from pinned memory it goes over while the device computes."""
+        if part.device == self.device:
+            return part
+        return (part.pin_memory() if self.device.type == "cuda" else part).to(self.device, non_blocking=True)

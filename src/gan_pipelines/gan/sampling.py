@@ -23,7 +23,7 @@ from gan_pipelines.typed_config import ConfigError, from_dict, require, suggest
 
 WEIGHT_SETS: Final[tuple[WeightSet, ...]] = get_args(WeightSet)
 
-FORMAT = "gan_pipelines.generator/1"
+FORMAT = "gan_pipelines.generator/2"
 
 
 class GeneratorUnusable(ProjectError):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gan_pipelines.devices import RandomState, resolve_device, resolve_precision
 from gan_pipelines.gan.config import GanConfig, OptimizerConfig, WeightSet
@@ -22,7 +23,7 @@ from gan_pipelines.hashing import hash_values
 from gan_pipelines.pixels import to_uint8
 from gan_pipelines.runtime import DeviceName
 
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 2
 """Part of the identity of every training: raise it when the same settings begin to give other weights."""
 FIXED_SAMPLES = 64
 """Latents that are decoded at the end of each epoch, the same in all."""
@@ -80,7 +81,7 @@ class TrainingState:
     """
 
     def __init__(self, config: GanConfig, data: TrainingData) -> None:
-        self.device = data.images.device
+        self.device = data.device
         self.config = config = replace(config, precision=resolve_precision(config.precision, self.device))
         self.image_shape = data.image_shape
         self.class_names = data.class_names
@@ -106,9 +107,7 @@ class TrainingState:
         self.generator = build_generator(*sizes).to(memory_format=torch.channels_last).to(self.device)
         self.discriminator = build_discriminator(*sizes).to(memory_format=torch.channels_last).to(self.device)
         self.discriminator_loss = DiscriminatorLoss(self.discriminator, OBJECTIVES[config.objective], config.penalty)
-        self.average = AveragedModel(
-            self.generator, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True
-        )
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.fixed_latents = self.draw_latents(FIXED_SAMPLES)
         self.fixed_labels = classes_in_turn(FIXED_SAMPLES, len(self.class_names))
 
@@ -125,6 +124,21 @@ class TrainingState:
             tensors += self.current.sums.values()
         return not self.health.is_collapsed and are_finite(tensors)
 
+    @torch.no_grad()
+    def follow_generator(self) -> None:
+        """Move the averaged generator towards the generator; after the first step of the generator, all the way.
+
+        PyTorch's `AveragedModel` does the same, but waits for the device each time.
+        """
+        is_first = self.steps == self.config.critic_steps
+        pairs = [
+            (average, new)
+            for average, new in zip(_tensors(self.average), _tensors(self.generator), strict=True)
+            if new.is_floating_point()  # batch norm's count of batches has no use
+        ]
+        averages, new = map(list, zip(*pairs, strict=True))
+        torch._foreach_lerp_(averages, new, 1.0 if is_first else 1 - self.config.ema_decay)
+
     def draw_latents(self, count: int) -> Tensor:
         """(count, latent_size) from N(0, 1)."""
         return torch.randn(count, self.config.networks.latent_size, device=self.device)
@@ -132,7 +146,7 @@ class TrainingState:
     def sample_fixed(self) -> Tensor:
         """Decode the fixed latents with the averaged generator: (64, C, H, W) uint8 on the CPU."""
         labels = None if self.fixed_labels is None else self.fixed_labels.to(self.device)
-        state = plain_state(self.average.module)
+        state = plain_state(self.average)
         network = load_generator(self.config.networks, self.image_shape, len(self.class_names), state).to(self.device)
         with torch.inference_mode():
             return to_uint8(network(self.fixed_latents, labels)).cpu()
@@ -168,7 +182,7 @@ class TrainingState:
     def snapshot(self) -> TrainedGenerator:
         """A copy of the generator as it is now."""
         weights: dict[WeightSet, Mapping[str, Tensor]] = {
-            "ema": plain_state(self.average.module),
+            "ema": plain_state(self.average),
             "raw": plain_state(self.generator),
         }
         return self._describe({"epoch": self.epoch, "images_seen": self.images_seen}, weights)
@@ -225,7 +239,16 @@ def fingerprint(config: GanConfig, data_hash: str, device: DeviceName = "auto") 
     The device counts only for what ``precision: auto`` is on it. The number of epochs is left out unless the schedule
     depends on it: more epochs continue the same training.
     """
-    return _identify(replace(config, precision=resolve_precision(config.precision, resolve_device(device))), data_hash)
+    return _identify(resolve_auto(config, device), data_hash)
+
+
+def resolve_auto(config: GanConfig, device: DeviceName = "auto") -> GanConfig:
+    """The same configuration, with what ``precision: auto`` is on a device.
+
+    Raises:
+        ConfigError: if this machine has no such device.
+    """
+    return replace(config, precision=resolve_precision(config.precision, resolve_device(device)))
 
 
 def _identify(config: GanConfig, data_hash: str) -> str:
@@ -240,6 +263,11 @@ def _build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim
     if config.algorithm == "rmsprop":
         return torch.optim.RMSprop(network.parameters(), lr=config.learning_rate)
     return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=config.betas, fused=True)
+
+
+def _tensors(network: nn.Module) -> Iterator[Tensor]:
+    """Parameters and buffers."""
+    return chain(network.parameters(), network.buffers())
 
 
 def _to_device(value: Any, device: torch.device) -> Any:

@@ -19,11 +19,11 @@ from gan_pipelines.runtime import DeviceName
 from gan_pipelines.tracking import MlflowTracker
 
 
-def config_resolver(variant: str) -> Callable[[dict[str, Any]], GanConfig]:
-    """Make the node that lays the parameters of a variant over its row in the table of variants."""
+def config_resolver(variant: str) -> Callable[[dict[str, Any], DeviceName], GanConfig]:
+    """Make the node that lays the parameters of a variant over its row, and settles what ``auto`` is on the device."""
 
-    def resolve_config(overrides: dict[str, Any]) -> GanConfig:
-        return configure_gan(variant, overrides)
+    def resolve_config(overrides: dict[str, Any], device: DeviceName) -> GanConfig:
+        return gan.resolve_auto(configure_gan(variant, overrides), device)
 
     return resolve_config
 
@@ -54,8 +54,7 @@ def train_gan(
     """
     fingerprint = gan.fingerprint(config, train_images.content_hash, device)
     if fresh:
-        with checkpoints.open(fingerprint) as kept:
-            kept.discard()
+        checkpoints.discard(fingerprint)
     grids: dict[str, NDArray[np.uint8]] = {}
 
     def on_step(images_seen: int) -> None:

@@ -10,9 +10,19 @@ from gan_pipelines.pipelines.training.nodes import config_resolver, plot_losses,
 def create_config_pipeline(variant: str) -> Pipeline:
     """Parameters to the configuration of the variant, in its namespace."""
     return Pipeline(
-        [node(config_resolver(variant), inputs="params:overrides", outputs="config", name="resolve_config")],
+        [
+            node(
+                config_resolver(variant),
+                inputs=["params:overrides", "params:runtime.device"],
+                outputs="config",
+                name="resolve_config",
+            )
+        ],
         namespace=variant,
-        parameters={"params:overrides": f"params:variants.{variant}"},
+        parameters={
+            "params:overrides": f"params:variants.{variant}",
+            "params:runtime.device": "params:runtime.device",
+        },
     )
 
 

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+
+from gan_pipelines.gan import data as module
+from gan_pipelines.gan.data import TrainingData
+
+
+@pytest.fixture
+def prepare(tiny_images, monkeypatch):
+    """Prepare 43 images of 64 bytes for the meta device, which stands in for one with so many bytes free."""
+
+    def prepare(free):
+        monkeypatch.setattr(module, "free_memory", lambda _: free)
+        labels = torch.arange(43) % 3
+        return TrainingData.prepare(tiny_images, labels, ("a", "b", "c"), torch.device("meta"))
+
+    return prepare
+
+
+def test_images_that_fit_lie_on_the_device(prepare):
+    data = prepare(free=2 * 43 * 64)
+    assert (data.images.device.type, data.labels.device.type) == ("meta", "meta")
+
+
+def test_images_that_do_not_fit_go_over_batch_by_batch(prepare, tiny_images, caplog):
+    caplog.set_level(logging.INFO, logger="gan_pipelines")
+    data = prepare(free=2 * 43 * 64 - 1)
+    assert "The images do not fit beside the networks" in caplog.text
+    assert data.images.device.type == "cpu"
+    assert data.images.data_ptr() == tiny_images.ctypes.data  # no copy: it may be memory-mapped
+    batches = list(data.batches(torch.arange(43), 8))
+    assert [images.shape for images, _ in batches] == [(8, 1, 8, 8)] * 5
+    assert {part.device.type for batch in batches for part in batch} == {"meta"}
+
+
+def test_what_goes_over_is_what_was_chosen(tiny_images):
+    labels = torch.arange(43) % 3
+    data = TrainingData.prepare(tiny_images, labels, ("a", "b", "c"), torch.device("cpu"))
+    order = torch.randperm(43)
+    images, chosen = next(data.batches(order, 8, done=2))
+    assert torch.equal(chosen, labels[order[16:24]])
+    assert torch.equal(((images + 1) * 127.5).round().byte(), torch.from_numpy(tiny_images)[order[16:24]])
