@@ -43,8 +43,8 @@ def configure_sampling(values: Mapping[str, Any]) -> SamplingConfig:
 def configure_replicate(config: GanConfig, experiment: ExperimentConfig, draw: Draw) -> GanConfig:
     """The configuration of a variant for the real images of one replicate of an experiment.
 
-    Unless the experiment states the epochs, they are so many that the steps stay those that the variant takes over all
-    images; a schedule stretches along.
+    Unless the experiment states the epochs, they are so many that the steps are about those that the variant takes over
+    all images; a schedule stretches along.
     """
     epochs = experiment.generator_epochs or math.ceil(config.epochs / draw.fraction)
     schedule = config.schedule

@@ -189,13 +189,25 @@ def test_a_change_of_anything_that_matters_is_another_fit(digits, replicate):
     other_weights = PlantedGenerator(None, weights={"ema": {"w": torch.ones(2)}, "raw": {"w": torch.ones(2)}})
     assert changed(keys(replicate._replace(generator=other_weights))) == with_synthetic
     assert changed(keys(synthetic=SyntheticConfig(weights="raw"))) == with_synthetic
-    assert changed(keys(transforms=AugmentationConfig(crop_padding=2))) == with_synthetic | {"transformed"}
+    transformed = {"transformed", "transformed_added_2x"}
+    assert changed(keys(transforms=AugmentationConfig(crop_padding=2))) == transformed
     assert changed(keys(classifier=replace(CLASSIFIER, epochs=2))) == {*plain}
     draw = replicate.draw
     assert changed(keys(replicate._replace(draw=draw._replace(seed=7)))) == {*plain}
     fewer = Draw(draw.fraction, draw.seed, draw.images.take(np.arange(20), "train"))
     assert changed(keys(replicate._replace(draw=fewer))) == {*plain}
     assert keys(fractions=(0.1, 0.5), replicates=9) == plain
+
+
+@pytest.mark.parametrize(("spread", "is_warned"), [(0, True), (150, False)])
+def test_generated_images_that_are_all_alike_are_warned_of(digits, replicate, caplog, spread, is_warned):
+    grey = PlantedGenerator(
+        lambda wanted, random: (100 + spread * torch.randint(0, 2, (len(wanted), 1, 16, 16), generator=random)).to(
+            torch.uint8
+        )
+    )
+    make_synthetic_images(digits, replicate._replace(generator=grey), CONFIG, "cpu")
+    assert ("Most generated images of seed 0 have a twin" in caplog.text) == is_warned
 
 
 def test_labels_of_unconditional_images_come_from_a_classifier_of_the_same_real_images(digits, replicate, monkeypatch):

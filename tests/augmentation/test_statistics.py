@@ -30,12 +30,36 @@ def no_bootstrap(monkeypatch):
     monkeypatch.setattr(statistics, "_bootstrap", lambda *_: None)
 
 
-@pytest.mark.parametrize(("of_replicates", "of_images"), [(0.05, 0.0), (0.0, 0.5), (0.03, 0.3), (0.0, 0.0)])
-def test_intervals_cover_the_true_difference_in_about_95_of_100_experiments(of_replicates, of_images, no_bootstrap):
+@pytest.mark.parametrize(
+    ("of_replicates", "of_images", "most"),
+    # Without any differences between replicates or images the interval is wider than it need be.
+    [(0.05, 0.0, 0.975), (0.0, 0.5, 0.975), (0.03, 0.3, 0.975), (0.0, 0.0, 1.0)],
+)
+def test_intervals_cover_the_true_difference_in_about_95_of_100_experiments(
+    of_replicates, of_images, most, no_bootstrap
+):
     drawn = experiments(1000, of_replicates=of_replicates, of_images=of_images)
     intervals = [compare_paired(differences).interval for differences in drawn]
     covered = share(low <= 0.02 <= high for low, high in intervals)
-    assert 0.93 <= covered <= 0.975
+    assert 0.93 <= covered <= most
+
+
+@pytest.mark.parametrize("replicates", [2, 3, 5])
+def test_intervals_cover_also_where_images_are_right_or_wrong(replicates, no_bootstrap):
+    random = np.random.default_rng(0)
+    covered = []
+    for _ in range(1000):
+        hard = random.random(60) < 0.3  # images on which the arms disagree at all
+        draws = random.choice([-1, 0, 1], (replicates, 60), p=[0.25, 0.4, 0.35]) * hard
+        low, high = compare_paired(draws).interval
+        covered.append(low <= 0.3 * 0.1 <= high)
+    assert np.mean(covered) >= 0.93
+
+
+def test_two_replicates_that_agree_by_chance_show_nothing():
+    differences = np.zeros((2, 50))
+    differences[[0, 1], [3, 7]] = 1  # one image gained in each, another one
+    assert compare_paired(differences).verdict == "no difference shown"
 
 
 def test_an_interval_over_replicates_alone_would_miss_the_test_images(monkeypatch):

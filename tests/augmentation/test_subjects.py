@@ -78,6 +78,12 @@ def test_a_class_whose_images_all_leak_is_refused(pictures):
         separate_images(image_set(pictures, SIZES, labels))
 
 
+def test_a_validation_split_that_is_the_test_split_is_refused(pictures):
+    pictures[52:60] = pictures[40:48]
+    with pytest.raises(HeldOutImagesInTraining, match="No validation image of class a is left"):
+        separate_images(image_set(pictures, SIZES))
+
+
 def test_without_a_validation_split_a_tenth_of_each_class_becomes_one(pictures):
     separated = separate_images(image_set(pictures, {"train": 40, "test": 20}))
     assert (len(separated.train), len(separated.valid), len(separated.test)) == (36, 4, 20)

@@ -79,13 +79,15 @@ def test_images_of_which_the_classifier_is_not_sure_are_made_anew(is_conditional
     assert made.provenance["missing"] == {}
 
 
-def test_what_cannot_be_had_is_left_out_and_counted():
+def test_what_cannot_be_had_is_left_out_and_counted(caplog):
     class NeverBright(ShadeGenerator):
         def sample(self, *arguments, **options):
             return super().sample(*arguments, **options).clamp(max=150)
 
     made = synthesize(NeverBright(False), LABELS, NAMES, SyntheticConfig(), seed=0, judge=ShadeJudge())
     assert made.labels.tolist() == [0, 0, 1, 0]
+    assert made.places.tolist() == [place for place, label in enumerate(LABELS.tolist()) if label < 2]
+    assert "2 of 6 images are missing" in caplog.text
     assert made.provenance["missing"] == {"bright": 2}
     with pytest.raises(SynthesisFailed, match="99%"):
         synthesize(ShadeGenerator(), LABELS, NAMES, SyntheticConfig(min_confidence=0.99), seed=0, judge=ShadeJudge())

@@ -15,7 +15,8 @@ from gan_pipelines.images import DatasetConfig, open_source
 
 def synthetic(channels, names=("cat", "dog/wolf", "eel")):
     images = torch.randint(0, 256, (7, channels, 6, 6), dtype=torch.uint8)
-    return SyntheticImages(images, torch.tensor([1, 0, 2, 1, 1, 0, 2]), names, {"seed": 3})
+    places = torch.tensor([0, 1, 2, 3, 5, 6, 9])
+    return SyntheticImages(images, torch.tensor([1, 0, 2, 1, 1, 0, 2]), places, names, {"seed": 3})
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -26,6 +27,7 @@ def test_what_is_saved_is_loaded(tmp_path, channels):
     loaded = dataset.load()
     assert torch.equal(loaded.images, made.images)
     assert torch.equal(loaded.labels, made.labels)
+    assert torch.equal(loaded.places, made.places)
     assert (loaded.class_names, loaded.provenance) == (made.class_names, {"seed": 3})
 
 
@@ -45,6 +47,17 @@ def test_torchvision_and_the_projects_own_source_read_the_folder(tmp_path):
     description = json.loads((tmp_path / "made" / "dataset.json").read_text())
     assert description["images"] == 7
     assert description["classes"][1] == {"name": "dog/wolf", "folder": "dog-wolf", "images": 3}
+
+
+def test_a_class_without_images_and_names_out_of_order_are_read_as_well(tmp_path):
+    made = synthetic(3, names=("wolf", "cat", "ant", "none"))
+    dataset = LabelledFolderDataset(filepath=str(tmp_path / "made"))
+    dataset.save(made)
+    folder = ImageFolder(tmp_path / "made")
+    assert folder.classes == ["ant", "cat", "wolf"]
+    assert [label for _, label in folder] == [0, 0, 1, 1, 1, 2, 2]
+    assert torch.equal(dataset.load().labels, made.labels)
+    assert dataset.load().class_names == made.class_names
 
 
 def test_versions(tmp_path):

@@ -79,7 +79,7 @@ def children_of(client, run_id):
 
 
 def log_child(tracker, name):
-    tracker.log_child(name, {"arm": name, "seed": 3}, history(2), {"test_accuracy": 0.75})
+    tracker.log_child(name, {"arm": name, "seed": 3}, history(2), {"test_accuracy": 0.75}, seconds=2.5)
 
 
 def test_a_child_is_a_whole_run_below_its_parent(local, begin):
@@ -92,6 +92,7 @@ def test_a_child_is_a_whole_run_below_its_parent(local, begin):
     assert set(children) == {"real", "added"}
     child = children["added"]
     assert child.info.status == "FINISHED"
+    assert child.info.end_time - child.info.start_time == 2500
     assert child.data.params == {"arm": "added", "seed": "3"}
     assert child.data.metrics["test_accuracy"] == 0.75
     assert steps(local, child.info.run_id) == EXPECTED[:2]
@@ -109,9 +110,27 @@ def test_children_that_a_dead_server_misses_are_sent_once_when_it_is_back(runnin
     assert sorted(run.info.run_name for run in children_of(served, run_id)) == ["added", "real"]
 
 
+def test_a_child_that_an_outage_cuts_in_half_is_made_anew(local, begin, monkeypatch):
+    monkeypatch.setattr(outbox, "RETRY_SECONDS", 0.0)
+    tracker, run_id = begin()
+    with monkeypatch.context() as outage:
+        for method in ("set_terminated", "delete_run"):
+            outage.setattr(mlflow.MlflowClient, method, _raise_outage)
+        log_child(tracker, "real")
+        assert len(children_of(local, run_id)) == 1
+    tracker.end_run("FINISHED")
+    (child,) = children_of(local, run_id)
+    assert child.info.status == "FINISHED"
+    assert child.data.metrics["test_accuracy"] == 0.75
+
+
+def _raise_outage(*_, **__):
+    raise mlflow.exceptions.MlflowException("down")
+
+
 def test_a_child_that_cannot_be_written_whole_is_not_left_half(local, begin, caplog):
     tracker, run_id = begin()
-    tracker.log_child("real", {"arm?": "real"}, [], {})  # no name that MLflow takes
+    tracker.log_child("real", {"arm?": "real"}, [], {}, seconds=1)  # no name that MLflow takes
     tracker.end_run("FINISHED")
     assert children_of(local, run_id) == []
     assert "MLflow refused something (log_child" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gan_pipelines.augmentation.config import Arm, ExperimentConfig, list_arms
+from gan_pipelines.augmentation.config import REAL_LONGER, Arm, ArmClassifierConfig, ExperimentConfig, list_arms
 from gan_pipelines.augmentation.subjects import Draw, ExperimentImages
 from gan_pipelines.augmentation.synthesis import SyntheticImages, choose_labels, needs_judge, synthesize
 from gan_pipelines.classifier import (
@@ -28,11 +29,16 @@ from gan_pipelines.classifier import (
 )
 from gan_pipelines.gan import TrainedGenerator
 from gan_pipelines.gan.config import AugmentationConfig
+from gan_pipelines.gan.health import NARROW_BELOW, diversity
 from gan_pipelines.hashing import hash_arrays, hash_values
 from gan_pipelines.images import ImageSet
 from gan_pipelines.runtime import DeviceName
 from gan_pipelines.stores import KeyedStore
 
+logger = logging.getLogger(__name__)
+
+COMPARED = 256
+"""Images, generated and real, among which twins are looked for."""
 RECORD_FILE = "record.json"
 PROBABILITIES_FILE = "probabilities.npy"
 ENTRY_VERSION = 1
@@ -100,28 +106,54 @@ def make_synthetic_images(
 ) -> SyntheticImages:
     """Make the generated images that the arms of a replicate are fitted on, as many as the largest ratio wants."""
     draw, generator = replicate
-    count = max(1, round(config.largest_ratio * len(draw.images)))
+    count = _count_synthetic(config.largest_ratio, len(draw.images))
     labels = choose_labels(draw.images.labels, len(draw.images.class_names), count, config.synthetic)
     judge = _fit_judge(images, draw, config, device) if needs_judge(generator, config.synthetic) else None
     made = synthesize(
         generator, labels, draw.images.class_names, config.synthetic, seed=draw.seed, judge=judge, device=device
     )
+    _warn_of_twins(made.images, draw)
     origin = {"fraction": draw.fraction, "real_images": len(draw.images), "training": dict(generator.training)}
     return replace(made, provenance={**made.provenance, **origin})
 
 
 def _fit_judge(images: ExperimentImages, draw: Draw, config: ExperimentConfig, device: DeviceName) -> Classifier:
-    """A classifier of a replicate's real images, for labels and confidences."""
-    count = len(draw.images) + round(config.largest_ratio * len(draw.images))
+    """A classifier of a replicate's real images, for labels and confidences: that of the arm `REAL_LONGER`."""
     return fit_selected(
         _labelled(draw.images),
         _labelled(images.valid),
         len(draw.images.class_names),
-        config.classifier,
-        steps=config.classifier.epochs * steps_per_epoch(count, config.classifier.batch_size),
-        transforms=config.transforms,
+        replace(config.classifier, seed=draw.seed),
+        steps=_count_steps(REAL_LONGER, len(draw.images), config),
         device=device,
     ).classifier
+
+
+def _count_synthetic(ratio: float, real_images: int) -> int:
+    """Generated images of an arm: two at least, since batch norm needs as many."""
+    return max(2, round(ratio * real_images))
+
+
+def _count_steps(arm: Arm, real_images: int, config: ExperimentConfig) -> int:
+    """Steps of the optimiser that an arm takes, see `list_arms`."""
+    count = real_images + (0 if arm.is_short else _count_synthetic(config.largest_ratio, real_images))
+    return config.classifier.epochs * steps_per_epoch(count, config.classifier.batch_size)
+
+
+def _warn_of_twins(made: Tensor, draw: Draw) -> None:
+    """Say so if the generated images are much more alike than the real ones: no loss and no accuracy shows it."""
+    chosen = np.linspace(0, len(draw.images) - 1, min(len(draw.images), COMPARED)).astype(int)
+    real = torch.from_numpy(draw.images.images[chosen]).unique(dim=0)
+    if min(len(made), len(real)) < 2:
+        return
+    variety = diversity(made[:COMPARED]) / diversity(real)
+    if variety < NARROW_BELOW:
+        logger.warning(
+            "Most generated images of seed %d have a twin, %.0f%% as far away as among real ones: the generator has "
+            "collapsed or, with augmentation.synthetic.weights: ema, its average has had too few steps to follow it",
+            draw.seed,
+            100 * variety,
+        )
 
 
 def _labelled(images: ImageSet) -> LabelledImages:
@@ -152,13 +184,13 @@ class _ReplicateFitting:
 
     def _build(self, arm: Arm, folder: Path) -> None:
         train, synthetic_count = self._training_images(arm)
-        steps = self._steps(arm)
+        steps = _count_steps(arm, len(self.replicate.draw.images), self.config)
         start = time.monotonic()
         fit = fit_selected(
             train,
             _labelled(self.images.valid),
             len(self.images.train.class_names),
-            replace(self.config.classifier, seed=self.replicate.draw.seed),
+            self._classifier_config,
             steps=steps,
             transforms=self.config.transforms if arm.is_transformed else AugmentationConfig(),
             device=self.device,
@@ -181,27 +213,28 @@ class _ReplicateFitting:
         real = _labelled(self.replicate.draw.images)
         if not arm.ratio:
             return real, 0
-        count = max(1, round(arm.ratio * len(real.images)))
-        synthetic = LabelledImages(self._synthetic.images[:count], self._synthetic.labels[:count])
+        chosen = self._synthetic.places < _count_synthetic(arm.ratio, len(real.images))
+        synthetic = LabelledImages(self._synthetic.images[chosen], self._synthetic.labels[chosen])
         if not arm.has_real:
             return synthetic, len(synthetic.images)
         both = LabelledImages(*(torch.cat(parts) for parts in zip(real, synthetic, strict=True)))
         return both, len(synthetic.images)
 
+    @property
+    def _classifier_config(self) -> ArmClassifierConfig:
+        """With the seed of the replicate: the classifiers of all its arms begin with the same weights."""
+        return replace(self.config.classifier, seed=self.replicate.draw.seed)
+
     @cached_property
     def _synthetic(self) -> SyntheticImages:
         return make_synthetic_images(self.images, self.replicate, self.config, self.device)
-
-    def _steps(self, arm: Arm) -> int:
-        real, classifier = len(self.replicate.draw.images), self.config.classifier
-        count = real if arm.is_short else real + round(self.config.largest_ratio * real)
-        return classifier.epochs * steps_per_epoch(count, classifier.batch_size)
 
     def _key(self, arm: Arm) -> str:
         """Hash of all that a fit depends on; of the generated images it is what they are made from."""
         draw, generator = self.replicate
         splits = [part.content_hash for part in (draw.images, self.images.valid, self.images.test)]
-        values: list[Any] = [arm._asdict(), self._steps(arm), asdict(self.config.classifier), splits, draw.seed]
+        steps = _count_steps(arm, len(draw.images), self.config)
+        values: list[Any] = [arm._asdict(), steps, asdict(self._classifier_config), splits]
         if arm.is_transformed:
             values.append(asdict(self.config.transforms))
         if arm.ratio:
@@ -209,7 +242,6 @@ class _ReplicateFitting:
             values += [
                 asdict(self.config.synthetic),
                 self.config.largest_ratio,
-                asdict(self.config.transforms),
                 hash_arrays(weights[name].numpy() for name in sorted(weights)),
             ]
         return hash_values(ENTRY_VERSION, *values)

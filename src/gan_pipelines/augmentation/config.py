@@ -56,13 +56,13 @@ class ExperimentConfig:
 
     Attributes:
         fractions: of the real training images that generator and classifiers have, each in (0, 1].
-        replicates: repetitions of all, each with its own draw of the fraction, generator and classifier seed, so that
-            they are independent of each other.
+        replicates: repetitions of all, each with its own draw of the fraction, generator and classifier seed. They
+            draw from the same images: what they say holds for this dataset.
         ratios: generated images for each real one, one arm each.
         synthetic: which generated images.
         transforms: the ordinary augmentation that they are compared and combined with.
         classifier: of every arm.
-        generator_epochs: over the fraction; None takes as many steps as the variant has over all images.
+        generator_epochs: over the fraction; None takes about as many steps as the variant has over all.
         seed: of the first replicate; the others count on from there.
     """
 
@@ -83,7 +83,7 @@ class ExperimentConfig:
         require(self.replicates >= 2, "replicates", self.replicates, "2 or more, to tell a difference from chance")
         epochs = self.generator_epochs
         require(epochs is None or epochs >= 1, "generator_epochs", epochs, "1 or more, or null")
-        require(0 <= self.seed < 2**62, "seed", self.seed, "at least 0 and below 2**62")
+        require(0 <= self.seed < 2**32, "seed", self.seed, "at least 0 and below 2**32")
 
     @property
     def largest_ratio(self) -> float:

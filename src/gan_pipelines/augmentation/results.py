@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from gan_pipelines.augmentation.arms import ArmFit
 from gan_pipelines.augmentation.config import REAL_LONGER, Arm, ExperimentConfig, list_contrasts
-from gan_pipelines.augmentation.statistics import CONFIDENCE, POWER, Comparison, Interval, compare_paired
+from gan_pipelines.augmentation.statistics import (
+    CONFIDENCE,
+    MOST_REPLICATES,
+    POWER,
+    Comparison,
+    Interval,
+    compare_paired,
+    t_interval,
+)
 
 Table = dict[tuple[float, str, int], ArmFit]
 
@@ -75,12 +82,12 @@ def state_verdicts(fits: Sequence[ArmFit], comparisons: pd.DataFrame, config: Ex
     """
     verdicts = []
     for row in comparisons[comparisons["is_primary"]].to_dict("records"):
-        fit = next(fit for fit in fits if (fit.fraction, fit.arm) == (row["fraction"], row["arm"]))
+        arm = [fit for fit in fits if (fit.fraction, fit.arm) == (row["fraction"], row["arm"])]
         verdicts.append(
             {
                 "fraction": row["fraction"],
                 "verdict": row["verdict"],
-                "sentence": _state_verdict(row, fit, config),
+                "sentence": _state_verdict(row, arm, config),
             }
         )
     return verdicts
@@ -95,34 +102,42 @@ def _best_ratio(table: Table, fraction: float, config: ExperimentConfig) -> Arm:
 def _flatten(comparison: Comparison) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name, value in vars(comparison).items():
-        row |= {f"{name}_low": value.low, f"{name}_high": value.high} if isinstance(value, Interval) else {name: value}
+        row |= _flatten_interval(name, value) if isinstance(value, Interval) else {name: value}
     return row
 
 
+def _flatten_interval(name: str, interval: Interval) -> dict[str, float]:
+    return {f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
 def _compare_scores(pairs: Sequence[tuple[ArmFit, ArmFit]], score: str) -> dict[str, float]:
-    first, second = (np.array([getattr(fit.scores, score) for fit in arm]) for arm in zip(*pairs, strict=True))
-    differences = first - second
-    margin = stats.t.ppf((1 + CONFIDENCE) / 2, len(pairs) - 1) * differences.std(ddof=1) / np.sqrt(len(pairs))
-    mean = float(differences.mean())
-    return {f"{score}_difference": mean, f"{score}_low": mean - margin, f"{score}_high": mean + margin}
+    differences = np.array([getattr(a.scores, score) - getattr(b.scores, score) for a, b in pairs])
+    interval = t_interval(differences)
+    return {f"{score}_difference": float(differences.mean()), **_flatten_interval(score, interval)}
 
 
-def _state_verdict(row: Mapping[Hashable, Any], fit: ArmFit, config: ExperimentConfig) -> str:
-    replicates, images = config.replicates, len(fit.correct)
+def _state_verdict(row: Mapping[Hashable, Any], arm: Sequence[ArmFit], config: ExperimentConfig) -> str:
+    replicates, images = config.replicates, len(arm[0].correct)
     needed = row["replicates_for_a_point"]
     to_see_a_point = (
         f"to see one point it would take {needed:.0f} replicates."
         if needed is not None and not np.isnan(needed)
-        else f"no number of replicates would show one point on {images:,} test images."
+        else f"to see one point on these {images:,} test images, {MOST_REPLICATES:,} replicates would not do."
     )
     return (
-        f"{row['fraction']:.0%} of the real images ({fit.real_images:,}): {row['verdict']}. With "
-        f"{fit.synthetic_images:,} generated ones added ({row['arm']}, chosen on the validation split), accuracy "
-        f"changes by {_points(row['difference'])} points against the real ones alone for as many steps "
-        f"({CONFIDENCE:.0%} interval {_points(row['interval_low'])} to {_points(row['interval_high'])}; "
+        f"{row['fraction']:.0%} of the real images ({_range(fit.real_images for fit in arm)}): {row['verdict']}. With "
+        f"{_range(fit.synthetic_images for fit in arm)} generated ones added ({row['arm']}, chosen on the validation "
+        f"split), accuracy changes by {_points(row['difference'])} points against the real ones alone for as many "
+        f"steps ({CONFIDENCE:.0%} interval {_points(row['interval_low'])} to {_points(row['interval_high'])}; "
         f"{replicates} replicates, {images:,} test images). A difference of "
         f"{row['smallest_visible'] * 100:.1f} points would have been shown {POWER:.0%} of the time; {to_see_a_point}"
     )
+
+
+def _range(counts: Iterable[int]) -> str:
+    """The same in all replicates, or from the fewest to the most."""
+    lowest, *_, highest = sorted(counts)  # of two replicates or more
+    return f"{lowest:,}" if lowest == highest else f"{lowest:,} to {highest:,}"
 
 
 def _points(share: float) -> str:

@@ -17,7 +17,7 @@ POWER = 0.8
 """Probability of a difference to be shown, by which the smallest visible one is named."""
 RESAMPLES = 2_000
 MOST_REPLICATES = 1_000
-"""More than that are not worth naming."""
+"""More than that are not counted."""
 
 Counts = NDArray[np.int_]
 Numbers = NDArray[np.float64]
@@ -41,8 +41,8 @@ class Comparison:
         interval: for other replicates and other test images at once; the verdict is taken from this one.
         verdict: whether it excludes zero, and on which side.
         smallest_visible: difference that this design would have shown in 8 of 10 experiments.
-        replicates_for_a_point: replicates needed to see a difference of 0.01 as surely; None if no number is enough
-            for so few test images.
+        replicates_for_a_point: replicates needed to see a difference of 0.01 as surely; None if `MOST_REPLICATES` are
+            not enough, be it for the few test images.
     """
 
     difference: float
@@ -58,9 +58,9 @@ def compare_paired(differences: NDArray[np.floating], *, seed: int = 0) -> Compa
     """Compare two arms, replicate by replicate and test image by test image.
 
     Replicates and test images are both taken as drawn from many, in the crossed layout that radiology has for readers
-    and cases. The variance of the mean is (MS_R + max(MS_I - MS_E, 0)) / RN by the mean squares of a two-way analysis
-    of variance; degrees of freedom follow Hillis 2007, "A comparison of denominator degrees of freedom methods for
-    multiple observer ROC analysis".
+    and cases. The variance of the mean is (max(MS_R, MS_E) + max(MS_I - MS_E, 0)) / RN by the mean squares of a two-way
+    analysis of variance: replicates that agree by chance are not taken for certainty. Degrees of freedom follow Hillis
+    2007, "A comparison of denominator degrees of freedom methods for multiple observer ROC analysis".
 
     Args:
         differences: (replicates, test images), at least 2 x 2, of what each image counts in the two arms: 1, 0 or -1.
@@ -74,19 +74,27 @@ def compare_paired(differences: NDArray[np.floating], *, seed: int = 0) -> Compa
     residuals = values - by_replicate[:, None] - by_image + mean
     noise = float((residuals**2).sum()) / ((replicates - 1) * (images - 1))
     image_variance = max(float(by_image.var(ddof=1)) - noise / replicates, 0.0)
-    design, count = _Design(replicate_variance, image_variance / images), np.array([replicates])
+    design = _Design(max(replicate_variance, noise / images), image_variance / images)
+    count = np.array([replicates])
     margin = float(design.standard_error(count)[0] * design.quantile(count, (1 + CONFIDENCE) / 2)[0])
     interval = Interval(mean - margin, mean + margin)
-    t_margin = stats.t.ppf((1 + CONFIDENCE) / 2, replicates - 1) * math.sqrt(replicate_variance / replicates)
     return Comparison(
         difference=mean,
-        over_replicates=Interval(mean - t_margin, mean + t_margin),
+        over_replicates=t_interval(by_replicate),
         over_images=_bootstrap(by_image, seed),
         interval=interval,
         verdict="helps" if interval.low > 0 else "hurts" if interval.high < 0 else "no difference shown",
         smallest_visible=float(design.smallest_visible(count)[0]),
         replicates_for_a_point=design.replicates_to_see(0.01),
     )
+
+
+def t_interval(differences: Numbers) -> Interval:
+    """Student's interval of the mean of paired differences (N,), N at least 2."""
+    mean = float(differences.mean())
+    error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
+    margin = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1)) * error
+    return Interval(mean - margin, mean + margin)
 
 
 @dataclass(frozen=True)

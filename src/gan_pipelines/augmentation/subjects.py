@@ -82,6 +82,8 @@ def check_splits(train_splits: tuple[str, ...], splits: list[str]) -> None:
 def separate_images(images: ImageSet) -> ExperimentImages:
     """Tell training, validation and test images apart, and leave out what would leak.
 
+    Raises `HeldOutImagesInTraining` if that leaves a class without training or validation images.
+
     Left out are training images that are the same as a test or validation image, or nearly, and validation images that
     are so to a test image. Without a validation split a tenth of each class of the training images becomes one.
     """
@@ -103,7 +105,8 @@ def separate_images(images: ImageSet) -> ExperimentImages:
         twins = find_twins(images.images, images.image_hashes, thumbnails, asked=asked, known=known)
         leaks += [Duplicate(images.names[row], images.names[twin], correlation) for row, twin, correlation in twins]
         kept.append(np.setdiff1d(asked, [found.row for found in twins]))
-    _require_every_class(images, kept[0])
+    for split, rows in zip(("training", "validation"), kept, strict=True):
+        _require_every_class(images, rows, split)
     return ExperimentImages(
         images.take(kept[0], "train"), images.take(kept[1], "valid"), images.take(test, "test"), tuple(leaks)
     )
@@ -129,11 +132,10 @@ def draw_rows(labels: NDArray[np.int64], rows: NDArray[np.intp], fraction: float
     return np.sort(np.concatenate(drawn))
 
 
-def _require_every_class(images: ImageSet, train: NDArray[np.intp]) -> None:
-    lost = {*range(len(images.class_names))} - {*images.labels[train].tolist()}
+def _require_every_class(images: ImageSet, rows: NDArray[np.intp], split: str) -> None:
+    lost = {*range(len(images.class_names))} - {*images.labels[rows].tolist()}
     if lost:
-        name = images.class_names[min(lost)]
         raise HeldOutImagesInTraining(
-            f"Every training image of class {name} stands in another split too, the same or nearly; put other images "
-            "into one of them, or remove the class."
+            f"No {split} image of class {images.class_names[min(lost)]} is left, once those are left out that stand in "
+            "another split too, the same or nearly; add others, or remove the class."
         )

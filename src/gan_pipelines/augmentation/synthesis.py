@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from gan_pipelines.classifier import Classifier
 from gan_pipelines.errors import ProjectError
 from gan_pipelines.gan import WeightSet
 from gan_pipelines.runtime import DeviceName
+
+logger = logging.getLogger(__name__)
 
 LabelSource = Literal["generator", "classifier"]
 
@@ -58,12 +61,14 @@ class SyntheticImages:
     Attributes:
         images: (N, C, H, W) uint8.
         labels: (N,) int64 indices into ``class_names``.
+        places: (N,) ascending: which of the wanted images each one is; a filter may leave some out.
         class_names: of the labels.
         provenance: in plain values: generator, seed, settings, what the labels come from, and images that are missing.
     """
 
     images: Tensor
     labels: Tensor
+    places: Tensor
     class_names: tuple[str, ...]
     provenance: Mapping[str, Any]
 
@@ -120,7 +125,7 @@ def synthesize(
     if needs_judge(generator, config) and judge is None:
         raise ValueError("judge is None, but must be a classifier, to give labels or to filter.")
     open_places = torch.arange(len(labels))
-    pictures, places = [], []
+    pictures, found = [], []
     for attempt in range(ATTEMPTS):
         wanted = labels[open_places]
         count = len(wanted) if judge is None else max(len(wanted), FEWEST_OFFERED)
@@ -135,17 +140,23 @@ def synthesize(
         )
         taken, offered = _fit_in(wanted, *_label(images, asked, generator, config, judge))
         pictures.append(images[offered])
-        places.append(open_places[taken])
+        found.append(open_places[taken])
         open_places = open_places[~torch.isin(torch.arange(len(wanted)), taken)]
         if not len(open_places):
             break
-    order = torch.cat(places)
+    order = torch.cat(found)
     if not len(order):
         raise SynthesisFailed(
             f"Of no image of the generator is the classifier {config.min_confidence:.0%} sure; lower "
             "augmentation.synthetic.min_confidence, or train for longer."
         )
-    by_place = order.argsort()
+    if len(open_places):
+        logger.warning(
+            "%d of %d images are missing: the classifier was not sure enough of any that the generator made",
+            len(open_places),
+            len(labels),
+        )
+    places, by_place = order.sort()
     provenance = {
         **asdict(config),
         "labels_from": "generator" if generator.is_conditional else "classifier",
@@ -154,7 +165,7 @@ def synthesize(
             class_names[label]: count for label, count in sorted(Counter(labels[open_places].tolist()).items())
         },
     }
-    return SyntheticImages(torch.cat(pictures)[by_place], labels[order[by_place]], class_names, provenance)
+    return SyntheticImages(torch.cat(pictures)[by_place], labels[places], places, class_names, provenance)
 
 
 def _label(

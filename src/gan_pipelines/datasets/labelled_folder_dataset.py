@@ -18,8 +18,9 @@ DESCRIPTION_FILE = "dataset.json"
 class LabelledFolderDataset(LocalVersionedDataset[SyntheticImages]):
     """`SyntheticImages` as a folder that can be shipped on its own: ``<class>/*.png``, and what they are.
 
-    torchvision's ``ImageFolder`` reads it, and so does ``dataset.source: image_folder``. ``dataset.json`` has the class
-    names, as they are where no folder can be called so (a slash becomes a hyphen), counts, and provenance.
+    torchvision's ``ImageFolder`` reads it, and numbers the classes by the names of their folders; so does
+    ``dataset.source: image_folder``. ``dataset.json`` has the class names in the project's order, as they are where no
+    folder can be called so (a slash becomes a hyphen), counts, and provenance. A class without images has no folder.
 
     Example in the catalog::
 
@@ -33,12 +34,12 @@ class LabelledFolderDataset(LocalVersionedDataset[SyntheticImages]):
         """Write a lossless PNG for each image."""
         path.mkdir()
         folders = [path / name.replace("/", "-") for name in data.class_names]
-        for folder in folders:
-            folder.mkdir()
+        for label in data.labels.unique().tolist():
+            folders[label].mkdir()
         pixels = data.images.permute(0, 2, 3, 1).numpy()
-        for number, (picture, label) in enumerate(zip(pixels, data.labels.tolist(), strict=True)):
+        for place, picture, label in zip(data.places.tolist(), pixels, data.labels.tolist(), strict=True):
             image = Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
-            image.save(folders[label] / f"{number:06d}.png")
+            image.save(folders[label] / f"{place:06d}.png")
         counts = torch.bincount(data.labels, minlength=len(folders)).tolist()
         description = {
             "images": len(data.images),
@@ -56,12 +57,12 @@ class LabelledFolderDataset(LocalVersionedDataset[SyntheticImages]):
         description = json.loads((folder / DESCRIPTION_FILE).read_text())
         classes = description["classes"]
         files = sorted(
-            (file.name, label, file)
+            (int(file.stem), label, file)
             for label, described in enumerate(classes)
             for file in (folder / described["folder"]).glob("*.png")
         )
         pixels = np.stack([np.asarray(Image.open(file)) for *_, file in files])
         images = torch.from_numpy(pixels if pixels.ndim == 4 else pixels[..., None]).permute(0, 3, 1, 2)
-        labels = torch.tensor([label for _, label, _ in files])
+        places, labels = (torch.tensor(values) for values in list(zip(*files, strict=True))[:2])
         names = tuple(described["name"] for described in classes)
-        return SyntheticImages(images.contiguous(), labels, names, description["provenance"])
+        return SyntheticImages(images.contiguous(), labels, places, names, description["provenance"])

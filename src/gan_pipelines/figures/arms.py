@@ -62,14 +62,13 @@ def plot_arm_curves(histories: pd.DataFrame) -> Figure:
 def _plot_accuracies(axes: Axes, scores: pd.DataFrame) -> None:
     arms = list(dict.fromkeys(scores["arm"]))
     places = scores["arm"].map(arms.index)
-    axes.scatter(scores["accuracy"] * 100, places, s=18, alpha=0.6, label="one classifier")
+    axes.scatter(scores["accuracy"] * 100, places, s=18, alpha=0.6)
     means = scores.groupby("arm")["accuracy"].mean()
-    axes.scatter(means[arms] * 100, range(len(arms)), marker="|", s=400, color="black", label="mean")
+    axes.scatter(means[arms] * 100, range(len(arms)), marker="|", s=400, color="black")
     axes.set_yticks(range(len(arms)), [arm.replace("_", " ") for arm in arms])
     axes.invert_yaxis()
-    axes.set_xlabel("accuracy on the test split, %")
+    axes.set_xlabel("accuracy on the test split, % (bar: mean)")
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize="small")
 
 
 def _plot_differences(axes: Axes, comparisons: pd.DataFrame) -> None:
@@ -85,5 +84,6 @@ def _plot_differences(axes: Axes, comparisons: pd.DataFrame) -> None:
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
-    axes.set_xlabel("difference in accuracy, points, with 95 % interval (diamond: the verdict's)")
+    axes.set_title("Differences, 95 % intervals")
+    axes.set_xlabel("points (diamond: the verdict's)")
     axes.grid(alpha=0.3)

@@ -27,7 +27,7 @@ LONGEST_PAUSE_SECONDS = 600.0
 
 
 LOG_CHILD = "log_child"
-"""Not MLflow's own: a whole run below another, with ``name``, ``params``, ``metrics``, ``start_time``, ``end_time``."""
+"""Not MLflow's own: a whole run below another, with the arguments of `_log_child`."""
 METRICS_PER_CALL = 1000
 """MLflow takes no more."""
 
@@ -136,14 +136,17 @@ def _log_child(
     client: Any,
     parent_id: str,
     name: str,
+    child_id: str,
     params: list[tuple[str, str]],
     metrics: list[tuple[str, float, int, int]],
     start_time: int,
     end_time: int,
 ) -> None:
-    """Make a finished run below another, whole or not at all."""
+    """Make a finished run below another; what an earlier try has left half made is removed."""
     experiment = client.get_run(parent_id).info.experiment_id
-    tags = {"mlflow.parentRunId": parent_id}
+    for half_made in client.search_runs([experiment], f"tags.child_id = '{child_id}'"):
+        client.delete_run(half_made.info.run_id)
+    tags = {"mlflow.parentRunId": parent_id, "child_id": child_id}
     child = client.create_run(experiment, start_time=start_time, tags=tags, run_name=name).info.run_id
     try:
         client.log_batch(child, **_to_entities({"params": params}))
@@ -151,7 +154,7 @@ def _log_child(
             client.log_batch(child, **_to_entities({"metrics": metrics[first : first + METRICS_PER_CALL]}))
         client.set_terminated(child, status="FINISHED", end_time=end_time)
     except Exception:
-        with suppress(Exception):
+        with suppress(Exception):  # if MLflow has just gone away, the next try does it
             client.delete_run(child)
         raise
 

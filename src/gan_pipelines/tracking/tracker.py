@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -120,7 +121,12 @@ class MlflowTracker:
         self._running.touch(self.run_id)
 
     def log_child(
-        self, name: str, params: Mapping[str, Any], history: Sequence[Mapping[str, float]], scores: Mapping[str, float]
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        history: Sequence[Mapping[str, float]],
+        scores: Mapping[str, float],
+        seconds: float,
     ) -> None:
         """Log a whole run below this one, which MLflow shows nested.
 
@@ -129,15 +135,17 @@ class MlflowTracker:
             params: flat.
             history: of each epoch its number and its metrics.
             scores: metrics of the whole.
+            seconds: that it took.
         """
         if self.run_id is None:
             return
         now = _now()
         arguments = {
             "name": name,
+            "child_id": uuid.uuid4().hex,
             "params": [(param, str(value)) for param, value in params.items()],
             "metrics": _by_epoch(history) + [(metric, value, now, 0) for metric, value in scores.items()],
-            "start_time": now,
+            "start_time": now - round(seconds * 1000),
             "end_time": now,
         }
         self._outbox.add(Call(self.run_id, LOG_CHILD, arguments))

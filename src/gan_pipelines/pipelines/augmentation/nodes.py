@@ -38,15 +38,23 @@ def train_generators(
     checkpoints: gan.CheckpointStore,
     experiment: dict[str, Any],
     device: DeviceName,
+    fresh: bool,
 ) -> list[augmentation.Replicate]:
-    """Train a generator on each fraction in each replicate, or go on where that was cut short."""
+    """Train a generator on each fraction in each replicate, or go on where that was cut short.
+
+    With ``fresh`` nothing of earlier trainings is used.
+    """
     settings = from_dict(augmentation.ExperimentConfig, experiment, "augmentation")
     draws = augmentation.draw_images(experiment_images.train, settings)
+    configs = [configure_replicate(config, settings, draw) for draw in draws]
+    for each, draw in zip(configs, draws, strict=True):  # before the first is trained
+        gan.check_steps(each, len(draw.images))
     replicates = []
-    for number, draw in enumerate(draws, start=1):
+    for number, (each, draw) in enumerate(zip(configs, draws, strict=True), start=1):
         logger.info("Generator %d of %d, on %d real images", number, len(draws), len(draw.images))
-        generator = _train_generator(configure_replicate(config, settings, draw), draw.images, checkpoints, device)
-        replicates.append(augmentation.Replicate(draw, generator))
+        if fresh:
+            checkpoints.discard(gan.fingerprint(each, draw.images.content_hash, device))
+        replicates.append(augmentation.Replicate(draw, _train_generator(each, draw.images, checkpoints, device)))
     return replicates
 
 
@@ -109,6 +117,7 @@ def _track(tracker: MlflowTracker, fit: augmentation.ArmFit) -> None:
             "test_macro_f1": scores.macro_f1,
             "test_calibration_error": scores.calibration_error,
         },
+        fit.seconds,
     )
 
 

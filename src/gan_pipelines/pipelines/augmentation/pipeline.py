@@ -35,7 +35,13 @@ def create_pipeline(variant: str) -> Pipeline:
         [
             node(
                 train_generators,
-                inputs=["config", "experiment_images", "checkpoints", *SETTINGS],
+                inputs=[
+                    "config",
+                    "experiment_images",
+                    "replicate_checkpoints",
+                    *SETTINGS,
+                    "params:runtime.fresh",
+                ],
                 outputs="replicates",
                 name="train_generators",
             ),
@@ -68,6 +74,6 @@ def create_pipeline(variant: str) -> Pipeline:
         ],
         namespace=variant,
         inputs={"experiment_images", "tracker"},
-        parameters={*SETTINGS},
+        parameters={*SETTINGS, "params:runtime.fresh"},
     )
     return separation + create_config_pipeline(variant) + experiment
