@@ -29,7 +29,7 @@ from gan_pipelines.classifier import (
 )
 from gan_pipelines.gan import TrainedGenerator
 from gan_pipelines.gan.config import AugmentationConfig
-from gan_pipelines.gan.health import NARROW_BELOW, diversity
+from gan_pipelines.gan.health import NARROW_BELOW, relative_diversity
 from gan_pipelines.hashing import hash_arrays, hash_values
 from gan_pipelines.images import ImageSet
 from gan_pipelines.runtime import DeviceName
@@ -142,11 +142,7 @@ def _count_steps(arm: Arm, real_images: int, config: ExperimentConfig) -> int:
 
 def _warn_of_twins(made: Tensor, draw: Draw) -> None:
     """Say so if the generated images are much more alike than the real ones: no loss and no accuracy shows it."""
-    chosen = np.linspace(0, len(draw.images) - 1, min(len(draw.images), COMPARED)).astype(int)
-    real = torch.from_numpy(draw.images.images[chosen]).unique(dim=0)
-    if min(len(made), len(real)) < 2:
-        return
-    variety = diversity(made[:COMPARED]) / diversity(real)
+    variety = relative_diversity(made[:COMPARED], draw.images.images)
     if variety < NARROW_BELOW:
         logger.warning(
             "Most generated images of seed %d have a twin, %.0f%% as far away as among real ones: the generator has "

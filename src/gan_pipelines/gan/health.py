@@ -7,7 +7,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
@@ -40,6 +42,18 @@ def diversity(images: Tensor) -> float:
     distances = torch.cdist(pixels, pixels, compute_mode="donot_use_mm_for_euclid_dist")  # exact where images are equal
     nearest = distances.fill_diagonal_(math.inf).amin(dim=1)
     return nearest.median().item() / pixels.shape[1] ** 0.5
+
+
+def relative_diversity(samples: Tensor, real: NDArray[np.uint8]) -> float:
+    """Diversity of samples, relative to as many real images from all over their set; infinite if those are all alike.
+
+    Args:
+        samples: (N, C, H, W) uint8.
+        real: (M, C, H, W) uint8; at most N of them are read.
+    """
+    rows = np.linspace(0, len(real) - 1, min(len(samples), len(real))).astype(int)
+    distinct = torch.from_numpy(real[rows]).unique(dim=0)
+    return math.inf if len(distinct) < 2 else diversity(samples) / diversity(distinct)
 
 
 def describe_mode_collapse(sample_diversity: float) -> str:

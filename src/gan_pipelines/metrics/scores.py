@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import reduce
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from gan_pipelines.devices import resolve_device
 from gan_pipelines.gan import WEIGHT_SETS, Monitor, TrainedGenerator, WeightSet
-from gan_pipelines.gan.health import NARROW_BELOW, describe_mode_collapse, diversity
+from gan_pipelines.gan.health import NARROW_BELOW, describe_mode_collapse, relative_diversity
 from gan_pipelines.hashing import hash_values
 from gan_pipelines.images import ImageSet
 from gan_pipelines.metrics.config import ScoringConfig, abbreviate
@@ -230,10 +229,7 @@ def _require_same_kind(generator: TrainedGenerator, images: ImageSet) -> None:
 def _variety(generator: TrainedGenerator, weights: WeightSet, reference: ImageSet, device: DeviceName) -> float:
     """Diversity of some samples, relative to as many real images."""
     count = min(DIVERSITY_IMAGES, len(reference))
-    real = torch.from_numpy(reference.images[np.linspace(0, len(reference) - 1, count).astype(int)]).unique(dim=0)
-    if len(real) < 2:  # nothing to compare with
-        return math.inf
-    return diversity(generator.sample(count, seed=0, weights=weights, device=device)) / diversity(real)
+    return relative_diversity(generator.sample(count, seed=0, weights=weights, device=device), reference.images)
 
 
 def _flags(variety: float, logits: Tensor, extractor: FeatureExtractor) -> tuple[str, ...]:
