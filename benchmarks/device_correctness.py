@@ -1,4 +1,4 @@
-"""Is what a device computes right? Losses beside the CPU's, bf16 beside fp32, resume bit for bit, no waits in an epoch.
+"""Is what a device computes right? Losses beside the CPU's, each mode beside eager fp32, exact resume, no waits.
 
     python benchmarks/device_correctness.py OUT
     python benchmarks/device_correctness.py OUT --size 16 --width 8 --images 256 --steps 40   # a dry run
@@ -15,6 +15,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,13 @@ from gan_pipelines.gan.trainer import _train_epoch
 CLASSES = ("a", "b", "c")
 LOSS_TOLERANCE = 0.01
 """Of a first step's loss in fp32 between two devices, relative: TF32 and other orders of summation allowed for."""
-BF16_TOLERANCE = 0.15
-"""Of the mean losses of many steps between bf16 and fp32, in units of the larger one's standard deviation plus size."""
+MODES: dict[str, dict[str, str]] = {
+    "bf16": {"precision": "bf16"},
+    "compiled": {"compilation": "default"},
+    "CUDA graphs": {"compilation": "reduce-overhead"},
+}
+MODE_TOLERANCE = 0.15
+"""Of mean losses of many steps between a mode and eager fp32, in units of the larger standard deviation plus size."""
 
 
 def main() -> None:
@@ -45,7 +51,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--images", type=int, default=2048)
-    parser.add_argument("--steps", type=int, default=200, help="of bf16 beside fp32")
+    parser.add_argument("--steps", type=int, default=200, help="of each mode beside eager fp32")
     options = parser.parse_args()
 
     options.out.mkdir(parents=True, exist_ok=True)
@@ -105,11 +111,11 @@ def replace_penalty(state: TrainingState) -> torch.nn.Module:
     return loss.eval()
 
 
-def compare_precisions(config: GanConfig, images: Pictures, device: torch.device, steps: int) -> Result:
-    """Mean losses over the steps in both precisions; they part ways step by step, but not by much on the whole."""
+def compare_to_plain(change: str, config: GanConfig, images: Pictures, device: torch.device, steps: int) -> Result:
+    """Mean losses over the steps with and without a change; they part step by step, but not by much on the whole."""
     means, spreads = [], []
-    for precision in ("fp32", "bf16"):
-        state, data = begin(replace(config, precision=precision), images, device)
+    for changes in ({}, MODES[change]):
+        state, data = begin(replace(config, **changes), images, device)
         losses = torch.tensor(
             list(islice(losses_by_epoch(state, data), max(2, steps // len(data) * config.batch_size)))
         )
@@ -117,7 +123,7 @@ def compare_precisions(config: GanConfig, images: Pictures, device: torch.device
         spreads.append(losses.std(dim=0))
     scale = torch.stack(spreads).amax(0) + torch.stack(means).abs().amax(0)
     apart = ((means[0] - means[1]).abs() / scale).max().item()
-    return apart < BF16_TOLERANCE, {"fp32": means[0].tolist(), "bf16": means[1].tolist(), "apart": apart}
+    return apart < MODE_TOLERANCE, {"plain": means[0].tolist(), change: means[1].tolist(), "apart": apart}
 
 
 def losses_by_epoch(state: TrainingState, data: TrainingData) -> Iterator[list[float]]:
@@ -175,7 +181,7 @@ def begin(config: GanConfig, images: Pictures, device: torch.device) -> tuple[Tr
 
 CHECKS: dict[str, Callable[[GanConfig, Pictures, torch.device, int], Result]] = {
     "first step": compare_first_step,
-    "bf16": compare_precisions,
+    **{mode: partial(compare_to_plain, mode) for mode in MODES},
     "resume": resume,
     "no waiting": never_wait,
 }

@@ -126,13 +126,15 @@ REMEDIES = {
     "compiled, CUDA graphs": Recipe(compiled=True, graphs=True),
 }
 
+COMPILATIONS = {"cpu": ["default"], "mps": ["default"], "cuda": ["default", "reduce-overhead"]}
+
 
 def main() -> None:
     """Measure every contender on every workload, and say how they compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--workloads", default="compared", help="compared, all, or names such as 'dcgan 64,mlp_gan 28'")
-    parser.add_argument("--remedies", action="store_true", help="also measure what each remedy gives alone")
+    parser.add_argument("--remedies", action="store_true", help="also each remedy alone, and this project compiled")
     parser.add_argument("--rounds", type=int, default=5, help="after one that warms up")
     parser.add_argument("--seconds", type=float, default=10.0, help="about what a round of a contender takes")
     options = parser.parse_args()
@@ -152,6 +154,8 @@ def main() -> None:
             if bench.config.critic_steps > 1:
                 contenders["tutorial, detached"] = lambda bench=bench: bench.plain(replace(TUTORIAL, detached=True))
             if options.remedies:
+                for mode in COMPILATIONS[device.type]:
+                    contenders[f"ours bf16, {mode}"] = lambda bench=bench, mode=mode: bench.ours("bf16", mode)
                 for name, recipe in REMEDIES.items():
                     if device.type == "cuda" or not recipe.graphs:
                         contenders[name] = lambda bench=bench, recipe=recipe: bench.plain(recipe)
@@ -198,7 +202,7 @@ class Bench:
             self._wait()
             yield self.steps * self.config.batch_size / (time.perf_counter() - started)
 
-    def ours(self, precision: str) -> Iterator[float]:
+    def ours(self, precision: str, compilation: str = "none") -> Iterator[float]:
         """Rounds of this project: epochs, without what comes at their end."""
         now = 0.0
 
@@ -209,11 +213,11 @@ class Bench:
                 now = time.perf_counter()
 
         epochs = train(
-            replace(self.config, precision=precision, epochs=10_000),
+            replace(self.config, precision=precision, compilation=compilation, epochs=10_000),
             *random_pictures(self.steps * self.config.batch_size, self.workload.size, self.workload),
             class_names=tuple(map(str, range(self.workload.classes))),
             device=self.device.type,
-            checkpoints=CheckpointStore(self.folder / precision, interval_seconds=CHECKPOINT_SECONDS),
+            checkpoints=CheckpointStore(self.folder / precision / compilation, interval_seconds=CHECKPOINT_SECONDS),
             on_step=on_step,
         )
         while True:

@@ -519,6 +519,14 @@ def test_bf16_trains_and_keeps_fp32_weights(tiny_gan, tiny_images):
     assert not same_weights(epoch.generator, run(tiny_gan, tiny_images)[-1].generator)
 
 
+def test_compiled_training_ends_where_eager_training_ends(tiny_gan, tiny_images):
+    torch._dynamo.utils.counters.clear()
+    compiled = run(replace(tiny_gan, compilation="default"), tiny_images)[-1].generator
+    assert torch._dynamo.utils.counters["frames"]["ok"] >= 2  # generator and critic
+    eager = run(tiny_gan, tiny_images)[-1].generator
+    torch.testing.assert_close(dict(compiled.weights["raw"]), dict(eager.weights["raw"]), rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from gan_pipelines.runtime import Precision
+from gan_pipelines.runtime import Compilation, Precision
 from gan_pipelines.typed_config import require, require_choice
 
 NetworkFamilyName = Literal["mlp", "dcgan", "dcgan_5x5", "cdcgan", "acgan"]
@@ -153,6 +153,7 @@ class GanConfig:
         epochs: passes of the discriminator over the real images.
         seed: of the weights, the order of the images, and every latent.
         precision: ``auto`` is bf16 where the device computes in it natively and fp32 elsewhere.
+        compilation: of the forward passes, by torch.compile; a penalty's own pass stays as it is.
     """
 
     networks: NetworkConfig = NetworkConfig()
@@ -169,10 +170,12 @@ class GanConfig:
     epochs: int = 25
     seed: int = 0
     precision: Precision = "auto"
+    compilation: Compilation = "none"
 
     def __post_init__(self) -> None:
         require_choice("objective", self.objective, ObjectiveName)
         require_choice("precision", self.precision, Precision)
+        require_choice("compilation", self.compilation, Compilation)
         require(self.critic_steps >= 1, "critic_steps", self.critic_steps, "1 or more")
         require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "at least 0 and below 1")
         require(self.batch_size >= 2, "batch_size", self.batch_size, "2 or more (batch norm needs two images)")

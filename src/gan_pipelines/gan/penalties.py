@@ -53,7 +53,7 @@ def gradient_penalty(discriminator: nn.Module, points: Tensor, labels: Tensor | 
     """
     points = points.detach().requires_grad_()
     with sdpa_kernel(SDPBackend.MATH):  # the kernel of attention that can be differentiated twice
-        logits = discriminator(points, labels).logits
+        logits = discriminator.forward(points, labels).logits  # not compiled: torch.compile differentiates only once
     (gradients,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
     squared_norms = gradients.float().square().sum(dim=(1, 2, 3))
     if target_norm == 0:

@@ -107,6 +107,9 @@ class TrainingState:
         self.generator = build_generator(*sizes).to(memory_format=torch.channels_last).to(self.device)
         self.discriminator = build_discriminator(*sizes).to(memory_format=torch.channels_last).to(self.device)
         self.discriminator_loss = DiscriminatorLoss(self.discriminator, OBJECTIVES[config.objective], config.penalty)
+        if config.compilation != "none":
+            for network in self.networks:
+                network.compile(mode=config.compilation)  # of this object's calls: copies of it are as before
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.fixed_latents = self.draw_latents(FIXED_SAMPLES)
         self.fixed_labels = classes_in_turn(FIXED_SAMPLES, len(self.class_names))

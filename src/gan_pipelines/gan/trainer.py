@@ -109,7 +109,8 @@ def train(  # noqa: PLR0913 (all but the images are keywords)
     with checkpoints.open(state.fingerprint) if checkpoints else nullcontext() as kept:
         if kept is not None:
             _resume(state, kept)
-        logger.info("Training on %s in %s", state.device.type, state.config.precision)
+        how = "" if config.compilation == "none" else f", compiled ({config.compilation})"
+        logger.info("Training on %s in %s%s", state.device.type, state.config.precision, how)
         if on_step is not None:
             on_step(state.images_seen)
         if state.epoch == config.epochs:
