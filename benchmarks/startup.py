@@ -2,8 +2,8 @@
 
     python benchmarks/startup.py OUT ROUNDS
 
-Everything that is made once (images, extractor, features of real images) is there from a run before. Each round starts a
-training of one epoch of one step anew, and notes when lines of the log appear. OUT/startup.csv has a row for each round.
+Everything that is made once (images, extractor, features of real images) is there from a run before. Each round starts
+a training of one epoch of one step anew, and notes when lines of the log appear; OUT/startup.csv has a row for each.
 """
 
 from __future__ import annotations
