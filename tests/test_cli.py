@@ -415,6 +415,11 @@ def test_a_comparison_lays_out_all_runs(project, client):
     averages = pd.read_csv(latest(project, "08_reporting/digits/average_scores.csv"))
     assert set(averages["metric"]) >= {"fid", "is", "kid", "precision", "recall", "density", "coverage"}
     assert Image.open(latest(project, "08_reporting/digits/scores_by_epoch.png")).size[0] > 500
+    runs = pd.read_csv(latest(project, "08_reporting/digits/runs.csv"))
+    assert set(runs["variant"]) == set(table["variant"])
+    assert runs["mlflow_run"].notna().all()
+    page = latest(project, "08_reporting/digits/comparison.html").read_text()
+    assert all(version in page for version in runs["run"])
 
 
 def test_comparing_before_training_says_what_to_run_first(project):
