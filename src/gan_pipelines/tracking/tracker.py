@@ -158,15 +158,18 @@ class MlflowTracker:
             entries = [(name, value, _now(), 0) for name, value in values.items()]
             self._outbox.add(Call(self.run_id, "log_batch", {"metrics": entries}))
 
-    def log_picture(self, name: str, pixels: NDArray[np.uint8]) -> None:
-        """Show a picture in MLflow at once; if it cannot be sent, the catalog's file follows at the end.
+    def log_picture(self, name: str, epoch: int, pixels: NDArray[np.uint8]) -> None:
+        """Show a picture in MLflow at once, which can step through those of all epochs.
+
+        If it cannot be sent, the catalog's file follows at the end.
 
         Args:
-            name: of the artifact, folder and suffix included.
+            name: the same in all epochs.
+            epoch: its step.
             pixels: (height, width, 3) uint8.
         """
         if self.run_id is not None:
-            self._outbox.send_or_drop(Call(self.run_id, "log_image", {"artifact_file": name}), pixels)
+            self._outbox.send_or_drop(Call(self.run_id, "log_image", {"key": name, "step": epoch}), pixels)
 
     def log_config(self, config: GanConfig) -> None:
         """Log the whole configuration of a variant, table row included, as flat parameters."""
@@ -202,6 +205,15 @@ class MlflowTracker:
             return
         is_dirty = str(commit.endswith("-dirty")).lower()
         self.set_tags(**{"mlflow.source.git.commit": commit.removesuffix("-dirty"), "git_dirty": is_dirty})
+
+    def name_run(self, name: str) -> None:
+        """Give the run another name, unless it is its caller's."""
+        if self.run_id is not None and self._ends_run:
+            self._outbox.add(Call(self.run_id, "update_run", {"name": name}))
+
+    def describe_run(self, text: str) -> None:
+        """Put a text, in Markdown, at the top of the run's page."""
+        self.set_tags(**{"mlflow.note.content": text})
 
     def set_tags(self, **tags: str) -> None:
         """Tag the run."""
