@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -174,7 +175,7 @@ def test_mlflow_has_every_epoch_the_settings_and_the_pictures(client):
         for folder in client.list_artifacts(run.info.run_id)
         for file in client.list_artifacts(run.info.run_id, folder.path)
     }
-    steps = {re.search(r"%step%(\d+)%", path)[1] for path in artifacts if path.startswith("images/samples%")}
+    steps = {re.search(r"\+step\+(\d+)\+", path)[1] for path in artifacts if path.startswith("images/samples+")}
     assert steps == {"1", "3"}  # of the samples, which MLflow steps through
     assert {"sample_grids/epoch-0003.png", "loss_curves/loss_curves.png", "scores/scores.json"} < artifacts
 
