@@ -116,9 +116,8 @@ def compare_to_plain(change: str, config: GanConfig, images: Pictures, device: t
     means, spreads = [], []
     for changes in ({}, MODES[change]):
         state, data = begin(replace(config, **changes), images, device)
-        losses = torch.tensor(
-            list(islice(losses_by_epoch(state, data), max(2, steps // len(data) * config.batch_size)))
-        )
+        epochs = max(3, steps * config.batch_size // len(data))
+        losses = torch.tensor(list(islice(losses_by_epoch(state, data), epochs)))
         means.append(losses.mean(dim=0))
         spreads.append(losses.std(dim=0))
     scale = torch.stack(spreads).amax(0) + torch.stack(means).abs().amax(0)
@@ -183,6 +182,7 @@ CHECKS: dict[str, Callable[[GanConfig, Pictures, torch.device, int], Result]] = 
     "first step": compare_first_step,
     **{mode: partial(compare_to_plain, mode) for mode in MODES},
     "resume": resume,
+    "resume, compiled": lambda config, *rest: resume(replace(config, compilation="default"), *rest),
     "no waiting": never_wait,
 }
 

@@ -39,6 +39,7 @@ def test_the_projects_own_parameters_pass(name):
     catalog = catalog_of({})
     for variant in VARIANTS:
         catalog[f"{variant}.generator"] = catalog[f"{variant}.best_generator"] = "in memory"
+    catalog["image_grid"] = catalog["manifest"] = "in memory"
     catalog["all_runs"] = [CataloguedRun("wgan_gp", "1", {"scores": list})]
     check_run(register_pipelines()[name], catalog)
 

@@ -127,7 +127,7 @@ class ReportHooks:
         self.verdicts: list[dict[str, Any]] = []
         self.tracker.begin_run(self.is_own_run)
         self.tracker.set_tags(catalog_version=self.save_version)
-        self.tracker.name_run(f"{self.pipelines} {self.experiment}")
+        self.tracker.name_run(f"{self.pipelines or '__default__'} {self.experiment}")
         self.tracker.log_commit(self.project_path)
 
     @hook_impl(wrapper=True)

@@ -50,14 +50,16 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
         _check_dataset(inputs, catalog, configs)
     if "params:sampling" in inputs:
         configure_sampling(_parameter(catalog, "params:sampling"))
+    if "all_runs" in inputs and not any("scores" in run for run in catalog.load("all_runs")):
+        raise ConfigError("There is nothing to compare yet: kedro run --pipelines=train_<variant> makes scores.")
     for name in sorted(inputs, reverse=True):  # a generator before the best one
         variant, _, kind = name.rpartition(".")
         if kind in ("generator", "best_generator") and not catalog.exists(name):
             raise ConfigError(
                 f"There is no {name} in the catalog yet: kedro run --pipelines=train_{variant} makes one."
             )
-        if name == "all_runs" and not any("scores" in run for run in catalog.load(name)):
-            raise ConfigError("There is nothing to compare yet: kedro run --pipelines=train_<variant> makes scores.")
+        if name in ("image_grid", "manifest") and not catalog.exists(name):
+            raise ConfigError(f"There is no {name} in the catalog yet: kedro run --pipelines=ingest makes one.")
 
 
 def _check_dataset(inputs: set[str], catalog: DataCatalog, configs: Mapping[str, GanConfig]) -> None:

@@ -18,11 +18,12 @@ COMPARISON = Comparison(
     scores=pd.DataFrame({"variant": ["dcgan"], "fid_2k [aa]": ["2.8 (n=1)"]}),
     keys=pd.DataFrame({"key": ["aa"], "metric": ["fid"]}),
     histories={"dcgan": [HISTORY, HISTORY]},
+    losses={"dcgan 2026": HISTORY},
     real=GRID,
-    progress={"dcgan": {1: GRID, 10: GRID, 20: GRID}},
-    interpolations={"dcgan": GRID},
+    progress={"dcgan 2026": {1: GRID, 10: GRID, 20: GRID}},
+    interpolations={"dcgan 2026": GRID},
     arms={
-        "dcgan": Arms(
+        "dcgan 2026": Arms(
             pd.DataFrame({"fraction": [0.1, 0.1], "arm": ["real", "real_longer"], "accuracy": [0.5, 0.6]}),
             pd.DataFrame(
                 {
@@ -85,7 +86,7 @@ def test_every_part_is_there_and_linked(page):
     assert {link["href"] for link in parsed.all("a")} == {f"#{section}" for section in sections}
     text = " ".join(parsed.words)
     assert "cards <&>" in text  # escaped, and read back
-    for words in ("1,797 images of 32x32", "2.8 (n=1)", "2.788", "It does not help.", "dcgan, epoch 20"):
+    for words in ("1,797 images of 32x32", "2.8 (n=1)", "2.788", "It does not help.", "dcgan 2026, epoch 20"):
         assert words in text
     assert "nan" not in text
 
@@ -114,6 +115,7 @@ def test_one_run_without_experiment_history_or_pictures_has_a_page():
         COMPARISON.runs,
         COMPARISON.scores,
         COMPARISON.keys,
+        {},
         {},
         GRID,
         progress={},

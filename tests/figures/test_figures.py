@@ -63,6 +63,11 @@ def test_variants_share_a_panel_where_their_number_of_samples_is_the_same():
     }
 
 
+def test_without_scores_the_figure_says_so():
+    (text,) = plot_scores_by_epoch({"dcgan": [HISTORY]}).texts
+    assert text.get_text() == "nothing was measured"
+
+
 def test_seeds_of_a_variant_share_a_colour_and_a_label():
     (axes, _) = plot_scores_by_epoch({"dcgan": [SCORED, SCORED], "wgan": [SCORED]}).axes
     colours = [line.get_color() for line in axes.lines]

@@ -4,6 +4,8 @@ import logging
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_pipelines.gan import data as module
 from gan_pipelines.gan.data import TrainingData
@@ -35,6 +37,28 @@ def test_images_that_do_not_fit_go_over_batch_by_batch(prepare, tiny_images, cap
     batches = list(data.batches(torch.arange(43), 8))
     assert [images.shape for images, _ in batches] == [(8, 1, 8, 8)] * 5
     assert {part.device.type for batch in batches for part in batch} == {"meta"}
+
+
+def test_images_on_cuda_stay_there(tiny_images):
+    data = TrainingData.prepare(tiny_images, None, (), torch.device("cpu"))
+    data.device = torch.device("cuda")  # as it is asked for; what lies there says cuda:0
+    with FakeTensorMode(), Calls() as calls:
+        data.images = torch.empty(43, 1, 8, 8, dtype=torch.uint8, device="cuda")
+        images, _ = next(data.batches(torch.arange(43, device="cuda"), 8))
+    assert images.device == torch.device("cuda", 0)
+    assert not [name for name in calls.names if "pin_memory" in name]
+
+
+class Calls(TorchDispatchMode):
+    """Names of what PyTorch is asked to do."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.append(function.name())
+        return function(*args, **(kwargs or {}))
 
 
 def test_what_goes_over_is_what_was_chosen(tiny_images):

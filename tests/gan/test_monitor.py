@@ -68,7 +68,18 @@ def test_a_best_that_was_measured_otherwise_is_forgotten(long_gan, tiny_images, 
     first = replace(long_gan, epochs=2)
     run(first, tiny_images, monitor_of({2: 1.0})[0], checkpoints=CheckpointStore(tmp_path))
     other = monitor_of({4: 100.0, 5: 200.0}, key="other")[0]
-    assert run(long_gan, tiny_images, other, checkpoints=CheckpointStore(tmp_path))[-1].best.training["epoch"] == 4
+    last = run(long_gan, tiny_images, other, checkpoints=CheckpointStore(tmp_path))[-1]
+    assert last.best.training["epoch"] == 4
+    assert [row.get("fid_1k") for row in last.history] == [None, None, None, 100.0, 200.0]
+
+
+def test_a_finished_training_that_is_now_measured_otherwise_is_measured_anew(long_gan, tiny_images, tmp_path):
+    first = replace(long_gan, epochs=2)
+    (*_, before) = run(first, tiny_images, monitor_of({2: 1.0})[0], checkpoints=CheckpointStore(tmp_path))
+    (again,) = run(first, tiny_images, monitor_of({2: 7.0})[0], checkpoints=CheckpointStore(tmp_path))
+    (other,) = run(first, tiny_images, monitor_of({2: 7.0}, key="other")[0], checkpoints=CheckpointStore(tmp_path))
+    assert [epoch.history[-1]["fid_1k"] for epoch in (before, again, other)] == [1.0, 1.0, 7.0]
+    assert other.best.training["epoch"] == 2
 
 
 def test_trainings_that_differ_in_the_seed_alone_share_a_recipe(tiny_gan, tiny_images):

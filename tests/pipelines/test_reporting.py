@@ -5,22 +5,24 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from kedro.io import DatasetError
 
 from gan_pipelines.datasets import CataloguedRun
 from gan_pipelines.gan import train
 from gan_pipelines.pipelines.reporting import nodes
 
 
-def record(fingerprint="f", recipe="r", extractor="x", generator="last", value=1.0):
+def record(fingerprint="f", recipe="r", extractor="x", generator="last", value=1.0, samples=100):
     return {
         "metric": "fid",
         "value": value,
         "comparability": {
-            "metric": "fid", "samples": 100, "extractor": extractor, "extractor_weights": "w",
+            "metric": "fid", "samples": samples, "extractor": extractor, "extractor_weights": "w",
             "resize_filter": "bicubic", "reference_split": "train", "reference_hash": "0" * 64,
         },
         "identity": {
-            "generator": generator, "weights": "ema", "epoch": 2, "trained_epochs": 4, "recipe": recipe, "seed": 0,
+            "generator": generator, "weights": "ema", "epoch": 4 if generator == "last" else 2,
+            "trained_epochs": 4, "recipe": recipe, "seed": 0,
             "sampling_seed": 0, "data_hash": "d" * 64, "fingerprint": fingerprint, "device": "cpu",
             "mlflow_run_id": "m",
         },
@@ -53,7 +55,8 @@ def test_a_training_that_was_scored_twice_has_one_line_its_newest():
 def test_trainings_scored_with_another_extractor_than_the_newest_are_not_drawn():
     old, new = run("b", "1", record("g", extractor="y")), run("a", "2", record())
     assert epochs_drawn([new, old]) == {"a": [2]}
-    assert epochs_drawn([run("a", "1", record()), run("b", "2", record("g"))]) == {"a": [1], "b": [2]}
+    same_but_for_samples = run("a", "1", record(samples=50)), run("b", "2", record("g"))
+    assert epochs_drawn(same_but_for_samples) == {"a": [1], "b": [2]}
 
 
 def test_runs_are_listed_with_scores_provenance_and_flags():
@@ -84,11 +87,57 @@ def test_settings_that_differ_within_a_variant_are_columns(generators):
     assert "batch_size" not in nodes.list_runs(apart)
 
 
+def test_a_setting_that_one_recipe_lacks_is_a_column_and_epochs_are_none(generators):
+    free, bound = generators(penalty=None, objective="hinge"), generators(objective="hinge")
+    bound = replace(bound, config=replace(bound.config, epochs=7))
+    table = nodes.list_runs(
+        [run("a", str(n), record(recipe=g.training["recipe"]), generator=g) for n, g in enumerate((free, bound))]
+    )
+    assert table["penalty.weight"].tolist() == ["none", "10.0"]
+    assert "epochs" not in table.columns[5:]  # a training with more of them is the same recipe
+
+
+def broken():
+    raise DatasetError("of an older format")
+
+
+def test_a_generator_that_cannot_be_read_does_not_bar_the_comparison(generators):
+    good = generators()
+    torn = CataloguedRun("a", "2", {"generator": broken, "scores": lambda: [record(recipe="s")]})
+    runs = [run("a", "1", record(recipe=good.training["recipe"]), generator=good), torn]
+    assert len(nodes.list_runs(runs)) == 2
+    assert list(nodes.interpolate_latents(runs, "cpu")) == ["a 1"]
+
+
+def page_of(runs):
+    """The page of some runs."""
+    averages = nodes.average_scores(runs)
+    scores, grid = nodes.tabulate_scores(averages), {"real": np.zeros((8, 8, 3), np.uint8)}
+    return nodes.render_comparison(runs, averages, scores, nodes.list_runs(runs), {}, grid, {}, "digits")
+
+
+def test_losses_are_those_of_the_newest_run_however_it_was_scored():
+    runs = [run("a", "1", record("f")), run("a", "2", record("g")), run("a", "3", record("f", extractor="y"))]
+    page = page_of([replace(each, loaders=each.loaders | {"history": history}) for each in runs])
+    assert "<h3>a 3</h3>" in page
+    assert "<h3>a 2</h3>" not in page
+
+
+def history():
+    return pd.DataFrame({"epoch": [1, 2], "generator_loss": [1.0, 2.0], "fid_1k": [1.0, 2.0]})
+
+
+def test_a_run_that_was_only_scored_can_be_compared():
+    scored = CataloguedRun("a", "1", {"scores": lambda: [record()]})
+    assert "Losses and accuracies" not in page_of([scored])
+    assert nodes.plot_scores_by_epoch([scored]).texts
+
+
 def test_each_variant_shows_its_newest_generator_in_between(generators, monkeypatch):
     old, new = generators(), generators(seed=1)
     runs = [run("a", "1", generator=old), run("a", "2", generator=new), run("b", "1", record())]
     shown = nodes.interpolate_latents(runs, "cpu")
-    assert list(shown) == ["a"]
+    assert list(shown) == ["a 2"]
     again = nodes.interpolate_latents(runs[1:], "cpu")
-    assert np.array_equal(shown["a"], again["a"])
-    assert not np.array_equal(shown["a"], nodes.interpolate_latents(runs[:1], "cpu")["a"])
+    assert np.array_equal(shown["a 2"], again["a 2"])
+    assert not np.array_equal(shown["a 2"], nodes.interpolate_latents(runs[:1], "cpu")["a 1"])

@@ -43,11 +43,12 @@ class Comparison:
         runs: a row for each, with its scores, settings that differ, and where it all comes from.
         scores: a row for each system, a column for each metric and comparability key, in words.
         keys: a row for each comparability key, by the name that the columns of ``scores`` have.
-        histories: by variant those of its trainings, the newest last, with scores that may be compared.
+        histories: by variant those of its trainings, with scores that may be compared.
+        losses: by variant and version the history of its newest training.
         real: grid (height, width, 3) of real images.
-        progress: by variant grids of the same latents, by epoch.
-        interpolations: by variant a grid whose rows lead from one latent to another.
-        arms: by variant.
+        progress: likewise grids of the same latents, by epoch.
+        interpolations: likewise a grid whose rows lead from one latent to another.
+        arms: likewise.
     """
 
     experiment: str
@@ -56,6 +57,7 @@ class Comparison:
     scores: pd.DataFrame
     keys: pd.DataFrame
     histories: Mapping[str, Sequence[pd.DataFrame]]
+    losses: Mapping[str, pd.DataFrame]
     real: Pixels
     progress: Mapping[str, Mapping[int, Pixels]]
     interpolations: Mapping[str, Pixels]
@@ -71,11 +73,9 @@ def render_comparison(comparison: Comparison) -> str:
     return environment.get_template("comparison.html.jinja").render(
         comparison=comparison,
         score_figures=figures.panels(score_panels(comparison.histories)),
-        loss_figures={
-            variant: figures.panels(loss_panels(trainings[-1])) for variant, trainings in comparison.histories.items()
-        },
+        loss_figures={run: figures.panels(loss_panels(history)) for run, history in comparison.losses.items()},
         arm_figures={
-            variant: figures.svg(plot_arms(arms.scores, arms.comparisons)) for variant, arms in comparison.arms.items()
+            run: figures.svg(plot_arms(arms.scores, arms.comparisons)) for run, arms in comparison.arms.items()
         },
     )
 

@@ -91,7 +91,11 @@ def _by_epoch(history: pd.DataFrame, column: str) -> pd.Series[float]:
 
 
 def _plot(panels: Panels) -> Figure:
-    """Draw panels side by side."""
+    """Draw panels side by side; without any, a word that there is nothing to see."""
+    if not panels:
+        figure = Figure(figsize=(4.5, 3.2), dpi=120)
+        figure.text(0.5, 0.5, "nothing was measured", ha="center")
+        return figure
     figure = Figure(figsize=(4.5 * len(panels), 3.2), layout="constrained", dpi=120)
     for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         draw_panel(axes, title, lines)

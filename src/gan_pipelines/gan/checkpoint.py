@@ -19,7 +19,7 @@ from gan_pipelines.typed_config import require
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 4
+FORMAT = 5
 """Written into every file: raise it when a state gets another layout."""
 
 

@@ -99,6 +99,6 @@ class TrainingData:
 
     def _bring(self, part: Tensor) -> Tensor:
         """The same on the training device; from pinned memory it goes over while the device computes."""
-        if part.device == self.device:
+        if part.device.type == self.device.type:  # "cuda" and "cuda:0" are not equal
             return part
         return (part.pin_memory() if self.device.type == "cuda" else part).to(self.device, non_blocking=True)

@@ -15,7 +15,7 @@ class Monitor:
     Attributes:
         measure: from a generator to named numbers; it must not draw from PyTorch's global random numbers.
         metric: the one among them that is lowest in the best epoch.
-        key: equal where the numbers are comparable; a best epoch under another key is forgotten.
+        key: equal where the numbers are comparable; what was measured under another key is forgotten.
         every_epochs: epochs between two measurements; the last epoch is measured as well.
     """
 

@@ -93,7 +93,7 @@ OBJECTIVES: Final[dict[ObjectiveName, Objective]] = {
 class DiscriminatorLoss(nn.Module):
     """Objective, class loss and penalty of one discriminator step, as one forward.
 
-    One forward with one backward is what compiles as a whole and keeps the gradients of data-parallel training right.
+    One forward with one backward is what keeps the gradients of data-parallel training right.
     """
 
     def __init__(self, discriminator: nn.Module, objective: Objective, penalty: PenaltyConfig | None) -> None:

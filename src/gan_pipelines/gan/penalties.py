@@ -27,7 +27,7 @@ def penalty_points(at: PenaltyPoint, real: Tensor, fake: Tensor) -> Tensor:
         case "real":
             points = real
         case "fake":
-            points = fake
+            points = fake.float()
         case "line":
             mix = torch.rand(len(real), 1, 1, 1, device=real.device)
             points = torch.lerp(real.float(), fake.float(), mix)

@@ -241,7 +241,8 @@ def interpolate(
     """
     draws = torch.Generator().manual_seed(seed)
     start, end = torch.randn(2, rows, 1, generator.config.networks.latent_size, generator=draws)
-    angle = torch.acos(torch.cosine_similarity(start, end, dim=-1))[..., None]
+    cosine = torch.cosine_similarity(start, end, dim=-1).clamp(-0.9999, 0.9999)  # else there are many great circles
+    angle = torch.acos(cosine)[..., None]
     share = torch.linspace(0, 1, steps)[:, None]
     latents = (torch.sin((1 - share) * angle) * start + torch.sin(share * angle) * end) / torch.sin(angle)
     labels = classes_in_turn(rows, len(generator.class_names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
@@ -25,6 +26,8 @@ from gan_pipelines.runtime import DeviceName
 
 ALGORITHM_VERSION = 2
 """Part of the identity of every training: raise it when the same settings begin to give other weights."""
+GRAPHS_PER_FORWARD = 256
+"""Of all trainings of a process together; beyond, PyTorch silently stops to compile, by default after eight."""
 FIXED_SAMPLES = 64
 """Latents that are decoded at the end of each epoch, the same in all."""
 
@@ -57,9 +60,10 @@ class Pass:
         for name, value in metrics.items():
             self.sums[name] = self.sums.get(name, 0) + value
 
-    def metrics(self, batch_size: int) -> dict[str, float]:
-        """Means over the steps, and the speed."""
-        values = torch.stack(list(self.sums.values())).tolist()
+    def metrics(self, batch_size: int, started: float) -> dict[str, float]:
+        """Means over the steps, and the speed since a time by `time.perf_counter`."""
+        values = torch.stack(list(self.sums.values())).tolist()  # waits for the device
+        self.seconds = time.perf_counter() - started
         metrics = dict(zip(self.sums, values, strict=True))
         for name in metrics:
             metrics[name] /= self.generator_steps if name.startswith("generator_") else self.steps
@@ -77,7 +81,8 @@ class TrainingState:
         images_seen: real images shown to the discriminator since the start.
         history: of each epoch its number, the images seen, and the metrics.
         sample_history: fixed samples (64, C, H, W) uint8 by the number of the epoch, of those that were to be kept.
-        best: of the best epoch the value of the monitored metric, the monitor's key, progress and weights; or None.
+        best: of the best epoch the value of the monitored metric, progress and weights; and the monitor's key and what
+            it measures. Or None.
     """
 
     def __init__(self, config: GanConfig, data: TrainingData) -> None:
@@ -108,6 +113,7 @@ class TrainingState:
         self.discriminator = build_discriminator(*sizes).to(memory_format=torch.channels_last).to(self.device)
         self.discriminator_loss = DiscriminatorLoss(self.discriminator, OBJECTIVES[config.objective], config.penalty)
         if config.compilation != "none":
+            torch._dynamo.config.recompile_limit = GRAPHS_PER_FORWARD
             for network in self.networks:
                 network.compile(mode=config.compilation)  # of this object's calls: copies of it are as before
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
@@ -178,9 +184,18 @@ class TrainingState:
         measured = monitor.measure(now)
         self.history[-1].update(measured)
         value = measured[monitor.metric]
-        if self.best is None or self.best["key"] != monitor.key or value < self.best["value"]:
+        if self.best is None or value < self.best["value"]:
             progress = {name: now.training[name] for name in ("epoch", "images_seen")}
-            self.best = {"key": monitor.key, "value": value, "progress": progress, "weights": now.weights}
+            self.best = {"value": value, "progress": progress, "weights": now.weights}
+        self.best |= {"key": monitor.key, "measured": sorted(measured)}
+
+    def forget_other_measurements(self, monitor: Monitor) -> None:
+        """Drop what another monitor has measured before, and its best epoch: the numbers cannot be compared."""
+        if self.best is None or self.best["key"] == monitor.key:
+            return
+        dropped = self.best["measured"]
+        self.history = [{name: row[name] for name in row if name not in dropped} for row in self.history]
+        self.best = None
 
     def snapshot(self) -> TrainedGenerator:
         """A copy of the generator as it is now."""

@@ -109,11 +109,15 @@ def train(  # noqa: PLR0913 (all but the images are keywords)
     with checkpoints.open(state.fingerprint) if checkpoints else nullcontext() as kept:
         if kept is not None:
             _resume(state, kept)
+        if monitor is not None:
+            state.forget_other_measurements(monitor)
         how = "" if config.compilation == "none" else f", compiled ({config.compilation})"
         logger.info("Training on %s in %s%s", state.device.type, state.config.precision, how)
         if on_step is not None:
             on_step(state.images_seen)
         if state.epoch == config.epochs:
+            if monitor is not None and state.best is None:
+                state.measure(monitor)
             yield _report(state, state.sample_fixed())
 
         def after_step() -> None:
@@ -212,6 +216,8 @@ def _train_epoch(state: TrainingState, data: TrainingData, after_step: Callable[
     for images, labels in data.batches(current.order, config.batch_size, done=current.steps):
         real = augment(images, config.augmentation).contiguous(memory_format=torch.channels_last)
         state.steps += 1
+        if config.compilation == "reduce-overhead":
+            torch.compiler.cudagraph_mark_step_begin()  # only now may graphs overwrite what they gave before
         is_generators_turn = state.steps % config.critic_steps == 0
         # The same generated images serve both steps, as in DCGAN's own code: a forward pass less.
         with autocast(state.device, config.precision), torch.set_grad_enabled(is_generators_turn):
@@ -224,7 +230,7 @@ def _train_epoch(state: TrainingState, data: TrainingData, after_step: Callable[
             current.generator_steps += 1
         current.seconds = time.perf_counter() - started
         after_step()
-    metrics = current.metrics(config.batch_size)
+    metrics = current.metrics(config.batch_size, started)
     state.current = None
     return metrics
 

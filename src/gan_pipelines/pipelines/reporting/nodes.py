@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
@@ -52,14 +52,13 @@ def plot_scores_by_epoch(all_runs: Runs) -> figures.Figure:
 
 def interpolate_latents(all_runs: Runs, device: DeviceName) -> Pictures:
     """Show where latents lead from one to another, for the newest generator of each variant."""
+    newest = {run.variant: (run, generator) for run, generator in _generators(all_runs)}
     return {
-        variant: figures.make_image_grid(
-            gan.interpolate(
-                run.load("generator"), INTERPOLATION_ROWS, INTERPOLATION_STEPS, seed=INTERPOLATION_SEED, device=device
-            ),
+        _label(run): figures.make_image_grid(
+            gan.interpolate(generator, INTERPOLATION_ROWS, INTERPOLATION_STEPS, seed=INTERPOLATION_SEED, device=device),
             columns=INTERPOLATION_STEPS,
         )
-        for variant, run in _newest(all_runs, "generator").items()
+        for run, generator in newest.values()
     }
 
 
@@ -84,18 +83,19 @@ def render_comparison(
             keys=metrics.list_keys(average_scores),
             histories=_comparable_histories(all_runs),
             real=real,
+            losses={_label(run): run.load("history") for run in _newest(all_runs, "history")},
             progress={
-                variant: {int(name.removeprefix("epoch-")): grid for name, grid in run.load("sample_grids").items()}
-                for variant, run in _newest(all_runs, "sample_grids").items()
+                _label(run): {int(name.removeprefix("epoch-")): grid for name, grid in run.load("sample_grids").items()}
+                for run in _newest(all_runs, "sample_grids")
             },
             interpolations=interpolations,
             arms={
-                variant: figures.Arms(
+                _label(run): figures.Arms(
                     run.load("arm_scores"),
                     run.load("comparisons"),
                     [verdict["sentence"] for verdict in run.load("verdicts")],
                 )
-                for variant, run in _newest(all_runs, "verdicts").items()
+                for run in _newest(all_runs, "verdicts")
             },
         )
     )
@@ -105,21 +105,31 @@ def _with(runs: Runs, entry: str) -> Runs:
     return [run for run in runs if entry in run]
 
 
-def _newest(runs: Runs, entry: str) -> dict[str, CataloguedRun]:
-    """By variant the newest run that has left such an entry."""
-    return {run.variant: run for run in _with(runs, entry)}
+def _newest(runs: Runs, entry: str) -> Runs:
+    """Of each variant the newest run that has left such an entry."""
+    return list({run.variant: run for run in _with(runs, entry)}.values())
+
+
+def _label(run: CataloguedRun) -> str:
+    return f"{run.variant} {run.version}"
+
+
+def _generators(runs: Runs) -> Iterator[tuple[CataloguedRun, gan.TrainedGenerator]]:
+    """What can be loaded: a generator of an older format does not bar the comparison of the others."""
+    for run in _with(runs, "generator"):
+        with suppress(DatasetError):
+            yield run, run.load("generator")
 
 
 def _differing_settings(runs: Runs) -> pd.DataFrame:
     """Settings that are not the same in all recipes of a variant, by variant and recipe."""
-    settings = {}
-    for run in _with(runs, "generator"):
-        with suppress(DatasetError):  # a generator of an older format does not bar the comparison of the others
-            generator: gan.TrainedGenerator = run.load("generator")
-            flat = flatten(asdict(replace(generator.config, seed=0, epochs=1)))
-            settings[run.variant, generator.training["recipe"]] = {name: str(value) for name, value in flat.items()}
+    settings: dict[tuple[str, str], dict[str, str]] = {}
+    for run, generator in _generators(runs):
+        flat = flatten(asdict(replace(generator.config, seed=0, epochs=1)))
+        named = {name: "none" if value is None else str(value) for name, value in flat.items()}
+        settings[run.variant, generator.training["recipe"]] = named
     index = pd.MultiIndex.from_arrays([*zip(*settings, strict=True)] or [[], []], names=["variant", "recipe"])
-    table = pd.DataFrame([*settings.values()], index=index)
+    table = pd.DataFrame([*settings.values()], index=index).fillna("none")
     return table.loc[:, table.groupby(level="variant").nunique().gt(1).any()]
 
 
