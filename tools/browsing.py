@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from selenium.common import ElementClickInterceptedException, StaleElementReferenceException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
@@ -25,7 +26,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 CHROMIUM = shutil.which("chromium")
 CHROMEDRIVER = shutil.which("chromedriver")
 HOST = "127.0.0.1"
-SECONDS = 60
+SECONDS = 120
 """How long to wait for a server, or for something to appear on a page."""
 BIN = Path(sys.executable).parent
 VIZ = (BIN / "kedro", "viz", "run", "--no-browser", f"--host={HOST}", "--port={port}")
@@ -99,7 +100,7 @@ def serve(command: Sequence[str | Path], folder: Path) -> Iterator[str]:
             return False
 
         try:
-            WebDriverWait(process, SECONDS).until(answers, f"Nothing answers at {address}")
+            WebDriverWait(process, SECONDS).until(answers, f"{' '.join(filled)} does not answer")
             yield address
         finally:
             with suppress(ProcessLookupError):
@@ -115,13 +116,31 @@ def _free_port() -> int:
     raise RuntimeError("No port is free.")
 
 
-def open_viz(browser: Chrome, address: str, query: str = "", theme: str = "light") -> None:
-    """Open kedro-viz without its tour of new features, which lies over the pipeline."""
-    browser.get(f"{address}favicon.ico")  # a page that is not the application, which would write over the settings
-    settings = {"theme": theme, "showFeatureHints": False}
-    browser.execute_script("localStorage.setItem('KedroViz', arguments[0])", json.dumps(settings))
+def open_viz(browser: Chrome, address: str, query: str = "") -> None:
+    """Open kedro-viz, in its light theme and without its tour of new features, which lies over the pipeline."""
+    settings = {"theme": "light", "showFeatureHints": False}
+    _remember(browser, f"{address}favicon.ico", KedroViz=settings)
     browser.get(f"{address}{query}")
     find(browser, ".pipeline-node")
+
+
+def open_mlflow(browser: Chrome, address: str, path: str = "experiments") -> None:
+    """Open MLflow, where it is for those who train models, and without its assistant and its tour."""
+    settings = {
+        "mlflow.workflowType_v1": "machine_learning",
+        "mlflow.assistant.panelOpen_v1": False,
+        "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": True,
+        "mlflow.detectIssues.guidanceShown_v1": True,
+    }
+    _remember(browser, f"{address}version", **settings)
+    browser.get(f"{address}#/{path}")
+
+
+def _remember(browser: Chrome, page: str, **settings: Any) -> None:
+    """Store settings of an application, from a page of its server that is not the application itself."""
+    browser.get(page)
+    for name, value in settings.items():
+        browser.execute_script("localStorage.setItem(...arguments)", name, json.dumps(value))
 
 
 def find(browser: Chrome, selector: str, text: str = "") -> WebElement:
@@ -153,3 +172,15 @@ def click(browser: Chrome, selector: str, text: str = "") -> None:
 def _waiting(browser: Chrome) -> WebDriverWait[Chrome]:
     redrawn = [StaleElementReferenceException, ElementClickInterceptedException]
     return WebDriverWait(browser, SECONDS, ignored_exceptions=redrawn)
+
+
+def settle(browser: Chrome) -> None:
+    """Wait until the page looks the same twice: animations are over and pictures are there."""
+    last = b""
+
+    def still(_: Chrome) -> bool:
+        nonlocal last
+        before, last = last, browser.get_screenshot_as_png()
+        return before == last
+
+    WebDriverWait(browser, SECONDS, poll_frequency=1).until(still, "The page never stands still")
