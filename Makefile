@@ -22,7 +22,7 @@ run: .venv/installed  ## train a conditional GAN on handwritten digits, score it
 test: .venv/installed-dev lint  ## linters and tests
 	$(BIN)/pytest -m "not slow and not browser" --cov --cov-report=term:skip-covered
 
-test-all: .venv/installed-dev .venv/installed-viz lint  ## all tests: also what takes long, and what Chromium shows of the interfaces
+test-all: .venv/installed-dev .venv/installed-viz lint  ## all tests: also what takes long, and what Chromium shows of kedro-viz and MLflow
 	$(BIN)/pytest --cov --cov-report=term:skip-covered
 
 lint: .venv/installed-dev  ## ruff, mypy and the import contract
