@@ -25,7 +25,7 @@ from gan_pipelines.typed_config import flatten, from_dict, merge
 
 PAGES = [PROJECT / "README.md", *sorted(PROJECT.glob("docs/**/*.md")), *sorted(PROJECT.glob("notebooks/*.ipynb"))]
 COMMAND = r"((?:kedro|make|python) [^`\n]+)"
-PLACEHOLDERS = {"<experiment>": "playing_cards", "<variant>": "cdcgan", "<seed>": "1"}
+PLACEHOLDERS = {"<experiment>": "playing_cards", "<variant>": "cdcgan", "<seed>": "2"}
 TYPED = {"dataset": DatasetConfig, "scoring": ScoringConfig, "augmentation": ExperimentConfig}
 
 
