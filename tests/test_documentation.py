@@ -1,4 +1,4 @@
-"""The commands of the documentation: each names what exists, and those that are cheap are run."""
+"""The documentation: its links lead somewhere, its commands name what exists, and those that are cheap are run."""
 
 from __future__ import annotations
 
@@ -38,6 +38,20 @@ def commands_in(page):
 
 COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands_in(page)))
 CHEAP = [line for line in COMMANDS if line.startswith(("kedro run", "kedro registry")) and "--env" not in line]
+
+
+def anchors(page):
+    """The names under which the headings of a page can be linked to."""
+    headings = re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_links_of_a_page_lead_somewhere(page):
+    for path, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
+        linked = page.parent / path if path else page
+        assert linked.exists(), path
+        assert not anchor or anchor in anchors(linked), anchor
 
 
 def fill_in(line):
