@@ -18,13 +18,12 @@ import numpy as np
 import pytest
 import torch
 from kedro.io import DataCatalog
-from kedro_datasets.partitions import PartitionedDataset
 from omegaconf import OmegaConf
 from PIL import Image
 
 from gan_pipelines import disk
 from gan_pipelines.classifier.resnet import Prediction
-from gan_pipelines.datasets import CheckpointStoreDataset, GeneratorDataset, KeyedStoreDataset
+from gan_pipelines.datasets import CheckpointStoreDataset, GeneratorDataset, KeyedStoreDataset, RunsDataset
 from gan_pipelines.errors import ProjectError
 from gan_pipelines.gan import (
     VARIANTS,
@@ -110,8 +109,8 @@ def preflight(pipeline="train_wgan_gp", extra=(), **changes):
             catalog[f"{variant}.{kind}"] = CheckpointStoreDataset(filepath=kind)
         for kind in ("generator", "best_generator"):
             catalog[f"{variant}.{kind}"] = GeneratorDataset(filepath=f"{variant}.{kind}.safetensors")
-    for name in ("all_scores", "all_histories"):
-        catalog[name] = PartitionedDataset(path="reports", dataset="json.JSONDataset")
+    scores = {"type": "json.JSONDataset", "filepath": "reports/{variant}/scores.json"}
+    catalog["all_runs"] = RunsDataset(entries={"scores": scores})
     names = ["dataset", "scoring", "sampling", "augmentation", "runtime.device", "reporting.grid_every_epochs"]
     names += [f"variants.{variant}" for variant in OmegaConf.to_container(parameters.variants)]
     for name in names:

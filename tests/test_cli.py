@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from contextlib import contextmanager
@@ -114,6 +115,13 @@ def test_mlflow_and_files_lead_to_each_other(project, client):
     assert run.data.tags["git_dirty"] == "false"
 
 
+def test_a_run_is_named_and_described_by_what_came_out(project, client):
+    run = next(run for run in mlflow_runs(client) if "training" in run.data.tags)
+    assert run.info.run_name == "train_wgan_gp digits seed 0"
+    description = run.data.tags["mlflow.note.content"]
+    assert description.startswith(f"last epoch, ema weights: FID {run.data.metrics['fid_ema']:.2f}, IS ")
+
+
 def test_mlflow_has_every_epoch_the_settings_and_the_pictures(client):
     run = mlflow_runs(client)[0]
     for metric in ("discriminator_loss", "generator_loss", "real_accuracy", "penalty", "images_per_second"):
@@ -126,6 +134,8 @@ def test_mlflow_has_every_epoch_the_settings_and_the_pictures(client):
         for folder in client.list_artifacts(run.info.run_id)
         for file in client.list_artifacts(run.info.run_id, folder.path)
     }
+    steps = {re.search(r"\+step\+(\d+)\+", path)[1] for path in artifacts if path.startswith("images/samples+")}
+    assert steps == {"1", "2", "3"}  # of the samples, which MLflow steps through
     assert {"sample_grids/epoch-0003.png", "loss_curves/loss_curves.png", "scores/scores.json"} < artifacts
 
 
@@ -367,6 +377,11 @@ def test_a_comparison_lays_out_all_runs(project, client):
     averages = pd.read_csv(latest(project, "08_reporting/digits/average_scores.csv"))
     assert set(averages["metric"]) >= {"fid", "is", "kid", "precision", "recall", "density", "coverage"}
     assert Image.open(latest(project, "08_reporting/digits/scores_by_epoch.png")).size[0] > 500
+    runs = pd.read_csv(latest(project, "08_reporting/digits/runs.csv"))
+    assert set(runs["variant"]) == set(table["variant"])
+    assert runs["mlflow_run"].notna().all()
+    page = latest(project, "08_reporting/digits/comparison.html").read_text()
+    assert all(version in page for version in runs["run"])
 
 
 def test_comparing_before_training_says_what_to_run_first(project):

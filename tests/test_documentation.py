@@ -21,7 +21,7 @@ from gan_pipelines.configure import configure_gan, configure_sampling
 from gan_pipelines.images import DatasetConfig
 from gan_pipelines.metrics import ScoringConfig
 from gan_pipelines.pipeline_registry import register_pipelines
-from gan_pipelines.typed_config import flatten, from_dict, merge
+from gan_pipelines.typed_config import from_dict, merge
 
 PAGES = [PROJECT / "README.md", *sorted(PROJECT.glob("docs/**/*.md")), *sorted(PROJECT.glob("notebooks/*.ipynb"))]
 COMMAND = r"((?:kedro|make|python) [^`\n]+)"
@@ -82,11 +82,12 @@ def test_a_command_names_what_exists(line, pipelines):
 def check_run(options, pipelines):
     """Environment, parameters, entries of the catalog: all that a run would look up."""
     assert options["env"] is None or (PROJECT / "conf" / options["env"]).is_dir()
-    stated = settings.CONFIG_LOADER_CLASS(str(PROJECT / "conf"), options["env"], **settings.CONFIG_LOADER_ARGS)
-    parameters = merge(stated["parameters"], options["params"])
-    untyped = {name: value for name, value in options["params"].items() if name in ("reporting", "runtime")}
-    assert flatten(untyped).keys() <= flatten(stated["parameters"]).keys()
-    assert parameters.keys() == {*TYPED, *untyped, "reporting", "runtime", "sampling", "variants"}
+    loader = settings.CONFIG_LOADER_CLASS(str(PROJECT / "conf"), options["env"], **settings.CONFIG_LOADER_ARGS)
+    stated = loader["parameters"]
+    parameters = merge(stated, options["params"])
+    assert parameters.keys() == stated.keys()
+    for section in ("reporting", "runtime"):
+        assert parameters[section].keys() == stated[section].keys()
     for section, config in TYPED.items():
         from_dict(config, parameters[section], section)
     configure_sampling(parameters["sampling"])

@@ -17,7 +17,7 @@ from kedro.io import AbstractVersionedDataset, DataCatalog
 from kedro.pipeline import Pipeline
 
 from gan_pipelines.errors import ProjectError, first_line
-from gan_pipelines.report import summarize_run
+from gan_pipelines.report import describe_results, summarize_run
 from gan_pipelines.tracking import MlflowTracker, TrackingUnavailable
 from gan_pipelines.typed_config import ConfigError, suggest
 
@@ -114,17 +114,20 @@ class ReportHooks:
         """Remember the catalog, which is not given to the hooks of datasets."""
         self.catalog = catalog
         self.save_version = save_version
+        self.experiment: str = catalog.load("params:experiment")
         mlruns = self.project_path / "mlruns"
         self.tracker: MlflowTracker = catalog.load("tracker") if "tracker" in catalog else MlflowTracker(mlruns)
 
     @hook_impl(trylast=True)
-    def before_pipeline_run(self) -> None:
-        """Tell the MLflow run which version its files get and which code makes them."""
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Give the MLflow run a name, and tell it which version its files get and which code makes them."""
+        self.pipelines = "+".join(run_params["pipeline_names"] or [])
         self.files: dict[str, Path] = {}
         self.scores: list[dict[str, Any]] = []
         self.verdicts: list[dict[str, Any]] = []
         self.tracker.begin_run(self.is_own_run)
         self.tracker.set_tags(catalog_version=self.save_version)
+        self.tracker.name_run(f"{self.pipelines} {self.experiment}")
         self.tracker.log_commit(self.project_path)
 
     @hook_impl(wrapper=True)
@@ -144,6 +147,8 @@ class ReportHooks:
         kind = dataset_name.rpartition(".")[2]
         if kind == "config":
             self.tracker.log_config(data)
+            variant = dataset_name.partition(".")[0]
+            self.tracker.name_run(f"{self.pipelines or variant} {self.experiment} seed {data.seed}")
         elif kind == "manifest":
             self.tracker.set_tags(dataset_hash=data["content_hash"])
         elif kind == "scores":
@@ -173,6 +178,8 @@ class ReportHooks:
         except BaseException:
             self.tracker.end_run("FAILED")
             raise
+        if results := describe_results(self.scores, self.verdicts):
+            self.tracker.describe_run("\n\n".join(results))
         self.tracker.end_run("FINISHED")
         print(summarize_run(self.files, self.scores, self.verdicts))
 

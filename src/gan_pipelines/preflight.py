@@ -56,7 +56,7 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
             raise ConfigError(
                 f"There is no {name} in the catalog yet: kedro run --pipelines=train_{variant} makes one."
             )
-        if name in ("all_scores", "all_histories") and not catalog.exists(name):
+        if name == "all_runs" and not any("scores" in run for run in catalog.load(name)):
             raise ConfigError("There is nothing to compare yet: kedro run --pipelines=train_<variant> makes scores.")
 
 

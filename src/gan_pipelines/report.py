@@ -14,6 +14,21 @@ def summarize_run(
 
     Args:
         files: of the run, by the kind of dataset: files, or folders of pictures, the last of which is shown.
+        scores: as `describe_results` takes them.
+        verdicts: likewise.
+    """
+    lines = describe_results(scores, verdicts)
+    for kind, path in files.items():
+        shown = max(path.glob("*.png"), default=path)
+        lines.append(f"{kind.replace('_', ' '):<14} {shown}")
+    lines.append("Compare runs: kedro run --pipelines=compare (one page), or make ui (MLflow). See the DAG: make viz (kedro-viz).")
+    return "\n".join(lines)
+
+
+def describe_results(scores: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str, Any]] = ()) -> list[str]:
+    """Say in a line each what a run has measured.
+
+    Args:
         scores: records as the catalog has them; may be empty.
         verdicts: of an augmentation experiment, likewise.
     """
@@ -22,12 +37,7 @@ def summarize_run(
         for origin in dict.fromkeys(map(_origin, scores))
     ]
     lines += sorted({f"Careful: {flag}" for score in scores for flag in score["flags"]})
-    lines += [f"Augmentation with {verdict['sentence']}" for verdict in verdicts]
-    for kind, path in files.items():
-        shown = max(path.glob("*.png"), default=path)
-        lines.append(f"{kind.replace('_', ' '):<14} {shown}")
-    lines.append("Compare runs: make ui (kedro mlflow ui). See the DAG: make viz (kedro viz run).")
-    return "\n".join(lines)
+    return lines + [f"Augmentation with {verdict['sentence']}" for verdict in verdicts]
 
 
 def _origin(score: Mapping[str, Any]) -> tuple[str, str]:

@@ -55,12 +55,19 @@ def test_scores_have_panels_of_their_own_without_the_epochs_that_were_not_scored
 
 def test_variants_share_a_panel_where_their_number_of_samples_is_the_same():
     other = HISTORY.assign(fid_1k=[9.0, 8.0, 7.0])
-    figure = plot_scores_by_epoch({"dcgan": SCORED, "wgan": SCORED, "sagan": other, "unscored": HISTORY})
+    figure = plot_scores_by_epoch({"dcgan": [SCORED], "wgan": [SCORED], "sagan": [other], "unscored": [HISTORY]})
     assert {axes.get_title(): [line.get_label() for line in axes.lines] for axes in figure.axes} == {
         "FID, 5k samples": ["dcgan", "wgan"],
         "FID, 1k samples": ["sagan"],
         "Inception Score, 5k samples": ["dcgan", "wgan"],
     }
+
+
+def test_seeds_of_a_variant_share_a_colour_and_a_label():
+    (axes, _) = plot_scores_by_epoch({"dcgan": [SCORED, SCORED], "wgan": [SCORED]}).axes
+    colours = [line.get_color() for line in axes.lines]
+    assert colours[0] == colours[1] != colours[2]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["dcgan", "wgan"]
 
 
 def test_a_grid_goes_row_by_row():

@@ -14,6 +14,7 @@ from gan_pipelines.gan import (
     NetworkConfig,
     SamplingConfig,
     TrainedGenerator,
+    interpolate,
     sample_classes,
     train,
 )
@@ -116,6 +117,35 @@ def conditional(tiny_gan, tiny_images):
     networks = NetworkConfig(family="acgan", latent_size=4, width=4, critic_norm="none")
     options = {"labels": np.arange(43) % 3, "class_names": ["ace", "king", "queen"], "device": "cpu"}
     return list(train(replace(tiny_gan, networks=networks, epochs=1), tiny_images, **options))[-1].generator
+
+
+def test_an_interpolation_walks_on_great_circles_from_latent_to_latent(conditional, monkeypatch):
+    asked = []
+
+    def decode(self, latents, labels, **options):
+        asked.append((latents, labels))
+        yield torch.zeros(len(latents), 1, 8, 8, dtype=torch.uint8)
+
+    monkeypatch.setattr(TrainedGenerator, "decode", decode)
+    assert interpolate(conditional, 2, 5, seed=3).shape == (10, 1, 8, 8)
+    ((latents, labels),) = asked
+    assert labels.tolist() == [0] * 5 + [1] * 5
+    for walk in latents.view(2, 5, -1).double():
+        angles = torch.rad2deg(torch.arccos(torch.cosine_similarity(walk[:-1], walk[1:], dim=1)))
+        whole = torch.rad2deg(torch.arccos(torch.cosine_similarity(walk[0], walk[-1], dim=0)))
+        assert angles.sum().item() == pytest.approx(whole.item(), rel=1e-4)  # all in one plane, never back
+        weights = torch.linalg.lstsq(walk[[0, -1]].T, walk[2][:, None]).solution.flatten()
+        half = torch.deg2rad(whole / 2)
+        expected = (torch.sin(half) / torch.sin(2 * half)).item()  # both ends weigh the same in the middle
+        assert weights.tolist() == pytest.approx([expected, expected], rel=1e-4)
+
+
+def test_an_interpolation_shows_images_of_the_generator(generator):
+    shown = interpolate(generator, 3, 2, seed=1, weights="raw")
+    draws = torch.Generator().manual_seed(1)
+    start, end = torch.randn(2, 3, 4, generator=draws)
+    (ends,) = generator.decode(torch.stack([start, end], dim=1).flatten(end_dim=1), None, weights="raw")
+    assert (shown.int() - ends.int()).abs().max() <= 1
 
 
 def test_classes_are_made_as_asked_each_from_the_same_latents(conditional):

@@ -43,6 +43,11 @@ def test_splits_side_by_side_are_a_view(image_set):
     assert not np.shares_memory(image_set.select("train", "valid").images, image_set.images)
 
 
+def test_classes_take_turns_and_a_class_without_more_images_starts_over(image_set):
+    one_c = replace(image_set.take(np.array([0, 1, 2, 3]), "train"), class_names=("a", "b", "c", "absent"))
+    assert one_c.rows_by_class_in_turn(7).tolist() == [0, 1, 2, 3, 1, 2, 0]
+
+
 def test_an_unknown_split_is_named(image_set):
     with pytest.raises(ConfigError, match="no split 'dev'; this dataset has train, test, valid"):
         image_set.select("dev")

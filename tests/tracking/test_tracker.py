@@ -56,7 +56,7 @@ EXPECTED = [(n, 1 / n) for n in range(1, 501)]
 def test_without_a_run_nothing_is_logged(tmp_path):
     tracker = MlflowTracker(tmp_path / "mlruns")
     tracker.log_history(history(2))
-    tracker.log_picture("a.png", np.zeros((4, 4, 3), np.uint8))
+    tracker.log_picture("samples", 1, np.zeros((4, 4, 3), np.uint8))
     identity = {"weights": "ema", "generator": "last"}
     tracker.log_scores([{"metric": "fid", "value": 1.0, "comparability": {}, "identity": identity, "flags": ()}])
     tracker.begin_training("abc", continues=True)
@@ -168,7 +168,7 @@ def test_what_a_dead_server_misses_is_sent_when_it_is_back(running_server, serve
     tracker.log_history(history(100))
     running_server.kill()
     tracker.log_history(history(300))
-    tracker.log_picture("grids/1.png", np.zeros((4, 4, 3), np.uint8))
+    tracker.log_picture("samples", 1, np.zeros((4, 4, 3), np.uint8))
     tracker.set_tags(colour="red")
     tracker.log_history(history(301))
     running_server.start()

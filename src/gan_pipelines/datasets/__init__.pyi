@@ -1,9 +1,12 @@
 from .atomic import CSVDataset as CSVDataset
 from .atomic import JSONDataset as JSONDataset
 from .atomic import MatplotlibDataset as MatplotlibDataset
+from .atomic import TextDataset as TextDataset
 from .generator_dataset import GeneratorDataset as GeneratorDataset
 from .handles import CheckpointStoreDataset as CheckpointStoreDataset
 from .handles import KeyedStoreDataset as KeyedStoreDataset
 from .handles import TrackerDataset as TrackerDataset
 from .labelled_folder_dataset import LabelledFolderDataset as LabelledFolderDataset
 from .pictures_dataset import PicturesDataset as PicturesDataset
+from .runs_dataset import CataloguedRun as CataloguedRun
+from .runs_dataset import RunsDataset as RunsDataset

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kedro_datasets import json, matplotlib, pandas
+from kedro_datasets import json, matplotlib, pandas, text
 
 from gan_pipelines.files import replacing
 
@@ -30,3 +30,7 @@ class CSVDataset(AtomicSave, pandas.CSVDataset):
 
 class MatplotlibDataset(AtomicSave, matplotlib.MatplotlibDataset):
     """Kedro's ``matplotlib.MatplotlibDataset`` of a single figure, with the same arguments."""
+
+
+class TextDataset(AtomicSave, text.TextDataset):
+    """Kedro's ``text.TextDataset``, with the same arguments."""

@@ -1,5 +1,8 @@
 from .arms import plot_arm_curves as plot_arm_curves
 from .arms import plot_arms as plot_arms
+from .comparison import Arms as Arms
+from .comparison import Comparison as Comparison
+from .comparison import render_comparison as render_comparison
 from .curves import Figure as Figure
 from .curves import plot_losses as plot_losses
 from .curves import plot_scores_by_epoch as plot_scores_by_epoch

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["Figure", "plot_losses", "plot_scores_by_epoch"]
+__all__ = ["Figure", "draw_panel", "loss_panels", "plot_losses", "plot_scores_by_epoch", "score_panels"]
+
+Panels = dict[str, dict[str, list["pd.Series[float]"]]]
+"""By title and label values over epochs; several of one label are seeds."""
 
 PANELS = {
     "Loss": ["discriminator_loss", "generator_loss"],
@@ -20,7 +24,17 @@ SCORES = {"fid_": "FID", "is_": "Inception Score"}
 
 
 def plot_losses(history: pd.DataFrame) -> Figure:
-    """Plot losses, the discriminator's accuracies and, if there are, class loss, penalty and scores by epoch.
+    """Plot losses, the discriminator's accuracies and, if there are, class loss, penalty and scores by epoch."""
+    return _plot(loss_panels(history))
+
+
+def plot_scores_by_epoch(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
+    """Plot each score that was taken during training over epochs, a panel for each metric and number of samples."""
+    return _plot(score_panels(histories))
+
+
+def loss_panels(history: pd.DataFrame) -> Panels:
+    """Losses, accuracies, class loss, penalty and scores of a training, by the panels that they belong to.
 
     Args:
         history: one row per epoch, with the column ``epoch`` and, of those named in `PANELS` and `SCORES`, the ones
@@ -28,47 +42,57 @@ def plot_losses(history: pd.DataFrame) -> Figure:
     """
     named = {name: [column for column in columns if column in history] for name, columns in PANELS.items()}
     scores = {title: _score_columns(history, prefix) for prefix, title in SCORES.items()}
-    panels = {
-        title: {column.replace("_", " "): _by_epoch(history, column) for column in columns}
+    return {
+        title: {column.replace("_", " "): [_by_epoch(history, column)] for column in columns}
         for title, columns in {**named, **scores}.items()
         if columns
     }
-    return _plot(panels)
 
 
-def plot_scores_by_epoch(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Plot each score that was taken during training over epochs, a line for each variant, a panel for each metric.
-
-    Scores of different numbers of samples never share a panel.
+def score_panels(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Panels:
+    """Scores that were taken during training, by metric and number of samples, which never share a panel.
 
     Args:
-        histories: by variant, as `plot_losses` takes them.
+        histories: by variant those of its trainings, as `loss_panels` takes them.
     """
-    panels: dict[str, dict[str, pd.Series]] = {}
+    panels: Panels = {}
     for prefix, title in SCORES.items():
-        for variant, history in histories.items():
-            for column in _score_columns(history, prefix):
-                lines = panels.setdefault(f"{title}, {column.removeprefix(prefix)} samples", {})
-                lines[variant] = _by_epoch(history, column)
-    return _plot(panels)
+        for variant, trainings in histories.items():
+            for history in trainings:
+                for column in _score_columns(history, prefix):
+                    lines = panels.setdefault(f"{title}, {column.removeprefix(prefix)} samples", {})
+                    lines.setdefault(variant, []).append(_by_epoch(history, column))
+    return panels
+
+
+def draw_panel(axes: Axes, title: str, lines: Mapping[str, Sequence[pd.Series[float]]]) -> None:
+    """Draw labelled lines over epochs; those of one label have one colour."""
+    for number, (label, seeds) in enumerate(lines.items()):
+        for seed, values in enumerate(seeds):
+            axes.plot(
+                values.index,
+                values,
+                label="_" if seed else label,
+                color=f"C{number % 10}",
+                marker="." if len(values) < 20 else None,
+            )
+    axes.set(title=title, xlabel="epoch")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
 
 
 def _score_columns(history: pd.DataFrame, prefix: str) -> list[str]:
     return [column for column in map(str, history.columns) if column.startswith(prefix)]
 
 
-def _by_epoch(history: pd.DataFrame, column: str) -> pd.Series:
+def _by_epoch(history: pd.DataFrame, column: str) -> pd.Series[float]:
     """What was measured, without the epochs in which it was not."""
     return history.set_index("epoch")[column].dropna()
 
 
-def _plot(panels: Mapping[str, Mapping[str, pd.Series]]) -> Figure:
-    """Draw labelled lines over epochs, in panels by title."""
+def _plot(panels: Panels) -> Figure:
+    """Draw panels side by side."""
     figure = Figure(figsize=(4.5 * len(panels), 3.2), layout="constrained", dpi=120)
     for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for label, values in lines.items():
-            axes.plot(values.index, values, label=label, marker="." if len(values) < 20 else None)
-        axes.set(title=title, xlabel="epoch")
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+        draw_panel(axes, title, lines)
     return figure

@@ -13,9 +13,9 @@ from torchvision.utils import make_grid
 CLASS_GRID_COLUMNS = 16
 
 
-def make_image_grid(images: Tensor, columns: int = 8) -> NDArray[np.uint8]:
+def make_image_grid(images: Tensor | NDArray[np.uint8], columns: int = 8) -> NDArray[np.uint8]:
     """Lay images (N, C, H, W) uint8 out row by row: (height, width, 3) uint8, with two black pixels between."""
-    grid: NDArray[np.uint8] = make_grid(images, nrow=columns, padding=2).permute(1, 2, 0).numpy()
+    grid: NDArray[np.uint8] = make_grid(torch.as_tensor(images), nrow=columns, padding=2).permute(1, 2, 0).numpy()
     return grid
 
 

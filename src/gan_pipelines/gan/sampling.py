@@ -104,8 +104,6 @@ class TrainedGenerator:
         Raises:
             ConfigError: if the labels are not ``count`` indices of classes.
         """
-        target = resolve_device(device)
-        network = self.network(weights).to(target)
         draws = torch.Generator().manual_seed(seed)
         latents = torch.randn(count, self.config.networks.latent_size, generator=draws)
         if truncation is not None:
@@ -116,7 +114,25 @@ class TrainedGenerator:
             require(labels.shape == (count,), "labels", tuple(labels.shape), f"of shape ({count},)")
             known = int(labels.min()) >= 0 and int(labels.max()) < len(self.class_names)
             require(known, "labels", labels.unique().tolist(), f"from 0 to {len(self.class_names) - 1}")
-        for start in range(0, count, batch_size):
+        yield from self.decode(latents, labels, weights=weights, device=device, batch_size=batch_size)
+
+    def decode(
+        self,
+        latents: Tensor,
+        labels: Tensor | None,
+        *,
+        weights: WeightSet = "ema",
+        device: DeviceName = "cpu",
+        batch_size: int = 250,
+    ) -> Iterator[Tensor]:
+        """Make the images of latents (N, latent_size) and, where there are classes, labels (N,), batch by batch.
+
+        Yields:
+            (up to batch_size, C, H, W) uint8 on the device.
+        """
+        target = resolve_device(device)
+        network = self.network(weights).to(target)
+        for start in range(0, len(latents), batch_size):
             part = slice(start, start + batch_size)
             with torch.inference_mode():
                 images = network(latents[part].to(target), None if labels is None else labels[part].to(target))
@@ -199,6 +215,38 @@ def sample_classes(
                 f"sampling.classes has {name!r}, which the generator does not know; {suggest(name, names)}"
             )
     return {name: make(names.index(name)) for name in config.classes or names}
+
+
+def interpolate(
+    generator: TrainedGenerator,
+    rows: int,
+    steps: int,
+    *,
+    seed: int,
+    weights: WeightSet = "ema",
+    device: DeviceName = "cpu",
+) -> Tensor:
+    """Walk from one latent to another, row by row, on great circles (White 2016): (rows * steps, C, H, W) uint8.
+
+    A row is of one class, the classes in turn. Images that change smoothly along a row, and are good in its middle too,
+    speak against a generator that has learned single images by heart.
+
+    Args:
+        generator: makes the images.
+        rows: pairs of latents.
+        steps: images of a row, both ends included.
+        seed: of the latents.
+        weights: which set of weights.
+        device: where to compute.
+    """
+    draws = torch.Generator().manual_seed(seed)
+    start, end = torch.randn(2, rows, 1, generator.config.networks.latent_size, generator=draws)
+    angle = torch.acos(torch.cosine_similarity(start, end, dim=-1))[..., None]
+    share = torch.linspace(0, 1, steps)[:, None]
+    latents = (torch.sin((1 - share) * angle) * start + torch.sin(share * angle) * end) / torch.sin(angle)
+    labels = classes_in_turn(rows, len(generator.class_names))
+    each = None if labels is None else labels.repeat_interleave(steps)
+    return torch.cat([*generator.decode(latents.flatten(end_dim=1), each, weights=weights, device=device)]).cpu()
 
 
 def classes_in_turn(count: int, num_classes: int) -> Tensor | None:

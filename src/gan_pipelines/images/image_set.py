@@ -74,6 +74,13 @@ class ImageSet:
         first = sum(self.split_sizes[earlier] for earlier in splits[: splits.index(split)])
         return np.arange(first, first + self.split_sizes[split])
 
+    def rows_by_class_in_turn(self, count: int) -> NDArray[np.intp]:
+        """Rows of one image of each class, then of a second of each, and so on; a class without more starts over."""
+        by_class = [np.flatnonzero(self.labels == label) for label in range(len(self.class_names))]
+        present = [rows for rows in by_class if len(rows)]
+        turns, places = np.divmod(np.arange(count), len(present))
+        return np.array([present[place][turn % len(present[place])] for turn, place in zip(turns, places, strict=True)])
+
     def take(self, rows: NDArray[np.intp], split: str) -> ImageSet:
         """The images of some rows, in ascending order, as one split; a view if they lie side by side, else a copy."""
         return self._take(rows, {split: len(rows)})

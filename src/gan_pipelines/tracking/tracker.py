@@ -20,6 +20,7 @@ import lazy_loader
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_pipelines import metrics
 from gan_pipelines.errors import first_line
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.tracking.liveness import RunningRuns
@@ -114,9 +115,9 @@ class MlflowTracker:
         """
         if self.run_id is None:
             return
-        metrics = _by_epoch(history[self._logged_epochs :])
-        for start in range(0, len(metrics), METRICS_PER_CALL):
-            self._outbox.add(Call(self.run_id, "log_batch", {"metrics": metrics[start : start + METRICS_PER_CALL]}))
+        values = _by_epoch(history[self._logged_epochs :])
+        for start in range(0, len(values), METRICS_PER_CALL):
+            self._outbox.add(Call(self.run_id, "log_batch", {"metrics": values[start : start + METRICS_PER_CALL]}))
         self._logged_epochs = len(history)
         self._running.touch(self.run_id)
 
@@ -151,21 +152,24 @@ class MlflowTracker:
         self._outbox.add(Call(self.run_id, LOG_CHILD, arguments))
         self._running.touch(self.run_id)
 
-    def log_metrics(self, metrics: Mapping[str, float]) -> None:
+    def log_metrics(self, values: Mapping[str, float]) -> None:
         """Log metrics of the whole run."""
         if self.run_id is not None:
-            values = [(name, value, _now(), 0) for name, value in metrics.items()]
-            self._outbox.add(Call(self.run_id, "log_batch", {"metrics": values}))
+            entries = [(name, value, _now(), 0) for name, value in values.items()]
+            self._outbox.add(Call(self.run_id, "log_batch", {"metrics": entries}))
 
-    def log_picture(self, name: str, pixels: NDArray[np.uint8]) -> None:
-        """Show a picture in MLflow at once; if it cannot be sent, the catalog's file follows at the end.
+    def log_picture(self, name: str, epoch: int, pixels: NDArray[np.uint8]) -> None:
+        """Show a picture in MLflow at once, which can step through those of all epochs.
+
+        If it cannot be sent, the catalog's file follows at the end.
 
         Args:
-            name: of the artifact, folder and suffix included.
+            name: the same in all epochs.
+            epoch: its step.
             pixels: (height, width, 3) uint8.
         """
         if self.run_id is not None:
-            self._outbox.send_or_drop(Call(self.run_id, "log_image", {"artifact_file": name}), pixels)
+            self._outbox.send_or_drop(Call(self.run_id, "log_image", {"key": name, "step": epoch}), pixels)
 
     def log_config(self, config: GanConfig) -> None:
         """Log the whole configuration of a variant, table row included, as flat parameters."""
@@ -181,7 +185,7 @@ class MlflowTracker:
         if self.run_id is None:
             return
         self.log_metrics(
-            {score_name(score): score["value"] for score in scores if "class" not in score["comparability"]}
+            {metrics.score_name(score): score["value"] for score in scores if "class" not in score["comparability"]}
         )
         if flags := sorted({flag for score in scores for flag in score["flags"]}):
             self.set_tags(flags=" ".join(flags))
@@ -201,6 +205,15 @@ class MlflowTracker:
             return
         is_dirty = str(commit.endswith("-dirty")).lower()
         self.set_tags(**{"mlflow.source.git.commit": commit.removesuffix("-dirty"), "git_dirty": is_dirty})
+
+    def name_run(self, name: str) -> None:
+        """Give the run another name, unless it is its caller's."""
+        if self.run_id is not None and self._ends_run:
+            self._outbox.add(Call(self.run_id, "update_run", {"name": name}))
+
+    def describe_run(self, text: str) -> None:
+        """Put a text, in Markdown, at the top of the run's page."""
+        self.set_tags(**{"mlflow.note.content": text})
 
     def set_tags(self, **tags: str) -> None:
         """Tag the run."""
@@ -232,12 +245,6 @@ class MlflowTracker:
         except mlflow.exceptions.MlflowException:
             return None
         return runs[0].info.run_id if runs else None
-
-
-def score_name(score: Mapping[str, Any]) -> str:
-    """Name a score as MLflow shows it: ``fid_ema``, and ``best_fid_ema`` of the best epoch's generator."""
-    identity = score["identity"]
-    return f"{'best_' if identity['generator'] == 'best' else ''}{score['metric']}_{identity['weights']}"
 
 
 def _by_epoch(history: Sequence[Mapping[str, float]]) -> list[tuple[str, float, int, int]]:

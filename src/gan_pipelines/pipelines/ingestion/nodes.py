@@ -5,11 +5,16 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from gan_pipelines import images
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_pipelines import figures, images
 from gan_pipelines.stores import KeyedStore
 from gan_pipelines.typed_config import from_dict
 
 logger = logging.getLogger(__name__)
+
+IMAGES_SHOWN = 64  # as many as a training decodes at the end of each epoch
 
 
 def prepare_images(
@@ -25,3 +30,9 @@ def prepare_images(
             "%d images stand in two splits, the same or nearly: the manifest lists them", len(image_set.duplicates)
         )
     return image_set, image_set.select(*config.train_splits), image_set.manifest()
+
+
+def show_images(train_images: images.ImageSet) -> dict[str, NDArray[np.uint8]]:
+    """Show images of all classes in turn, laid out as the samples of a training are."""
+    shown = train_images.images[train_images.rows_by_class_in_turn(IMAGES_SHOWN)]
+    return {"real": figures.make_image_grid(shown)}

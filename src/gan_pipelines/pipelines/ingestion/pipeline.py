@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node
 
-from gan_pipelines.pipelines.ingestion.nodes import prepare_images
+from gan_pipelines.pipelines.ingestion.nodes import prepare_images, show_images
 
 
 def create_pipeline() -> Pipeline:
@@ -16,6 +16,7 @@ def create_pipeline() -> Pipeline:
                 inputs=["image_sets", "params:dataset"],
                 outputs=["image_set", "train_images", "manifest"],
                 name="prepare_images",
-            )
+            ),
+            node(show_images, inputs="train_images", outputs="image_grid", name="show_images"),
         ]
     )

@@ -1,21 +1,34 @@
-"""Nodes of the comparison of variants."""
+"""Nodes of the comparison of runs."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from kedro.io import DatasetError
+from numpy.typing import NDArray
 
-from gan_pipelines import figures, metrics
+from gan_pipelines import figures, gan, metrics
+from gan_pipelines.datasets import CataloguedRun
+from gan_pipelines.runtime import DeviceName
+from gan_pipelines.typed_config import flatten
+
+Runs = list[CataloguedRun]
+Pictures = dict[str, NDArray[np.uint8]]
+
+INTERPOLATION_ROWS, INTERPOLATION_STEPS, INTERPOLATION_SEED = 8, 10, 0
 
 
-def average_scores(all_scores: Mapping[str, Callable[[], list[dict[str, Any]]]]) -> pd.DataFrame:
+def average_scores(all_runs: Runs) -> pd.DataFrame:
     """Average the scores of every run of every variant over seeds."""
     by_variant: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for partition, load in sorted(all_scores.items()):  # by variant and version: the newest last
-        by_variant[_variant_of(partition)] += load()
+    for run in _with(all_runs, "scores"):
+        by_variant[run.variant] += run.load("scores")
     return metrics.average_scores(by_variant)
 
 
@@ -24,12 +37,104 @@ def tabulate_scores(average_scores: pd.DataFrame) -> pd.DataFrame:
     return metrics.tabulate_scores(average_scores)
 
 
-def plot_scores_by_epoch(all_histories: Mapping[str, Callable[[], pd.DataFrame]]) -> figures.Figure:
-    """Draw FID and Inception Score over epochs, a line for each variant, of its newest run."""
-    newest = {_variant_of(partition): load for partition, load in sorted(all_histories.items())}
-    return figures.plot_scores_by_epoch({variant: load() for variant, load in newest.items()})
+def list_runs(all_runs: Runs) -> pd.DataFrame:
+    """List every scored run, the settings that differ between those of a variant, and where its numbers come from."""
+    runs = metrics.list_runs({(run.variant, run.version): run.load("scores") for run in _with(all_runs, "scores")})
+    first = runs[["run", "variant", "seed", "epochs", "recipe"]]
+    settings = _differing_settings(all_runs)
+    return pd.concat([first.join(settings, on=["variant", "recipe"]), runs[runs.columns.drop(first.columns)]], axis=1)
 
 
-def _variant_of(partition: str) -> str:
-    """The variant of a partition such as ``dcgan/scores.json/2026-01-02T03.04.05.678Z/scores.json``."""
-    return partition.partition("/")[0]
+def plot_scores_by_epoch(all_runs: Runs) -> figures.Figure:
+    """Draw FID and Inception Score over epochs, a line for each training that may be compared with the newest."""
+    return figures.plot_scores_by_epoch(_comparable_histories(all_runs))
+
+
+def interpolate_latents(all_runs: Runs, device: DeviceName) -> Pictures:
+    """Show where latents lead from one to another, for the newest generator of each variant."""
+    return {
+        variant: figures.make_image_grid(
+            gan.interpolate(
+                run.load("generator"), INTERPOLATION_ROWS, INTERPOLATION_STEPS, seed=INTERPOLATION_SEED, device=device
+            ),
+            columns=INTERPOLATION_STEPS,
+        )
+        for variant, run in _newest(all_runs, "generator").items()
+    }
+
+
+def render_comparison(
+    all_runs: Runs,
+    average_scores: pd.DataFrame,
+    score_table: pd.DataFrame,
+    runs: pd.DataFrame,
+    interpolations: Pictures,
+    image_grid: Pictures,
+    manifest: dict[str, Any],
+    experiment: str,
+) -> str:
+    """Write the page that compares all runs."""
+    (real,) = image_grid.values()
+    return figures.render_comparison(
+        figures.Comparison(
+            experiment=experiment,
+            manifest=manifest,
+            runs=runs,
+            scores=score_table,
+            keys=metrics.list_keys(average_scores),
+            histories=_comparable_histories(all_runs),
+            real=real,
+            progress={
+                variant: {int(name.removeprefix("epoch-")): grid for name, grid in run.load("sample_grids").items()}
+                for variant, run in _newest(all_runs, "sample_grids").items()
+            },
+            interpolations=interpolations,
+            arms={
+                variant: figures.Arms(
+                    run.load("arm_scores"),
+                    run.load("comparisons"),
+                    [verdict["sentence"] for verdict in run.load("verdicts")],
+                )
+                for variant, run in _newest(all_runs, "verdicts").items()
+            },
+        )
+    )
+
+
+def _with(runs: Runs, entry: str) -> Runs:
+    return [run for run in runs if entry in run]
+
+
+def _newest(runs: Runs, entry: str) -> dict[str, CataloguedRun]:
+    """By variant the newest run that has left such an entry."""
+    return {run.variant: run for run in _with(runs, entry)}
+
+
+def _differing_settings(runs: Runs) -> pd.DataFrame:
+    """Settings that are not the same in all recipes of a variant, by variant and recipe."""
+    settings = {}
+    for run in _with(runs, "generator"):
+        with suppress(DatasetError):  # a generator of an older format does not bar the comparison of the others
+            generator: gan.TrainedGenerator = run.load("generator")
+            flat = flatten(asdict(replace(generator.config, seed=0, epochs=1)))
+            settings[run.variant, generator.training["recipe"]] = {name: str(value) for name, value in flat.items()}
+    index = pd.MultiIndex.from_arrays([*zip(*settings, strict=True)] or [[], []], names=["variant", "recipe"])
+    table = pd.DataFrame([*settings.values()], index=index)
+    return table.loc[:, table.groupby(level="variant").nunique().gt(1).any()]
+
+
+def _comparable_histories(runs: Runs) -> dict[str, list[pd.DataFrame]]:
+    """By variant the history of each training as its newest run has it, of those that were scored like the newest."""
+    scored = [(run, run.load("scores")[0]) for run in _with(_with(runs, "history"), "scores")]
+    trainings = {score["identity"]["fingerprint"]: (run, _scored_with(score)) for run, score in scored}
+    _, newest = max(trainings.values(), key=lambda training: training[0].version, default=(None, None))
+    histories: dict[str, list[pd.DataFrame]] = defaultdict(list)
+    for run, scored_with in trainings.values():
+        if scored_with == newest:
+            histories[run.variant].append(run.load("history"))
+    return dict(histories)
+
+
+def _scored_with(score: Mapping[str, Any]) -> dict[str, Any]:
+    """What scores must share, but for their number of samples."""
+    return {part: value for part, value in score["comparability"].items() if part not in ("metric", "samples")}

@@ -1,23 +1,47 @@
-"""The comparison of all variants of an experiment."""
+"""The comparison of all runs of an experiment."""
 
 from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node
 
-from gan_pipelines.pipelines.reporting.nodes import average_scores, plot_scores_by_epoch, tabulate_scores
+from gan_pipelines.pipelines.reporting.nodes import (
+    average_scores,
+    interpolate_latents,
+    list_runs,
+    plot_scores_by_epoch,
+    render_comparison,
+    tabulate_scores,
+)
 
 
 def create_pipeline() -> Pipeline:
-    """Scores and histories of all runs to tables and a figure."""
+    """What all runs have left to tables, figures and one page."""
     return Pipeline(
         [
-            node(average_scores, inputs="all_scores", outputs="average_scores", name="average_scores"),
+            node(average_scores, inputs="all_runs", outputs="average_scores", name="average_scores"),
             node(tabulate_scores, inputs="average_scores", outputs="score_table", name="tabulate_scores"),
+            node(list_runs, inputs="all_runs", outputs="runs", name="list_runs"),
+            node(plot_scores_by_epoch, inputs="all_runs", outputs="scores_by_epoch", name="plot_scores_by_epoch"),
             node(
-                plot_scores_by_epoch,
-                inputs="all_histories",
-                outputs="scores_by_epoch",
-                name="plot_scores_by_epoch",
+                interpolate_latents,
+                inputs=["all_runs", "params:runtime.device"],
+                outputs="interpolations",
+                name="interpolate_latents",
+            ),
+            node(
+                render_comparison,
+                inputs=[
+                    "all_runs",
+                    "average_scores",
+                    "score_table",
+                    "runs",
+                    "interpolations",
+                    "image_grid",
+                    "manifest",
+                    "params:experiment",
+                ],
+                outputs="comparison",
+                name="render_comparison",
             ),
         ]
     )

@@ -80,7 +80,7 @@ def train_gan(
             for number, samples in epoch.sample_history.items():
                 if (name := f"epoch-{number:04d}") not in grids:
                     grids[name] = figures.make_image_grid(samples)
-                    tracker.log_picture(f"sample_grids/{name}.png", grids[name])
+                    tracker.log_picture("samples", number, grids[name])
     last, best = (
         replace(generator, training={**generator.training, "mlflow_run_id": tracker.run_id})
         for generator in (epoch.generator, epoch.best or epoch.generator)
