@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from contextlib import contextmanager
@@ -133,8 +134,8 @@ def test_mlflow_has_every_epoch_the_settings_and_the_pictures(client):
         for folder in client.list_artifacts(run.info.run_id)
         for file in client.list_artifacts(run.info.run_id, folder.path)
     }
-    steps = {re.search(r"%step%(\d+)%", path)[1] for path in artifacts if path.startswith("images/samples%")}
-    assert steps == {"1", "3"}  # of the samples, which MLflow steps through
+    steps = {re.search(r"\+step\+(\d+)\+", path)[1] for path in artifacts if path.startswith("images/samples+")}
+    assert steps == {"1", "2", "3"}  # of the samples, which MLflow steps through
     assert {"sample_grids/epoch-0003.png", "loss_curves/loss_curves.png", "scores/scores.json"} < artifacts
 
 

@@ -29,5 +29,3 @@ def test_nothing_is_left_to_fill_in():
 def test_the_files_that_it_names_exist():
     for path in re.findall(r"`((?:src|conf|benchmarks)/[^`<]*)`", README):
         assert (PROJECT / path).exists(), path
-    for path in re.findall(r"\]\((docs/[^)]*)\)", README):
-        assert (PROJECT / path).exists(), path

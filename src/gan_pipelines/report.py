@@ -21,7 +21,7 @@ def summarize_run(
     for kind, path in files.items():
         shown = max(path.glob("*.png"), default=path)
         lines.append(f"{kind.replace('_', ' '):<14} {shown}")
-    lines.append("Compare runs: make ui (kedro mlflow ui). See the DAG: make viz (kedro viz run).")
+    lines.append("Compare runs: kedro run --pipelines=compare (one page), or make ui (MLflow). See the DAG: make viz (kedro-viz).")
     return "\n".join(lines)
 
 

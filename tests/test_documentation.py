@@ -1,4 +1,4 @@
-"""The commands of the documentation: each names what exists, and those that are cheap are run."""
+"""The documentation: its links lead somewhere, its commands name what exists, and those that are cheap are run."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from gan_pipelines.configure import configure_gan, configure_sampling
 from gan_pipelines.images import DatasetConfig
 from gan_pipelines.metrics import ScoringConfig
 from gan_pipelines.pipeline_registry import register_pipelines
-from gan_pipelines.typed_config import flatten, from_dict, merge
+from gan_pipelines.typed_config import from_dict, merge
 
 PAGES = [PROJECT / "README.md", *sorted(PROJECT.glob("docs/**/*.md")), *sorted(PROJECT.glob("notebooks/*.ipynb"))]
 COMMAND = r"((?:kedro|make|python) [^`\n]+)"
-PLACEHOLDERS = {"<experiment>": "playing_cards", "<variant>": "cdcgan", "<seed>": "1"}
+PLACEHOLDERS = {"<experiment>": "playing_cards", "<variant>": "cdcgan", "<seed>": "2"}
 TYPED = {"dataset": DatasetConfig, "scoring": ScoringConfig, "augmentation": ExperimentConfig}
 
 
@@ -38,6 +38,20 @@ def commands_in(page):
 
 COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands_in(page)))
 CHEAP = [line for line in COMMANDS if line.startswith(("kedro run", "kedro registry")) and "--env" not in line]
+
+
+def anchors(page):
+    """The names under which the headings of a page can be linked to."""
+    headings = re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_links_of_a_page_lead_somewhere(page):
+    for path, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
+        linked = page.parent / path if path else page
+        assert linked.exists(), path
+        assert not anchor or anchor in anchors(linked), anchor
 
 
 def fill_in(line):
@@ -68,11 +82,12 @@ def test_a_command_names_what_exists(line, pipelines):
 def check_run(options, pipelines):
     """Environment, parameters, entries of the catalog: all that a run would look up."""
     assert options["env"] is None or (PROJECT / "conf" / options["env"]).is_dir()
-    stated = settings.CONFIG_LOADER_CLASS(str(PROJECT / "conf"), options["env"], **settings.CONFIG_LOADER_ARGS)
-    parameters = merge(stated["parameters"], options["params"])
-    untyped = {name: value for name, value in options["params"].items() if name in ("reporting", "runtime")}
-    assert flatten(untyped).keys() <= flatten(stated["parameters"]).keys()
-    assert parameters.keys() == {*TYPED, *untyped, "reporting", "runtime", "sampling", "variants"}
+    loader = settings.CONFIG_LOADER_CLASS(str(PROJECT / "conf"), options["env"], **settings.CONFIG_LOADER_ARGS)
+    stated = loader["parameters"]
+    parameters = merge(stated, options["params"])
+    assert parameters.keys() == stated.keys()
+    for section in ("reporting", "runtime"):
+        assert parameters[section].keys() == stated[section].keys()
     for section, config in TYPED.items():
         from_dict(config, parameters[section], section)
     configure_sampling(parameters["sampling"])
