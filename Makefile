@@ -11,15 +11,18 @@ export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint ui viz table bench clean
+.PHONY: help run test test-all lint ui viz viz-static table bench clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/installed  ## train a conditional GAN on handwritten digits, score it, see whether it helps a classifier
 	$(BIN)/kedro run
 
 test: .venv/installed-dev lint  ## linters and tests
+	$(BIN)/pytest -m "not slow and not browser" --cov --cov-report=term:skip-covered
+
+test-all: .venv/installed-dev .venv/installed-viz lint  ## all tests: also what takes long, and what Chromium shows of kedro-viz and MLflow
 	$(BIN)/pytest --cov --cov-report=term:skip-covered
 
 lint: .venv/installed-dev  ## ruff, mypy and the import contract
@@ -33,6 +36,10 @@ ui: .venv/installed  ## compare runs in MLflow's browser interface
 
 viz: .venv/installed-viz  ## see the pipelines in kedro-viz
 	$(BIN)/kedro viz run
+
+viz-static: .venv/installed-viz  ## write the pipelines and what they have left as a web site into build
+	rm -rf build
+	$(BIN)/kedro viz build --include-previews
 
 table: .venv/installed  ## train every variant on the digits and write docs/results/variants.md
 	$(BIN)/python benchmarks/variants.py docs/results

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from command_line import copy_project, kedro, small
 from gan_pipelines.gan import VARIANTS, GanConfig, NetworkConfig
 from gan_pipelines.hashing import hash_images
 from gan_pipelines.images import ImageSet
@@ -48,3 +49,11 @@ def striped_images() -> ImageSet:
     split_sizes = {"train": 40, "test": 20, "valid": 10}
     names = tuple(map(str, range(70)))
     return ImageSet(images, hash_images(images), labels, ("dark", "bright"), split_sizes, "bicubic", names)
+
+
+@pytest.fixture(scope="session")
+def small_project(tmp_path_factory):
+    """A copy of the project after a short training of the conditional DCGAN by the real command line."""
+    project = copy_project(tmp_path_factory.mktemp("clone") / "project")
+    kedro(project, "run", "--pipelines=train_cdcgan", f"--params={small('cdcgan', epochs=2)}")
+    return project

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,29 +16,10 @@ from mlflow.tracking import MlflowClient
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
+from command_line import KEDRO, ONE_THREAD, copy_project, git, kedro, latest, small
 from gan_pipelines.gan import TrainedGenerator
 
-PROJECT = Path(__file__).parents[1]
-KEDRO = Path(sys.executable).with_name("kedro")
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # their number changes the last bits
-SMALL = ",".join(
-    [
-        "variants.wgan_gp.epochs=3",
-        "variants.wgan_gp.networks.width=4",
-        "dataset.image_size=16",
-        "scoring.samples=40",
-        "scoring.during_training.samples=30",
-        "scoring.during_training.every_epochs=2",
-        "scoring.classifier.epochs=1",
-        "reporting.grid_every_epochs=2",
-    ]
-)
-
-
-def kedro(folder, *arguments, code=0, env=ONE_THREAD):
-    result = subprocess.run([KEDRO, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False)
-    assert result.returncode == code, result.stdout + result.stderr
-    return result
+SMALL = small("wgan_gp", epochs=3)
 
 
 @contextmanager
@@ -61,22 +38,9 @@ def await_line(process, text):
     assert any(text in line for line in process.stderr)
 
 
-def git(folder, *arguments):
-    return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A copy of the project as git would clone it: no data, no runs."""
-    copy = tmp_path_factory.mktemp("clone") / "project"
-    for name in git(PROJECT, "ls-files").splitlines():
-        if not name.startswith(("tests/", "docs/")):
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(PROJECT / name, copy / name)
-    git(copy, "init", "--quiet")
-    git(copy, "add", ".")
-    git(copy, "-c", "user.name=Nobody", "-c", "user.email=nobody@localhost", "commit", "--quiet", "--message=A copy")
-    return copy
+    return copy_project(tmp_path_factory.mktemp("clone") / "project")
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +58,6 @@ def mlflow_runs(client):
     experiment = client.get_experiment_by_name("digits")
     runs = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
     return [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-
-
-def latest(project, entry):
-    """The file or folder of the newest version of a catalog entry."""
-    return max((project / "data" / entry).glob(f"*/{Path(entry).name}"))
 
 
 def test_a_run_leaves_all_its_files(project, first_run):
@@ -309,14 +268,7 @@ def children_of(client, run):
     return client.search_runs([experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
 
 
-SMALL_EXPERIMENT = ",".join(
-    [
-        SMALL.replace("wgan_gp", "cdcgan").replace("cdcgan.epochs=3", "cdcgan.epochs=1"),
-        "augmentation.replicates=2",
-        "augmentation.generator_epochs=1",
-        "augmentation.classifier.epochs=1",
-    ]
-)
+SMALL_EXPERIMENT = small("cdcgan", epochs=1)
 
 
 def test_a_killed_experiment_goes_on_and_the_default_is_the_whole_chain(project, client):

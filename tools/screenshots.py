@@ -1,0 +1,113 @@
+"""Take pictures of kedro-viz, of MLflow and of the comparison page as they show what lies in `data/` and `mlruns/`.
+
+    python tools/screenshots.py OUT [--page GLOB]
+
+OUT is a folder; GLOB finds comparison pages below the project, the newest of which is taken.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from selenium.webdriver import Chrome
+
+from browsing import FILES, MLFLOW, VIZ, click, find, open_browser, open_mlflow, open_viz, serve, settle
+
+PROJECT = Path(__file__).parents[1]
+
+
+def show_viz(browser: Chrome, out: Path) -> None:
+    """The whole chain folded, a training unfolded, and a grid of samples."""
+    with serve(VIZ, PROJECT) as address:
+        open_viz(browser, address)
+        save(browser, out / "viz_default.png")
+        open_viz(browser, address, "?pid=train_cdcgan&expandAllPipelines=true")
+        find(browser, ".pipeline-node__text", "train_gan")
+        save(browser, out / "viz_train.png")
+        click(browser, "button[title='cdcgan.sample_grids']")
+        find(browser, ".pipeline-metadata img")
+        save(browser, out / "viz_preview.png")
+
+
+def show_mlflow(browser: Chrome, out: Path) -> None:
+    """The runs of the digits, their curves, and one run with its description, scores and pictures."""
+    runs = trainings()
+    if not runs:
+        print("MLflow has no finished training: kedro run --pipelines=train_cdcgan makes one.")
+        return
+    experiment = f"experiments/{runs[0].info.experiment_id}/runs"
+    run = f"{experiment}/{runs[0].info.run_id}"
+    with serve(MLFLOW, PROJECT) as address:
+        open_mlflow(browser, address, experiment)
+        find(browser, "a", str(runs[0].info.run_name))
+        save(browser, out / "mlflow_runs.png")
+        open_mlflow(browser, address, f"{experiment}?compareRunsMode=CHART")
+        find(browser, "input[placeholder='Search metric charts']").send_keys("loss|fid_1k|is_1k")
+        find(browser, ".js-line")
+        save(browser, out / "mlflow_curves.png")
+        open_mlflow(browser, address, run)
+        find(browser, "[role=row]", "fid_ema")
+        save(browser, out / "mlflow_run.png")
+        open_mlflow(browser, address, f"{run}/model-metrics")
+        find(browser, "input[placeholder='Search metric charts']").send_keys("samples")
+        find(browser, "main img")
+        save(browser, out / "mlflow_samples.png")
+
+
+def show_page(browser: Chrome, out: Path, pages: Sequence[Path]) -> None:
+    """The newest comparison page, light, dark, and as wide as a phone."""
+    if not pages:
+        print("There is no comparison page: kedro run --pipelines=compare makes one.")
+        return
+    newest = max(pages, key=lambda page: page.parent.name)
+    with serve(FILES, newest.parent) as address:
+        for scheme in ("light", "dark"):
+            browser.execute_cdp_cmd(
+                "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+            )
+            for device, width in {"desktop": 1200, "phone": 390}.items():
+                browser.execute_cdp_cmd(
+                    "Emulation.setDeviceMetricsOverride",
+                    {"width": width, "height": 1200, "deviceScaleFactor": 1, "mobile": device == "phone"},
+                )
+                browser.get(f"{address}{newest.name}")
+                find(browser, "body")
+                save(browser, out / f"comparison_{scheme}_{device}.png")
+
+
+def trainings() -> list[Run]:
+    """Finished trainings of the digits, the newest first."""
+    client = MlflowClient(f"sqlite:///{PROJECT}/mlruns/mlflow.db")
+    experiment = client.get_experiment_by_name("digits")
+    if experiment is None:
+        return []
+    query = "attributes.status = 'FINISHED' and metrics.fid_ema > 0"
+    return list(client.search_runs([experiment.experiment_id], query))
+
+
+def save(browser: Chrome, file: Path) -> None:
+    """Take a picture once nothing moves."""
+    settle(browser)
+    browser.save_screenshot(str(file))
+    print(file)
+
+
+def main() -> None:
+    """Take all pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--page", default="data/08_reporting/digits/comparison.html/*/comparison.html")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    with open_browser(1400, 1100) as browser:
+        show_viz(browser, options.out)
+        show_mlflow(browser, options.out)
+        show_page(browser, options.out, sorted(PROJECT.glob(options.page)))
+
+
+if __name__ == "__main__":
+    main()
