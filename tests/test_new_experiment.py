@@ -93,7 +93,7 @@ def test_the_folder_and_what_was_seen_in_it_is_stated(report):
     assert suggest(damaged)["dataset"] == dataset | {"on_bad_image": "skip", "channels": 1}
 
 
-@pytest.mark.parametrize(("pictures", "epochs"), [(100, 1000), (7500, 20), (1_000_000, 1)])
+@pytest.mark.parametrize(("pictures", "epochs"), [(100, 1000), (7500, 16), (1_000_000, 1)])
 def test_a_training_sees_about_as_many_images_whatever_their_number(report, pictures, epochs):
     assert suggest(counts_of(report, pictures // 2))["variants"]["cdcgan"]["epochs"] == epochs
 
@@ -125,5 +125,7 @@ def test_a_folder_that_cannot_be_written_leaves_nothing(tmp_path):
 
 def test_no_augmentation_experiment_without_classes(tmp_path):
     report = inspect_folder(fill(tmp_path / "all", ("one",), 100))
-    with pytest.raises(ProjectError, match=r"^An augmentation experiment needs two classes or more, and all images are"):
+    with pytest.raises(
+        ProjectError, match=r"^An augmentation experiment needs two classes or more, and all images are"
+    ):
         check(tmp_path, report, "augment_dcgan")

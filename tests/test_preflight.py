@@ -59,8 +59,14 @@ def test_the_projects_own_parameters_pass(name):
         ({"scoring.classifier.stem": "big"}, "scoring.classifier.stem is 'big'"),
         ({"scoring.reference_split": "dev"}, "scoring.reference_split is 'dev', but must be one of"),
         ({"dataset.train_splits": ["dev"]}, "dataset.train_splits is 'dev', but must be one of"),
-        ({"variants.wgan_gp.batch_size": 2000}, "variants.wgan_gp.batch_size is 2000, but must be at most the 1257 images"),
-        ({"variants.wgan_gp.critic_steps": 99}, "variants.wgan_gp.critic_steps is 99, but must be at most the 39 batches of an epoch"),
+        (
+            {"variants.wgan_gp.batch_size": 2000},
+            "variants.wgan_gp.batch_size is 2000, but must be at most the 1257 images",
+        ),
+        (
+            {"variants.wgan_gp.critic_steps": 99},
+            "variants.wgan_gp.critic_steps is 99, but must be at most the 39 batches of an epoch",
+        ),
         ({"runtime.device": "gpu"}, "runtime.device is 'gpu', but must be one of auto, cpu, cuda, mps."),
         ({"reporting.grid_every_epochs": 0}, "reporting.grid_every_epochs is 0, but must be 1 or more."),
         ({"reporting.grids": 3}, "reporting.grids is not a setting; known are grid_every_epochs"),
