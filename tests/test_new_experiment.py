@@ -105,6 +105,11 @@ def test_scores_are_taken_of_about_as_many_samples_as_there_are_pictures(report,
     assert scoring["during_training"]["samples"] == min(samples, 2000)
 
 
+def test_every_class_has_samples(report):
+    many = replace(report, class_counts={"train": dict.fromkeys(map(str, range(600)), 5)})
+    assert suggest(many)["scoring"]["samples"] == 6000
+
+
 @pytest.mark.parametrize(("pictures", "fraction"), [(200, 1), (600, 0.25), (2000, 0.1)])
 def test_a_fraction_leaves_pictures_to_train_on(report, pictures, fraction):
     assert suggest(counts_of(report, pictures // 2))["augmentation"]["fractions"] == [fraction]

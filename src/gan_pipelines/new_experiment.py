@@ -53,7 +53,7 @@ def suggest_parameters(report: FolderReport, path: str, has_gpu: bool) -> str:
     """
     pictures, classes = sum(report.train_counts.values()), len(report.train_counts)
     epochs = _bounded(TRAINED_IMAGES["gpu" if has_gpu else "cpu"] / pictures, 1, 1000)
-    samples = 1000 * _bounded(pictures / 1000, 1, 10)
+    samples = 1000 * _bounded(max(pictures, 10 * classes) / 1000, 1, 10)
     return f"""\
 # {pictures:,} training pictures of {classes} class{"es" * (classes > 1)}, and what kedro experiment chose for them.
 
