@@ -39,8 +39,9 @@ from gan_pipelines.gan import (
 )
 from gan_pipelines.hashing import hash_images
 from gan_pipelines.hooks import explain
-from gan_pipelines.images import DatasetConfig, ImageSet, prepare_image_set
+from gan_pipelines.images import DatasetConfig, ImageSet, inspect_folder, prepare_image_set
 from gan_pipelines.metrics import FeatureExtractor, open_reference
+from gan_pipelines.new_experiment import check_name
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.preflight import check_run
 from gan_pipelines.stores import KeyedStore
@@ -111,16 +112,18 @@ def preflight(pipeline="train_wgan_gp", extra=(), **changes):
             catalog[f"{variant}.{kind}"] = GeneratorDataset(filepath=f"{variant}.{kind}.safetensors")
     scores = {"type": "json.JSONDataset", "filepath": "reports/{variant}/scores.json"}
     catalog["all_runs"] = RunsDataset(entries={"scores": scores})
-    names = ["dataset", "scoring", "sampling", "augmentation", "runtime.device", "reporting.grid_every_epochs"]
-    names += [f"variants.{variant}" for variant in OmegaConf.to_container(parameters.variants)]
+    names = [*parameters, *(f"variants.{variant}" for variant in parameters.variants)]
     for name in names:
         value = OmegaConf.select(parameters, name)
-        catalog[f"params:{name}"] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        catalog[f"params:{name}"] = OmegaConf.to_container(value, resolve=True)
     pipelines = register_pipelines()
     check_run(sum((pipelines[name] for name in extra), pipelines[pipeline]), catalog)
 
 
 case("a setting that does not exist")(lambda _: preflight(variants__wgan_gp__critic_step=3))
+case("a section that does not exist")(lambda _: preflight(variant__cdcgan__epochs=3))
+case("a variant that does not exist")(lambda _: preflight(variants__cdgan__epochs=3))
+case("a pipeline that does not exist")(lambda _: preflight("train_wgan_pg"))
 case("a number out of range")(lambda _: preflight(variants__wgan_gp__epochs=0))
 case("a text for a number")(lambda _: preflight(variants__wgan_gp__penalty__weight="ten"))
 case("weight clipping beside a gradient penalty")(lambda _: preflight(variants__wgan_gp__weight_clip=0.01))
@@ -321,7 +324,20 @@ def _(folder):
 
 @case("one class only")
 def _(folder):
-    prepare(fill(folder, classes=["ace"]))
+    fill(folder, classes=["ace"], count=6)
+    preflight(dataset__source="image_folder", dataset__path=str(folder), variants__wgan_gp__batch_size=2)
+
+
+@case("no split to check the classifier on")
+def _(folder):
+    fill(folder, splits=[""], count=6)
+    changes = {"dataset__source": "image_folder", "dataset__path": str(folder), "dataset__folder_split": "train"}
+    preflight(**changes, variants__wgan_gp__batch_size=2)
+
+
+@case("a part held out of a folder that has splits")
+def _(folder):
+    preflight(dataset__source="image_folder", dataset__path=str(folder), dataset__test_fraction=0.2)
 
 
 @case("no classes")
@@ -402,6 +418,31 @@ def _(folder):
     for path in (folder / "test/king").iterdir():
         path.write_bytes(b"")
     prepare(folder, on_bad_image="skip")
+
+
+# kedro experiment
+
+
+case("`kedro experiment` of no folder")(lambda folder: inspect_folder(folder / "cards"))
+case("`kedro experiment` of a few pictures")(lambda folder: inspect_folder(fill(folder)))
+case("`kedro experiment` of pictures none of which is for training")(
+    lambda folder: inspect_folder(fill(folder, splits=["test", "valid"]))
+)
+case("`kedro experiment` with a name that cannot be a folder's")(lambda folder: check_name("my cards", folder))
+case("`kedro experiment` with a name that Kedro uses")(lambda folder: check_name("base", folder))
+
+
+@case("`kedro experiment` of a single picture in a class")
+def _(folder):
+    fill(folder, count=30)
+    fill(folder, classes=["queen"], count=1)
+    inspect_folder(folder)
+
+
+@case("`kedro experiment` with a name that is taken")
+def _(folder):
+    (folder / "conf/cards").mkdir(parents=True)
+    check_name("cards", folder / "conf")
 
 
 # torchvision's files

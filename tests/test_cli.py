@@ -370,6 +370,63 @@ def test_an_environment_that_is_not_there_is_named(project, client):
     assert len(mlflow_runs(client)) == runs
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "parameters", "sentence"),
+    [
+        ("train_wgan_pg", "runtime.fresh=false", "There is no pipeline 'train_wgan_pg'; did you mean train_wgan_gp?"),
+        (
+            "train_cdcgan",
+            "variant.cdcgan.epochs=3",
+            "variant is not a section of the parameters; did you mean variants?",
+        ),
+        ("train_cdcgan", "variants.cdgan.epochs=3", "variants.cdgan is not a variant; did you mean cdcgan?"),
+        ("train_cdcgan", "runtime.devise=cpu", "runtime.devise is not a setting; did you mean device?"),
+        (
+            "augment_cdcgan",
+            "augmentation.fractions=0.1;2",
+            "augmentation.fractions is [0.1, 2.0], but must be a list of",
+        ),
+    ],
+)
+def test_what_is_misspelt_on_the_command_line_is_one_sentence(project, pipeline, parameters, sentence):
+    result = kedro(project, "run", f"--pipelines={pipeline}", f"--params={parameters}", code=1)
+    assert f"Error: {sentence}" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Running node" not in result.stderr
+
+
+def test_a_traceback_is_for_those_who_ask(project):
+    ask = {**ONE_THREAD, "GAN_PIPELINES_TRACEBACK": "1"}
+    assert "Traceback" in kedro(project, "run", "--pipelines=train_wgan_pg", code=1, env=ask).stderr
+
+
+def test_an_experiment_for_a_folder_of_pictures(project):
+    pictures = project / "data/01_raw/coins"
+    noise = np.random.default_rng(0)
+    for name in ("penny", "dime"):
+        (pictures / name).mkdir(parents=True)
+        for number in range(80):
+            Image.fromarray(noise.integers(0, 256, (20, 24), np.uint8)).save(pictures / name / f"{number}.png")
+
+    printed = kedro(project, "experiment", "coins", "data/01_raw/coins").stdout
+    assert "train      128 pictures, 64 to 64 a class\ntest        32 pictures, 16 to 16 a class\n" in printed
+    assert "pixels: 24x20 to 24x20, median 24x20, grey" in printed
+    assert "Careful: 128 training pictures are few" in printed
+    command = "kedro run --env=coins --pipelines=train_cdcgan"
+    assert command in printed
+    assert 'path: "data/01_raw/coins"' in (project / "conf/coins/parameters.yml").read_text()
+    kedro(project, "run", "--env=coins", "--pipelines=ingest")
+    manifest = json.loads(latest(project, "08_reporting/coins/manifest.json").read_text())
+    assert manifest["split_sizes"] == {"train": 128, "test": 32}
+
+    again = kedro(project, "experiment", "coins", "data/01_raw/coins", code=1)
+    assert "Error: There is an experiment coins already; choose another name, or remove conf/coins." in again.stderr
+    elsewhere = kedro(project, "experiment", "other", "nowhere", code=1)
+    assert "Error: There is no folder nowhere; name the one that holds the pictures." in elsewhere.stderr
+    assert "Traceback" not in again.stderr + elsewhere.stderr
+    assert not (project / "conf/other").exists()
+
+
 def test_a_comparison_lays_out_all_runs(project, client):
     kedro(project, "run", "--pipelines=compare")
     table = pd.read_csv(latest(project, "08_reporting/digits/score_table.csv"))

@@ -25,7 +25,7 @@ def catalog_of(changes):
     for variant in VARIANTS:
         for kind in ("checkpoints", "replicate_checkpoints"):
             catalog[f"{variant}.{kind}"] = CheckpointStoreDataset(filepath=f"nowhere/{kind}")
-    for path in ("dataset", "scoring", "sampling", "augmentation", "runtime.device", "reporting.grid_every_epochs"):
+    for path in parameters:
         catalog[f"params:{path}"] = OmegaConf.to_container(
             OmegaConf.create({"x": OmegaConf.select(parameters, path)}), resolve=True
         )["x"]
@@ -51,7 +51,7 @@ def test_the_projects_own_parameters_pass(name):
         ({"variants.wgan_gp.epochs": 0}, "variants.wgan_gp.epochs is 0, but must be 1 or more."),
         ({"variants.wgan_gp.penalty.weight": "ten"}, "variants.wgan_gp.penalty.weight is 'ten', but must be a number."),
         ({"variants.wgan_gp": 5}, "variants.wgan_gp is 5, but must be a mapping of settings."),
-        ({"dataset.image_size": 28}, "image size is '28x28', but must be 8x8, 16x16, 32x32, 64x64, ..."),
+        ({"dataset.image_size": 28}, "dataset.image_size is '28x28', but must be 8x8, 16x16, 32x32, 64x64, ..."),
         (
             {"dataset.source": "mnist"},
             "dataset.source is 'mnist', but must be one of digits, image_folder, cifar10, fashion_mnist.",
@@ -60,10 +60,20 @@ def test_the_projects_own_parameters_pass(name):
         ({"scoring.classifier.stem": "big"}, "scoring.classifier.stem is 'big'"),
         ({"scoring.reference_split": "dev"}, "scoring.reference_split is 'dev', but must be one of"),
         ({"dataset.train_splits": ["dev"]}, "dataset.train_splits is 'dev', but must be one of"),
-        ({"variants.wgan_gp.batch_size": 2000}, "batch_size is 2000, but must be at most the 1257 images"),
-        ({"variants.wgan_gp.critic_steps": 99}, "critic_steps is 99, but must be at most the 39 batches of an epoch"),
-        ({"runtime.device": "gpu"}, "device is 'gpu', but must be one of auto, cpu, cuda, mps."),
-        ({"reporting.grid_every_epochs": 0}, "reporting.grid_every_epochs is 0, but must be a whole number above 0."),
+        (
+            {"variants.wgan_gp.batch_size": 2000},
+            "variants.wgan_gp.batch_size is 2000, but must be at most the 1257 images",
+        ),
+        (
+            {"variants.wgan_gp.critic_steps": 99},
+            "variants.wgan_gp.critic_steps is 99, but must be at most the 39 batches of an epoch",
+        ),
+        ({"runtime.device": "gpu"}, "runtime.device is 'gpu', but must be one of auto, cpu, cuda, mps."),
+        ({"reporting.grid_every_epochs": 0}, "reporting.grid_every_epochs is 0, but must be 1 or more."),
+        ({"reporting.grids": 3}, "reporting.grids is not a setting; known are grid_every_epochs"),
+        ({"runtime.fresh": "yes"}, "runtime.fresh is 'yes', but must be true or false."),
+        ({"augmentations.seed": 3}, "augmentations is not a section of the parameters; did you mean augmentation?"),
+        ({"variants.cdgan": {}}, "variants.cdgan is not a variant; did you mean cdcgan?"),
         (
             {"scoring.extractor": "inception", "scoring.inception_weights": "nowhere.pth"},
             "Inception's weights could not be read from nowhere.pth",

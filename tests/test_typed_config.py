@@ -59,6 +59,12 @@ def test_bad_values_are_named_with_their_path(values, message):
     assert str(caught.value) == message
 
 
+def test_a_list_may_come_as_the_command_line_gives_it():
+    assert from_dict(Outer, {"size": 1, "inner": {"pair": "0.25; 1"}}, "top").inner.pair == (0.25, 1.0)
+    with pytest.raises(ConfigError, match=r"^top.inner.pair is '0.25', but must be a number\.$"):
+        from_dict(Outer, {"size": 1, "inner": {"pair": "0.25;half"}}, "top")
+
+
 def test_merge_goes_mapping_by_mapping():
     base = {"a": {"x": 1, "y": 2}, "b": {"z": 3}, "c": 4}
     assert merge(base, {"a": {"y": 5}, "b": None, "d": 6}) == {"a": {"x": 1, "y": 5}, "b": None, "c": 4, "d": 6}

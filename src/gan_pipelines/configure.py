@@ -27,7 +27,7 @@ def configure_gan(variant: str, overrides: Mapping[str, Any] | None) -> GanConfi
 
 
 def configure_sampling(values: Mapping[str, Any]) -> SamplingConfig:
-    """Read the sampling parameters; classes are a list, or a text as the command line can give it: ``3;7``.
+    """Read the sampling parameters; classes may look like numbers.
 
     Raises:
         ConfigError: if a setting is unknown, has the wrong type, or is not allowed.
@@ -35,8 +35,8 @@ def configure_sampling(values: Mapping[str, Any]) -> SamplingConfig:
     require(isinstance(values, Mapping), "sampling", values, "a mapping of settings")
     classes = values.get("classes")
     if classes is not None:
-        listed = classes if isinstance(classes, list) else str(classes).split(";")
-        values = {**values, "classes": [str(name).strip() for name in listed]}  # YAML makes numbers of 3 and 7
+        named = list(map(str, classes)) if isinstance(classes, list) else str(classes)  # YAML makes numbers of 3 and 7
+        values = {**values, "classes": named}
     return from_dict(SamplingConfig, values, "sampling")
 
 

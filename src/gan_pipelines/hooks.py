@@ -39,18 +39,23 @@ class ErrorHooks:
 
     @hook_impl(wrapper=True, tryfirst=True)
     def after_context_created(self) -> Generator[None]:
-        """Put a handler before the one that prints tracebacks, before anything else can fail."""
-        print_traceback = sys.excepthook
-
-        def print_sentence(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-            sentence = explain(error)
-            if sentence and not os.environ.get("GAN_PIPELINES_TRACEBACK"):
-                print(f"Error: {sentence}\n(GAN_PIPELINES_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
-            else:
-                print_traceback(kind, error, trace)
-
-        sys.excepthook = print_sentence
+        """See to it before anything else can fail."""
+        show_sentences()
         return (yield)
+
+
+def show_sentences() -> None:
+    """Put a handler of uncaught errors before the one that prints tracebacks."""
+    print_traceback = sys.excepthook
+
+    def print_sentence(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        sentence = explain(error)
+        if sentence and not os.environ.get("GAN_PIPELINES_TRACEBACK"):
+            print(f"Error: {sentence}\n(GAN_PIPELINES_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
+        else:
+            print_traceback(kind, error, trace)
+
+    sys.excepthook = print_sentence
 
 
 def explain(error: BaseException) -> str | None:

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline
 
+from gan_pipelines.errors import ProjectError
 from gan_pipelines.gan.variants import VARIANTS
 from gan_pipelines.pipelines import augmentation, evaluation, ingestion, reporting, sampling, training
+from gan_pipelines.typed_config import suggest
 
 DEFAULT_VARIANT = "cdcgan"
+
+
+class PipelineUnknown(ProjectError, KeyError):
+    """A pipeline that is not there; Kedro makes an error of its own of it, whose cause it is."""
+
+    __str__ = Exception.__str__  # KeyError puts quotes around it
+
+
+class Pipelines(dict[str, Pipeline]):
+    """Pipelines by name."""
+
+    def __missing__(self, name: str) -> Pipeline:
+        """Raise `PipelineUnknown` with the nearest name."""
+        raise PipelineUnknown(f"There is no pipeline {name!r}; {suggest(name, list(self))}")
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -18,7 +34,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     """
     ingest = ingestion.create_pipeline()
     monitoring = evaluation.create_monitoring_pipeline()
-    pipelines = {"ingest": ingest, "compare": reporting.create_pipeline()}
+    pipelines = Pipelines(ingest=ingest, compare=reporting.create_pipeline())
     for variant in VARIANTS:
         evaluate = ingest + evaluation.create_pipeline(variant)
         pipelines[f"train_{variant}"] = monitoring + training.create_pipeline(variant) + evaluate

@@ -14,15 +14,26 @@ from gan_pipelines.augmentation.subjects import check_splits
 from gan_pipelines.configure import check_augmentation, configure_gan, configure_sampling
 from gan_pipelines.devices import resolve_device
 from gan_pipelines.disk import require_space
-from gan_pipelines.gan import CheckpointStore, ImageShape, check_steps, checkpoint_bytes, summarize_networks
+from gan_pipelines.gan import (
+    VARIANTS,
+    CheckpointStore,
+    ImageShape,
+    check_steps,
+    checkpoint_bytes,
+    summarize_networks,
+)
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.gan.networks import FAMILIES
+from gan_pipelines.gan.summary import LayerSummary
 from gan_pipelines.images import DatasetConfig, ImageSource, bytes_to_prepare, open_source
 from gan_pipelines.metrics import ScoringConfig, check_class_sizes, open_inception
 from gan_pipelines.metrics.config import FEWEST_IMAGES
+from gan_pipelines.metrics.extractors import HELDOUT_SPLIT
+from gan_pipelines.runtime import ReportingConfig, RuntimeConfig
 from gan_pipelines.stores import KeyedStore
-from gan_pipelines.typed_config import ConfigError, from_dict, require, suggest
+from gan_pipelines.typed_config import ConfigError, from_dict, naming, require, suggest
 
+SECTIONS = ["experiment", "dataset", "variants", "scoring", "augmentation", "sampling", "reporting", "runtime"]
 VARIANT_PREFIX = "params:variants."
 
 
@@ -32,6 +43,7 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
     Raises:
         ProjectError: with a sentence that says what is wrong and what to do.
     """
+    _check_names(catalog)
     inputs = pipeline.inputs()
     variants = sorted(name.removeprefix(VARIANT_PREFIX) for name in inputs if name.startswith(VARIANT_PREFIX))
     if len(variants) > 1:
@@ -42,10 +54,11 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
         variant: configure_gan(variant, _parameter(catalog, f"{VARIANT_PREFIX}{variant}")) for variant in variants
     }
     if "params:runtime.device" in inputs:
-        resolve_device(_parameter(catalog, "params:runtime.device"))
+        runtime = from_dict(RuntimeConfig, _parameter(catalog, "params:runtime"), "runtime")
+        with naming("runtime"):
+            resolve_device(runtime.device)
     if "params:reporting.grid_every_epochs" in inputs:
-        every = _parameter(catalog, "params:reporting.grid_every_epochs")
-        require(isinstance(every, int) and every >= 1, "reporting.grid_every_epochs", every, "a whole number above 0")
+        from_dict(ReportingConfig, _parameter(catalog, "params:reporting"), "reporting")
     if "params:dataset" in inputs:
         _check_dataset(inputs, catalog, configs)
     if "params:sampling" in inputs:
@@ -62,6 +75,17 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
             raise ConfigError(f"There is no {name} in the catalog yet: kedro run --pipelines=ingest makes one.")
 
 
+def _check_names(catalog: DataCatalog) -> None:
+    """Raise a `ConfigError` if there are parameters that nothing reads, since their section or variant is misspelt."""
+    for name in catalog.keys():  # noqa: SIM118
+        section, _, rest = name.removeprefix("params:").partition(".")
+        variant = rest.partition(".")[0]
+        if name.startswith("params:") and section not in SECTIONS:
+            raise ConfigError(f"{section} is not a section of the parameters; {suggest(section, SECTIONS)}")
+        if name.startswith(VARIANT_PREFIX) and variant not in VARIANTS:
+            raise ConfigError(f"variants.{variant} is not a variant; {suggest(variant, list(VARIANTS))}")
+
+
 def _check_dataset(inputs: set[str], catalog: DataCatalog, configs: Mapping[str, GanConfig]) -> None:
     """Check the dataset, what is trained and measured on it, and the room that this needs."""
     dataset = from_dict(DatasetConfig, _parameter(catalog, "params:dataset"), "dataset")
@@ -74,12 +98,16 @@ def _check_dataset(inputs: set[str], catalog: DataCatalog, configs: Mapping[str,
     for variant, config in configs.items():
         check_augmentation(f"variants.{variant}.augmentation", config.augmentation, dataset)
         shape = ImageShape(dataset.channels, dataset.image_size, dataset.image_size)
-        layers = summarize_networks(config, shape, len(source.class_names))
-        check_steps(config, sum(split_sizes[split] for split in dataset.train_splits))
+        if FAMILIES[config.networks.family].conditional:
+            _require_classes(variant, source)
+        layers = _summarize(variant, config, shape, len(source.class_names))
+        with naming(f"variants.{variant}"):
+            check_steps(config, sum(split_sizes[split] for split in dataset.train_splits))
         checkpoints: CheckpointStore = catalog.load(f"{variant}.checkpoints")
         needs[checkpoints.root] = (checkpoints.keep + 1) * checkpoint_bytes(layers)
         if "params:augmentation" in inputs:
             experiment = from_dict(ExperimentConfig, _parameter(catalog, "params:augmentation"), "augmentation")
+            _require_classes("An augmentation experiment", source)
             _check_experiment(experiment, variant, config, dataset, split_sizes)
             states: CheckpointStore = catalog.load(f"{variant}.replicate_checkpoints")
             trainings = len(experiment.fractions) * experiment.replicates
@@ -87,9 +115,18 @@ def _check_dataset(inputs: set[str], catalog: DataCatalog, configs: Mapping[str,
     require_space(needs)
     if "params:scoring" in inputs:
         scoring = from_dict(ScoringConfig, _parameter(catalog, "params:scoring"), "scoring")
-        _check_scoring(scoring, split_sizes)
+        _check_scoring(scoring, split_sizes, source)
         if any(FAMILIES[config.networks.family].conditional for config in configs.values()):
             _check_classes(scoring, source)
+
+
+def _summarize(variant: str, config: GanConfig, shape: ImageShape, num_classes: int) -> list[LayerSummary]:
+    """The layers of the networks. Raises a `ConfigError` that names the parameter because of which they cannot be."""
+    try:
+        return summarize_networks(config, shape, num_classes)
+    except ConfigError as error:
+        section = "dataset" if str(error).startswith("image_size") else f"variants.{variant}.networks"
+        raise ConfigError(f"{section}.{error}") from error
 
 
 def _check_experiment(
@@ -107,13 +144,29 @@ def _check_experiment(
         ) from error
 
 
-def _check_scoring(scoring: ScoringConfig, split_sizes: Counter[str]) -> None:
+def _check_scoring(scoring: ScoringConfig, split_sizes: Counter[str], source: ImageSource) -> None:
     split = scoring.reference_split
     _require_split("scoring.reference_split", split, split_sizes)
     allowed = f"a split with {FEWEST_IMAGES} images or more"
     require(split_sizes[split] >= FEWEST_IMAGES, "scoring.reference_split", split, allowed)
     if scoring.extractor == "inception":
         open_inception(scoring.inception_weights)
+    else:
+        _require_classes("scoring.extractor: classifier", source)
+        if HELDOUT_SPLIT not in split_sizes:
+            raise ConfigError(
+                f"scoring.extractor: classifier needs a {HELDOUT_SPLIT} split, and the dataset has only "
+                f"{', '.join(split_sizes)}; put some images of each class into a folder {HELDOUT_SPLIT} or, beside "
+                "dataset.folder_split: train, set dataset.test_fraction: 0.2."
+            )
+
+
+def _require_classes(what: str, source: ImageSource) -> None:
+    if len(source.class_names) < 2:
+        raise ConfigError(
+            f"{what} needs two classes or more, and all images are {source.class_names[0]}; add a folder for another "
+            "class, or train dcgan and score it with scoring.extractor: inception."
+        )
 
 
 def _check_classes(scoring: ScoringConfig, source: ImageSource) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from gan_pipelines.errors import ProjectError
@@ -27,6 +28,15 @@ def require_choice(name: str, value: object, literal: Any) -> None:
     """Raise a `ConfigError` unless ``value`` is one of the values of a ``Literal``."""
     choices = get_args(literal)
     require(value in choices, name, value, f"one of {', '.join(map(str, choices))}")
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Put where settings stand, ``variants.dcgan``, before the name that a `ConfigError` of the block begins with."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{path}.{error}") from error
 
 
 def from_dict(config_type: type[Config], values: object, path: str) -> Config:
@@ -53,11 +63,8 @@ def from_dict(config_type: type[Config], values: object, path: str) -> Config:
     required = [field.name for field in fields if field.default is dataclasses.MISSING]
     if missing := [name for name in required if name not in arguments]:
         raise ConfigError(f"{path} lacks {', '.join(missing)}.")
-    try:
+    with naming(path):
         return config_type(**arguments)
-    except ConfigError as error:
-        nested = str(error).startswith(f"{path}.")
-        raise error if nested else ConfigError(f"{path}.{error}") from error
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,13 +101,23 @@ def _convert(expected: Any, value: Any, path: str) -> Any:
         require_choice(path, value, expected)
         return value
     if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise ConfigError(f"{path} is {value!r}, but must be a list.")
         (item_type, *_) = get_args(expected)
-        return tuple(_convert(item_type, item, path) for item in value)
+        items = _split(value, item_type) if isinstance(value, str) else value
+        if not isinstance(items, list | tuple):
+            raise ConfigError(f"{path} is {value!r}, but must be a list.")
+        return tuple(_convert(item_type, item, path) for item in items)
     if dataclasses.is_dataclass(expected):
         return from_dict(expected, value, path)  # type: ignore[arg-type]
     return _convert_scalar(expected, value, path)
+
+
+def _split(text: str, item_type: Callable[[str], Any]) -> list[Any]:
+    """Read a list as the command line can give it, where a comma begins the next parameter: ``0.1;0.5``."""
+    items = [item.strip() for item in text.split(";")]
+    try:
+        return [item_type(item) for item in items]
+    except ValueError:
+        return items  # the sentence about the item's type follows
 
 
 def _convert_scalar(expected: type, value: Any, path: str) -> Any:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import struct
 from dataclasses import replace
 
@@ -124,12 +125,10 @@ def remove(folder):
     (folder / "train/red").rmdir()
 
 
-def leave_one_class(folder):
+def leave_no_class(folder):
     for split in ("train", "val", "test"):
-        for name in ("red", "green"):
-            for file in (folder / split / name).iterdir():
-                file.unlink()
-            (folder / split / name).rmdir()
+        shutil.rmtree(folder / split)
+        (folder / split).mkdir()
 
 
 @pytest.mark.parametrize(
@@ -137,7 +136,7 @@ def leave_one_class(folder):
     [
         (empty, "train/red holds no picture; add some, or remove the folder."),
         (remove, "There is no folder .*train/red: every split needs every class; add it."),
-        (leave_one_class, "needs at least two folders of classes, and has blue."),
+        (leave_no_class, "has no folder of a class; put the pictures of each class into one"),
         (lambda folder: folder.rename(folder.with_name("moved")), "There is no folder .*pictures; set dataset.path"),
     ],
 )
@@ -146,6 +145,24 @@ def test_a_folder_that_cannot_be_used_is_named_with_the_remedy(config, store, fo
     with pytest.raises(DatasetUnusable, match=sentence):
         prepare_image_set(store, config)
     assert not store.root.exists()
+
+
+def test_a_part_of_each_class_is_held_out_of_a_folder_without_splits(config, store, folder):
+    classes = replace(config, path=str(folder / "train"), folder_split="train", test_fraction=0.25)
+    image_set = prepare_image_set(store, classes)
+    assert image_set.split_sizes == {"train": 8, "test": 4}
+    assert dict(zip(image_set.class_names, np.bincount(image_set.select("test").labels), strict=True)) == {
+        "red": 2, "green": 1, "blue": 1,
+    }  # fmt: skip
+    assert len({*image_set.names}) == 12
+    lonely = fill(folder / "lonely", {"red": 1, "green": 4})
+    assert prepare_image_set(store, replace(classes, path=str(lonely))).split_sizes == {"train": 4, "test": 1}
+
+
+def test_the_split_of_a_folder_is_part_of_what_its_set_is_kept_under(config, store, folder):
+    classes = replace(config, path=str(folder / "train"), folder_split="train")
+    assert prepare_image_set(store, classes).split_sizes == {"train": 12}
+    assert prepare_image_set(store, replace(classes, folder_split="test")).split_sizes == {"test": 12}
 
 
 def test_a_source_on_disk_needs_a_path():

@@ -69,7 +69,8 @@ def check_splits(train_splits: tuple[str, ...], splits: list[str]) -> None:
         if split not in splits:
             raise ConfigError(
                 f"An augmentation experiment needs a {split} split, and the dataset has only {', '.join(splits)}; put "
-                f"some images of each class into a folder {split}."
+                f"some images of each class into a folder {split} or, beside dataset.folder_split: train, set "
+                "dataset.test_fraction: 0.2."
             )
     held_out = [split for split in train_splits if split != "train"]
     if held_out:

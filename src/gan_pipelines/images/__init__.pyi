@@ -1,6 +1,8 @@
 from .config import DatasetConfig as DatasetConfig
 from .errors import BadImage as BadImage
 from .errors import DatasetUnusable as DatasetUnusable
+from .folder_report import FolderReport as FolderReport
+from .folder_report import inspect_folder as inspect_folder
 from .image_set import ImageSet as ImageSet
 from .prepare import bytes_to_prepare as bytes_to_prepare
 from .prepare import prepare_image_set as prepare_image_set

@@ -37,6 +37,7 @@ class DatasetConfig:
         source: where the images come from, a key of `sources.SOURCES`.
         path: the folder that holds the images, or torchvision's files; None for sources that need none.
         folder_split: the split of an image folder without a level for splits, ``<path>/<class>/*``.
+        test_fraction: of each class of such a folder, the part that becomes the test split; 0 leaves all in one.
         download: whether torchvision may fetch what is not under ``path``.
         on_bad_image: stop at a file that cannot be decoded, or leave it out and say so in the manifest.
         image_size: height and width in pixels after resizing.
@@ -49,6 +50,7 @@ class DatasetConfig:
     source: SourceName
     path: str | None = None
     folder_split: SplitName | None = None
+    test_fraction: float = 0.0
     download: bool = False
     on_bad_image: OnBadImage = "error"
     image_size: int
@@ -61,6 +63,9 @@ class DatasetConfig:
         require_choice("source", self.source, SourceName)
         if self.folder_split is not None:
             require_choice("folder_split", self.folder_split, SplitName)
+        require(0 <= self.test_fraction < 1, "test_fraction", self.test_fraction, "at least 0 and below 1")
+        may_divide = self.test_fraction == 0 or self.folder_split == "train"
+        require(may_divide, "test_fraction", self.test_fraction, "0 unless folder_split is train")
         require_choice("on_bad_image", self.on_bad_image, OnBadImage)
         needs_path = self.source != "digits"
         require(not needs_path or bool(self.path), "path", self.path, f"the folder of the {self.source} images")

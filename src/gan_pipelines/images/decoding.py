@@ -38,6 +38,15 @@ def read_picture(path: Path, size: int) -> Image.Image:
         raise BadImage(f"{path} cannot be used: {_reason(path, error)}.") from error
 
 
+def picture_size(path: Path) -> tuple[int, int] | None:
+    """Width and height as the file's header has them; None if the file is no picture, or may not be read."""
+    try:
+        with Image.open(path) as picture:
+            return picture.size
+    except (OSError, Image.DecompressionBombError):
+        return None
+
+
 def to_pixels(picture: Image.Image, config: DatasetConfig) -> NDArray[np.uint8]:
     """Bring a picture to (C, image_size, image_size) uint8.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gan_pipelines.hashing import hash_arrays, hash_values
-from gan_pipelines.images.config import DatasetConfig, SourceName
+from gan_pipelines.images.config import DatasetConfig, SourceName, SplitName
 from gan_pipelines.images.decoding import read_picture
 from gan_pipelines.images.errors import DatasetUnusable
 
@@ -123,41 +125,44 @@ def open_torchvision(config: DatasetConfig) -> ArraySource:
 
 
 class ImageFolderSource:
-    """Pictures in folders: ``<split>/<class>/*``, or ``<class>/*`` of one split; the folders' names are the classes."""
+    """Pictures in folders, ``<split>/<class>/*`` or ``<class>/*``, whose names are the classes."""
 
     is_in_memory = False
 
-    def __init__(self, root: Path, folder_split: str | None, image_size: int) -> None:
-        self._root = root
-        self._image_size = image_size
+    def __init__(self, config: DatasetConfig) -> None:
+        self._root = root = Path(str(config.path))
+        self._image_size = config.image_size
+        self._test_fraction = config.test_fraction
         self._files: list[str] = []
         self.items: list[SourceItem] = []
         try:
             if not root.is_dir():
                 raise DatasetUnusable(f"There is no folder {root}; set dataset.path to the folder of the images.")
-            stamps = self._list_files(_split_folders(root, folder_split))
+            stamps = self._list_files(_split_folders(root, config.folder_split))
         except PermissionError as error:
             raise DatasetUnusable(f"{error.filename} may not be read; change its permissions.") from error
         self.fingerprint = hash_values(json.dumps(stamps), self.class_names)
 
-    def _list_files(self, split_folders: Mapping[str, Path]) -> list[tuple[str, int, int]]:
-        """Fill in classes, files and items; return name, size and time of each file."""
+    def _list_files(self, split_folders: Mapping[str, Path]) -> list[tuple[str, str, int, int]]:
+        """Fill in classes, files and items; return split, name, size and time of each file."""
         self.class_names = tuple(
             sorted({child.name for folder in split_folders.values() for child in _classes(folder)})
         )
-        if len(self.class_names) < 2:
-            found = ", ".join(self.class_names) or "none"
+        if not self.class_names:
             raise DatasetUnusable(
-                f"{self._root} needs at least two folders of classes, and has {found}: the labels are their names."
+                f"{self._root} has no folder of a class; put the pictures of each class into one, or all into the same."
             )
         stamps = []
         for split, folder in split_folders.items():
             for label, name in enumerate(self.class_names):
                 place = (folder / name).relative_to(self._root).as_posix()
                 files = [(f"{place}/{file.name}", file.stat()) for file in _picture_files(folder / name)]
-                self._files += [file for file, _ in files]
-                self.items += [SourceItem(split, label)] * len(files)
-                stamps += [(file, stat.st_size, stat.st_mtime_ns) for file, stat in files]
+                test = _draw_test([file for file, _ in files], self._test_fraction)
+                for file, stat in files:
+                    item = SourceItem("test" if file in test else split, label)
+                    self.items.append(item)
+                    self._files.append(file)
+                    stamps.append((item.split, file, stat.st_size, stat.st_mtime_ns))
         return stamps
 
     def name(self, index: int) -> str:
@@ -197,10 +202,25 @@ def _split_folders(root: Path, folder_split: str | None) -> dict[str, Path]:
     return {split: found[split] for split in SPLITS if split in found}
 
 
+def find_folder_split(root: Path) -> SplitName | None:
+    """The `DatasetConfig.folder_split` that fits a folder: None if it has a level for splits, else ``train``."""
+    has_splits = any(child.name.lower() in SPLIT_FOLDERS for child in _subfolders(root))
+    return None if has_splits else "train"
+
+
+def _draw_test(files: Sequence[str], fraction: float) -> set[str]:
+    """Draw a fraction of the files, rounded up, but never all; others that come or go later change little."""
+    count = min(math.ceil(fraction * len(files)), len(files) - 1)
+    return set(sorted(files, key=lambda file: hashlib.sha256(file.encode()).digest())[:count])
+
+
 def _classes(split_folder: Path) -> list[Path]:
     """The folders of the classes. Raises `DatasetUnusable` if pictures lie beside them, which have no label."""
     if pictures := _pictures(split_folder):
-        raise DatasetUnusable(f"{pictures[0].path} lies in no folder of a class, so it has no label; move it into one.")
+        raise DatasetUnusable(
+            f"{pictures[0].path} lies in no folder of a class, so it has no label; move it into one (all into the "
+            "same, if there are no classes: dcgan asks for none)."
+        )
     return _subfolders(split_folder)
 
 
@@ -239,7 +259,7 @@ SOURCES: Final[dict[SourceName, Callable[[DatasetConfig], ImageSource]]] = {
     "digits": open_digits,
     "cifar10": open_torchvision,
     "fashion_mnist": open_torchvision,
-    "image_folder": lambda config: ImageFolderSource(Path(str(config.path)), config.folder_split, config.image_size),
+    "image_folder": ImageFolderSource,
 }
 
 

@@ -95,5 +95,5 @@ class CdcganDiscriminator(nn.Module):
 def _image_size(image_shape: ImageShape) -> int:
     height, width = image_shape.height, image_shape.width
     fits = height == width and height >= 16 and height.bit_count() == 1
-    require(fits, "image size", f"{height}x{width}", "16x16, 32x32, 64x64, ... for the cdcgan networks")
+    require(fits, "image_size", f"{height}x{width}", "16x16, 32x32, 64x64, ... for the cdcgan networks")
     return height

@@ -81,6 +81,6 @@ def _layer_widths(config: NetworkConfig, image_shape: ImageShape) -> list[int]:
     """Channels of each layer from the image inwards: ``width`` at half the image's size, twice that at a quarter..."""
     height, width = image_shape.height, image_shape.width
     fits = height == width and height >= 8 and height.bit_count() == 1
-    require(fits, "image size", f"{height}x{width}", f"8x8, 16x16, 32x32, 64x64, ... for the {config.family} networks")
+    require(fits, "image_size", f"{height}x{width}", f"8x8, 16x16, 32x32, 64x64, ... for the {config.family} networks")
     halvings = (height // 4).bit_length() - 1
     return [config.width * 2**level for level in range(halvings)]

@@ -73,5 +73,5 @@ class Dcgan5x5Discriminator(nn.Module):
 def _quarter(image_shape: ImageShape) -> int:
     height, width = image_shape.height, image_shape.width
     fits = height == width and height % 4 == 0
-    require(fits, "image size", f"{height}x{width}", "a multiple of 4, as 28x28, for the dcgan_5x5 networks")
+    require(fits, "image_size", f"{height}x{width}", "a multiple of 4, as 28x28, for the dcgan_5x5 networks")
     return height // 4

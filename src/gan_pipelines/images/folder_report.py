@@ -1,0 +1,202 @@
+"""What is in a folder of pictures, what is odd about it, and whether a GAN can be trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_pipelines.images.config import DatasetConfig
+from gan_pipelines.images.decoding import picture_size
+from gan_pipelines.images.errors import DatasetUnusable
+from gan_pipelines.images.image_set import ImageSet
+from gan_pipelines.images.prepare import prepare_image_set
+from gan_pipelines.images.sources import find_folder_split, open_source
+from gan_pipelines.stores import KeyedStore
+
+SMALLEST_SIZE, LARGEST_SIZE = 16, 64
+TEST_FRACTION = 0.2
+FEWEST_TRAIN = 50
+"""Pictures below which no GAN learns more than noise."""
+FEW_TRAIN = 1000
+FEW_OF_A_CLASS = 20
+"""Training pictures of a class below which a GAN learns them by heart."""
+UNEVEN = 10.0
+"""Ratio of the largest class to the smallest from which the small one hardly counts."""
+SHOWN = 3
+BATCH = 1000
+
+
+@dataclass(frozen=True)
+class FolderReport:
+    """What was found in a folder.
+
+    Attributes:
+        dataset: how to read it; ``image_size`` is the largest at which nine of ten pictures need not be enlarged.
+        class_counts: number of pictures that can be used, by split and class.
+        sizes: (N, 2) width and height of the pictures.
+        skipped: files that cannot be used, each with the reason.
+        duplicates: pictures that stand in two splits, the same or nearly.
+        repeated: pictures that stand again in their own split, the same.
+    """
+
+    dataset: DatasetConfig
+    class_counts: Mapping[str, Mapping[str, int]]
+    sizes: NDArray[np.int64]
+    skipped: tuple[str, ...]
+    duplicates: tuple[str, ...]
+    repeated: tuple[str, ...]
+
+    @property
+    def train_counts(self) -> Mapping[str, int]:
+        """Number of training pictures of each class."""
+        return self.class_counts["train"]
+
+    def describe(self) -> list[str]:
+        """Lines that say what is there."""
+        areas = self.sizes.prod(axis=1)
+        smallest, median, largest = (
+            "{}x{}".format(*self.sizes[row]) for row in areas.argsort()[[0, len(areas) // 2, -1]]
+        )
+        names = sorted(self.train_counts)
+        lines = [f"{len(names)} class{'es' if len(names) > 1 else ''}: {_shorten(names)}"]
+        lines += [
+            f"{split:<6} {sum(sizes):>7,} pictures, {min(sizes):,} to {max(sizes):,} a class"
+            for split, sizes in ((split, counts.values()) for split, counts in self.class_counts.items())
+        ]
+        colours = "grey" if self.dataset.channels == 1 else "in colour"
+        return [*lines, f"pixels: {smallest} to {largest}, median {median}, {colours}"]
+
+    def warn(self) -> Iterator[str]:
+        """Sentences about what is odd, each with a remedy."""
+        counts = self.train_counts
+        total = sum(counts.values())
+        few = [f"{name} {count}" for name, count in counts.items() if count < FEW_OF_A_CLASS]
+        largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
+        small = int((self.sizes.min(axis=1) < self.dataset.image_size).sum())
+        if self.skipped:
+            yield f"files that cannot be used and are left out: {len(self.skipped)}. {_shorten(self.skipped, ' ')}"
+        if self.repeated:
+            yield f"pictures twice in one split: {len(self.repeated)} ({_shorten(self.repeated)}); remove one."
+        if self.duplicates:
+            yield (
+                "pictures that stand in two splits, the same or nearly, which flatters scores: "
+                f"{len(self.duplicates)} ({_shorten(self.duplicates)}); look at them, and remove one."
+            )
+        if total < FEW_TRAIN:
+            yield (
+                f"{total} training pictures are few, and may be learnt by heart; add some, or look at the entry "
+                "neighbours after the training."
+            )
+        if few:
+            yield (
+                f"classes with fewer than {FEW_OF_A_CLASS} training pictures: {len(few)} ({_shorten(few)}); add some, "
+                "or remove the class."
+            )
+        if counts[largest] > UNEVEN * counts[smallest]:
+            yield (
+                f"{largest} has {counts[largest]:,} training pictures, and {smallest} {counts[smallest]:,}; add some "
+                "to the small classes, or trust their scores less."
+            )
+        if small:
+            yield (
+                f"pictures of fewer than {self.dataset.image_size} pixels a side, which are enlarged: {small}; replace "
+                "them, or set a smaller dataset.image_size."
+            )
+        if self.dataset.folder_split is not None:
+            yield (
+                f"there are no folders of splits, so {TEST_FRACTION:.0%} of each class become the test split; make "
+                "folders train and test yourself if pictures of one series must not stand in both."
+            )
+
+
+def inspect_folder(folder: Path, largest_size: int = LARGEST_SIZE) -> FolderReport:
+    """Look at every picture of a folder, ``<split>/<class>/*`` or ``<class>/*``.
+
+    Args:
+        folder: of the pictures.
+        largest_size: of the images to train on, a power of two of 16 or more.
+
+    Raises:
+        DatasetUnusable: if it is not laid out so that it can be used, or has too few pictures.
+    """
+    if not folder.is_dir():
+        raise DatasetUnusable(f"There is no folder {folder}; name the one that holds the pictures.")
+    folder_split = find_folder_split(folder)
+    dataset = DatasetConfig(
+        source="image_folder",
+        path=str(folder),
+        folder_split=folder_split,
+        test_fraction=TEST_FRACTION if folder_split else 0.0,
+        on_bad_image="skip",
+        image_size=largest_size,
+        channels=3,
+    )
+    source = open_source(dataset)
+    found = (picture_size(folder / source.name(index)) for index in range(len(source.items)))
+    sizes = np.array([size for size in found if size is not None], dtype=np.int64).reshape(-1, 2)
+    dataset = replace(dataset, image_size=_fitting_size(sizes, largest_size))
+    with TemporaryDirectory() as scratch:
+        image_set = prepare_image_set(KeyedStore(Path(scratch)), dataset)
+        report = FolderReport(
+            dataset=replace(
+                dataset,
+                channels=1 if _is_grey(image_set.images) else 3,
+                on_bad_image="skip" if image_set.skipped else "error",
+            ),
+            class_counts=image_set.manifest()["class_counts"],
+            sizes=sizes,
+            skipped=image_set.skipped,
+            duplicates=tuple(f"{image} and {twin}" for image, twin, _ in image_set.duplicates),
+            repeated=tuple(_find_repeated(image_set)),
+        )
+    _require_enough(report)
+    return report
+
+
+def _fitting_size(sizes: NDArray[np.int64], largest: int) -> int:
+    """The largest power of two that nine of ten pictures reach."""
+    if not len(sizes):
+        return SMALLEST_SIZE  # preparing them says why
+    bound = min(largest, np.quantile(sizes.min(axis=1), 0.1))
+    return max(SMALLEST_SIZE, 2 ** int(np.log2(bound)))
+
+
+def _is_grey(images: NDArray[np.uint8]) -> bool:
+    """Whether all channels of (N, 3, S, S) are the same."""
+    parts = (images[first : first + BATCH] for first in range(0, len(images), BATCH))
+    return all(bool((part == part[:, :1]).all()) for part in parts)
+
+
+def _find_repeated(image_set: ImageSet) -> Iterator[str]:
+    for split in image_set.split_sizes:
+        seen: dict[bytes, str] = {}
+        for row in image_set.rows(split).tolist():
+            name = image_set.names[row]
+            twin = seen.setdefault(image_set.image_hashes[row].tobytes(), name)
+            if twin != name:
+                yield f"{twin} and {name}"
+
+
+def _require_enough(report: FolderReport) -> None:
+    folder = report.dataset.path
+    if "train" not in report.class_counts:
+        raise DatasetUnusable(f"{folder} has no folder train; make one, with a folder of pictures for each class.")
+    total = sum(report.train_counts.values())
+    if total < FEWEST_TRAIN:
+        raise DatasetUnusable(
+            f"{folder} has {total} training pictures, and a GAN needs {FEWEST_TRAIN} or more; add some."
+        )
+    name, count = min(report.train_counts.items(), key=lambda item: item[1])
+    if count < 2:
+        raise DatasetUnusable(f"Class {name} has one training picture; add some, or remove its folder.")
+
+
+def _shorten(names: Sequence[str], separator: str = ", ") -> str:
+    """The first few of many names."""
+    more = len(names) - SHOWN
+    return separator.join(names[:SHOWN]) + (f"{separator}and {more} more" if more > 0 else "")
