@@ -13,8 +13,8 @@ from gan_pipelines.typed_config import ConfigError, require
 
 TRAINED_IMAGES = {"cpu": 120_000, "gpu": 2_000_000}
 """That the discriminator sees: at 32x32 about five minutes of one core, where it computes in bf16."""
-FITTED_IMAGES = 40_000
-"""That the classifier whose features are used is fitted on, all epochs together: two minutes of one core."""
+FITTED_IMAGES = 100_000
+"""That the classifier whose features are used is fitted on, all epochs together: four to five minutes of one core."""
 KEDROS = ("base", "local")
 BATCH_SIZE = 32
 LEARNING_RATE = "1.0e-3"
