@@ -102,6 +102,7 @@ def test_bad_input_gets_its_sentence(kind, folder, caplog):
 def preflight(pipeline="train_wgan_gp", extra=(), **changes):
     """Check a run of the digits experiment with some parameters changed: dots are double underscores."""
     parameters = OmegaConf.load(PROJECT / "conf/base/parameters.yml")
+    parameters.experiment = "digits"  # which Kedro takes from globals.yml
     for name, value in changes.items():
         OmegaConf.update(parameters, name.replace("__", "."), value, merge=False)
     catalog = DataCatalog({"image_sets": KeyedStoreDataset(filepath="image_sets")})
@@ -115,7 +116,7 @@ def preflight(pipeline="train_wgan_gp", extra=(), **changes):
     names = [*parameters, *(f"variants.{variant}" for variant in parameters.variants)]
     for name in names:
         value = OmegaConf.select(parameters, name)
-        catalog[f"params:{name}"] = OmegaConf.to_container(value, resolve=True)
+        catalog[f"params:{name}"] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     pipelines = register_pipelines()
     check_run(sum((pipelines[name] for name in extra), pipelines[pipeline]), catalog)
 

@@ -236,7 +236,9 @@ def test_the_networks_of_an_environment_have_the_published_sizes(env):
 @pytest.mark.parametrize("env", VARIANTS)
 def test_everything_else_of_an_environment(env):
     parameters = load(env)
-    assert set(parameters) == {"dataset", "variants", "scoring", "augmentation", "reporting", "sampling", "runtime"}
+    sections = {"dataset", "variants", "scoring", "augmentation", "reporting", "sampling", "runtime"}
+    assert set(parameters) == {"experiment", *sections}
+    assert parameters["experiment"] == env
     assert flatten(asdict(from_dict(DatasetConfig, parameters["dataset"], "dataset"))) == DATASETS[env]
     assert flatten(asdict(from_dict(ScoringConfig, parameters["scoring"], "scoring"))) == SCORINGS[env]
     experiment = from_dict(ExperimentConfig, parameters["augmentation"], "augmentation")

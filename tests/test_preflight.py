@@ -19,6 +19,7 @@ PARAMETERS = Path(__file__).parents[1] / "conf/base/parameters.yml"
 def catalog_of(changes):
     """The digits experiment's parameters with some changed, as Kedro would put them into a catalog."""
     parameters = OmegaConf.load(PARAMETERS)
+    parameters.experiment = "digits"  # which Kedro takes from globals.yml
     for path, value in changes.items():
         OmegaConf.update(parameters, path, value, merge=False)
     catalog = DataCatalog({"image_sets": KeyedStoreDataset(filepath="nowhere/image_sets")})
