@@ -179,6 +179,16 @@ case("a confidence that no classifier has")(
     lambda _: preflight("augment_cdcgan", augmentation__synthetic__min_confidence=1)
 )
 case("comparing before training")(lambda _: preflight("compare"))
+
+
+@case("comparing without the entries of the ingestion")
+def _(folder):
+    scores = folder / "reports/dcgan/scores.json/2026/scores.json"
+    scores.parent.mkdir(parents=True)
+    scores.write_text("[]")
+    preflight("compare")
+
+
 case("a device that does not exist")(lambda _: preflight(runtime__device="gpu"))
 case("Inception's weights named, but not there")(
     lambda _: preflight(scoring__extractor="inception", scoring__inception_weights="inception.pth")

@@ -117,7 +117,7 @@ def test_mlflow_and_files_lead_to_each_other(project, client):
 
 def test_a_run_is_named_and_described_by_what_came_out(project, client):
     run = next(run for run in mlflow_runs(client) if "training" in run.data.tags)
-    assert run.info.run_name == "train_wgan_gp digits seed 0"
+    assert run.info.run_name == "train_wgan_gp seed 0 digits"
     description = run.data.tags["mlflow.note.content"]
     assert description.startswith(f"last epoch, ema weights: FID {run.data.metrics['fid_ema']:.2f}, IS ")
 

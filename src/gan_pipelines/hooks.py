@@ -153,7 +153,7 @@ class ReportHooks:
         if kind == "config":
             self.tracker.log_config(data)
             variant = dataset_name.partition(".")[0]
-            self.tracker.name_run(f"{self.pipelines or variant} {self.experiment} seed {data.seed}")
+            self.tracker.name_run(f"{self.pipelines or variant} seed {data.seed} {self.experiment}")
         elif kind == "manifest":
             self.tracker.set_tags(dataset_hash=data["content_hash"])
         elif kind == "scores":
