@@ -116,9 +116,10 @@ def _free_port() -> int:
     raise RuntimeError("No port is free.")
 
 
-def open_viz(browser: Chrome, address: str, query: str = "") -> None:
-    """Open kedro-viz, in its light theme and without its tour of new features, which lies over the pipeline."""
-    settings = {"theme": "light", "showFeatureHints": False}
+def open_viz(browser: Chrome, address: str, query: str = "", sidebar: bool = True) -> None:
+    """Open kedro-viz, in its light theme and without what lies over the pipeline: a small map, and a tour of news."""
+    visible = {"graph": True, "sidebar": sidebar, "miniMap": False, "code": False, "slicing": True}
+    settings = {"theme": "light", "showFeatureHints": False, "visible": visible}
     _remember(browser, f"{address}favicon.ico", KedroViz=settings)
     browser.get(f"{address}{query}")
     find(browser, ".pipeline-node")

@@ -14,6 +14,7 @@ from pathlib import Path
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from selenium.webdriver import Chrome
+from selenium.webdriver.common.keys import Keys
 
 from browsing import FILES, MLFLOW, VIZ, click, find, open_browser, open_mlflow, open_viz, serve, settle
 
@@ -23,11 +24,12 @@ PROJECT = Path(__file__).parents[1]
 def show_viz(browser: Chrome, out: Path) -> None:
     """The whole chain folded, a training unfolded, and a grid of samples."""
     with serve(VIZ, PROJECT) as address:
-        open_viz(browser, address)
-        save(browser, out / "viz_default.png")
-        open_viz(browser, address, "?pid=train_cdcgan&expandAllPipelines=true")
-        find(browser, ".pipeline-node__text", "train_gan")
-        save(browser, out / "viz_train.png")
+        for name, query in {"default": "", "train": "?pid=train_cdcgan&expandAllPipelines=true"}.items():
+            open_viz(browser, address, query, sidebar=False)
+            click(browser, "button", "Dismiss")  # the news of a new version, which it takes for granted without the net
+            save(browser, out / f"viz_{name}.png")
+        open_viz(browser, address, "?pid=train_cdcgan")
+        click(browser, "button", "Dismiss")
         click(browser, "button[title='cdcgan.sample_grids']")
         find(browser, ".pipeline-metadata img")
         save(browser, out / "viz_preview.png")
@@ -52,9 +54,11 @@ def show_mlflow(browser: Chrome, out: Path) -> None:
         open_mlflow(browser, address, run)
         find(browser, "[role=row]", "fid_ema")
         save(browser, out / "mlflow_run.png")
-        open_mlflow(browser, address, f"{run}/model-metrics")
+        open_mlflow(browser, address, f"{experiment}?compareRunsMode=CHART")
         find(browser, "input[placeholder='Search metric charts']").send_keys("samples")
-        find(browser, "main img")
+        find(browser, "input[role=spinbutton]").send_keys(Keys.CONTROL, "a")
+        find(browser, "input[role=spinbutton]").send_keys(runs[0].data.params["epochs"], Keys.ENTER)
+        find(browser, "img")
         save(browser, out / "mlflow_samples.png")
 
 
