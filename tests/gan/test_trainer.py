@@ -539,7 +539,7 @@ def test_compiled_training_ends_where_eager_training_ends(tiny_gan, tiny_images)
             "the highest label is 1, but must be below the 0 class",
         ),
         (np.zeros((43, 1, 8, 8), np.uint8), None, "images is 'all the same'"),
-        (np.eye(43, 81, dtype=np.uint8).reshape(43, 1, 9, 9), None, "image size is '9x9'"),
+        (np.eye(43, 81, dtype=np.uint8).reshape(43, 1, 9, 9), None, "image_size is '9x9'"),
         (
             np.eye(12, 64, dtype=np.uint8).reshape(12, 1, 8, 8),
             None,

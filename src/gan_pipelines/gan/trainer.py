@@ -111,8 +111,9 @@ def train(  # noqa: PLR0913 (all but the images are keywords)
             _resume(state, kept)
         if monitor is not None:
             state.forget_other_measurements(monitor)
-        how = "" if config.compilation == "none" else f", compiled ({config.compilation})"
-        logger.info("Training on %s in %s%s", state.device.type, state.config.precision, how)
+        if state.epoch < config.epochs:
+            how = "" if config.compilation == "none" else f", compiled ({config.compilation})"
+            logger.info("Training on %s in %s%s", state.device.type, state.config.precision, how)
         if on_step is not None:
             on_step(state.images_seen)
         if state.epoch == config.epochs:

@@ -27,7 +27,7 @@ def test_shapes_and_range(size, channels, norm):
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (1, 4, 4), (3, 32, 64), (3, 48, 48)])
 def test_images_that_do_not_fit_are_refused(shape):
-    with pytest.raises(ConfigError, match=f"image size is '{shape[1]}x{shape[2]}', but must be 8x8"):
+    with pytest.raises(ConfigError, match=f"image_size is '{shape[1]}x{shape[2]}', but must be 8x8"):
         build_generator(NetworkConfig(), ImageShape(*shape), 0)
 
 

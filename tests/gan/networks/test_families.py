@@ -81,7 +81,7 @@ def test_shapes_and_range(family, shape):
 def test_images_that_do_not_fit_are_refused(family, shape, fitting):
     config = NetworkConfig(family=family)
     for build in (build_generator, build_discriminator):
-        with pytest.raises(ConfigError, match=f"image size is '{shape[1]}x{shape[2]}', but must be {fitting}"):
+        with pytest.raises(ConfigError, match=f"image_size is '{shape[1]}x{shape[2]}', but must be {fitting}"):
             build(config, ImageShape(*shape), 10)
 
 
