@@ -77,6 +77,8 @@ def draw_panel(axes: Axes, title: str, lines: Mapping[str, Sequence[pd.Series[fl
                 marker="." if len(values) < 20 else None,
             )
     axes.set(title=title, xlabel="epoch")
+    if title.startswith("FID"):
+        axes.set_yscale("log")  # it falls from hundreds to single digits
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
 
