@@ -138,8 +138,9 @@ def open_mlflow(browser: Chrome, address: str, path: str = "experiments") -> Non
 
 
 def _remember(browser: Chrome, page: str, **settings: Any) -> None:
-    """Store settings of an application, from a page of its server that is not the application itself."""
+    """Store these settings of an application and no others, from a page of its server that is not the application."""
     browser.get(page)
+    browser.execute_script("localStorage.clear()")
     for name, value in settings.items():
         browser.execute_script("localStorage.setItem(...arguments)", name, json.dumps(value))
 

@@ -56,9 +56,10 @@ def show_mlflow(browser: Chrome, out: Path) -> None:
         save(browser, out / "mlflow_run.png")
         open_mlflow(browser, address, f"{experiment}?compareRunsMode=CHART")
         find(browser, "input[placeholder='Search metric charts']").send_keys("samples")
-        find(browser, "input[role=spinbutton]").send_keys(Keys.CONTROL, "a")
-        find(browser, "input[role=spinbutton]").send_keys(runs[0].data.params["epochs"], Keys.ENTER)
-        find(browser, "img")
+        step = find(browser, "input[type=number]")  # there is no picture of step 0, which it shows first
+        step.send_keys(Keys.CONTROL, "a")
+        step.send_keys(runs[0].data.params["epochs"], Keys.TAB)
+        browser.execute_script("arguments[0].scrollIntoView()", find(browser, "img"))  # it comes after all parameters
         save(browser, out / "mlflow_samples.png")
 
 
