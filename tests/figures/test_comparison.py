@@ -14,7 +14,7 @@ GRID = np.zeros((8, 8, 3), np.uint8)
 COMPARISON = Comparison(
     experiment="cards <&>",
     manifest={"images": 1797, "height": 32, "width": 32, "class_names": ["a", "b"], "split_sizes": {"train": 1797}},
-    runs=pd.DataFrame({"run": ["2026"], "variant": ["dcgan"], "fid_ema": [2.787874], "flags": [np.nan]}),
+    runs=pd.DataFrame({"run": ["2026"], "variant": ["dcgan"], "fid_ema": [2.787874], "flags": ["It is odd."]}),
     scores=pd.DataFrame({"variant": ["dcgan"], "fid_2k [aa]": ["2.8 (n=1)"]}),
     keys=pd.DataFrame({"key": ["aa"], "metric": ["fid"]}),
     histories={"dcgan": [HISTORY, HISTORY]},
@@ -86,7 +86,14 @@ def test_every_part_is_there_and_linked(page):
     assert {link["href"] for link in parsed.all("a")} == {f"#{section}" for section in sections}
     text = " ".join(parsed.words)
     assert "cards <&>" in text  # escaped, and read back
-    for words in ("1,797 images of 32x32", "2.8 (n=1)", "2.788", "It does not help.", "dcgan 2026, epoch 20"):
+    for words in (
+        "1,797 images of 32x32",
+        "2.8 (n=1)",
+        "2.788",
+        "It does not help.",
+        "Careful: It is odd.",
+        "dcgan 2026, epoch 20",
+    ):
         assert words in text
     assert "nan" not in text
 

@@ -121,6 +121,7 @@ def test_losses_are_those_of_the_newest_run_however_it_was_scored():
     page = page_of([replace(each, loaders=each.loaders | {"history": history}) for each in runs])
     assert "<h3>a 3</h3>" in page
     assert "<h3>a 2</h3>" not in page
+    assert "Careful" not in page
 
 
 def history():

@@ -72,6 +72,7 @@ def render_comparison(comparison: Comparison) -> str:
     figures = _Figures()
     return environment.get_template("comparison.html.jinja").render(
         comparison=comparison,
+        flags=sorted(set(comparison.runs["flags"].fillna("")) - {""}),
         score_figures=figures.panels(score_panels(comparison.histories)),
         loss_figures={run: figures.panels(loss_panels(history)) for run, history in comparison.losses.items()},
         arm_figures={
