@@ -105,7 +105,7 @@ def test_mlflow_and_files_lead_to_each_other(project, client):
     assert {score["identity"]["mlflow_run_id"] for score in scores} == {run.info.run_id}
     assert {score["identity"]["generator_version"] for score in scores} == {generator_file.parent.name}
     for score in scores:
-        prefix = "best_" if score["identity"]["generator"] == "best" else ""
+        prefix = "best/" if score["identity"]["generator"] == "best" else ""
         logged = run.data.metrics[f"{prefix}{score['metric']}_{score['identity']['weights']}"]
         assert logged == pytest.approx(score["value"])
     manifest = json.loads(latest(project, "08_reporting/digits/manifest.json").read_text())
@@ -129,6 +129,7 @@ def test_mlflow_has_every_epoch_the_settings_and_the_pictures(client):
     assert run.data.params["epochs"] == "3"
     assert run.data.params["penalty.weight"] == "10.0"  # from the table of variants
     assert run.data.params["scoring.samples"] == "40"
+    assert not [name for name in run.data.params if name.startswith("variants.")]  # they are there without a prefix
     artifacts = {
         file.path
         for folder in client.list_artifacts(run.info.run_id)

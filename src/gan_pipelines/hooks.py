@@ -137,14 +137,20 @@ class ReportHooks:
 
     @hook_impl(wrapper=True)
     def before_node_run(self, inputs: dict[str, Any]) -> Generator[None]:
-        """Log the parameters of the node later if MLflow does not answer."""
+        """Log the parameters of the node later if MLflow does not answer.
+
+        Those of a variant are kept from kedro-mlflow, since the whole configuration is logged anyway.
+        """
+        of_variants = {name: inputs.pop(name) for name in list(inputs) if name.startswith("params:variants.")}
+        prefix = "params:"
         try:
             return (yield)
         except Exception as error:
             if not _is_mlflows(error):
                 raise
-            prefix = "params:"
             self.tracker.log_params({k.removeprefix(prefix): v for k, v in inputs.items() if k.startswith(prefix)})
+        finally:
+            inputs.update(of_variants)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:

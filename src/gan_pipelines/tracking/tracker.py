@@ -31,6 +31,9 @@ from gan_pipelines.typed_config import flatten
 mlflow = lazy_loader.load("mlflow")
 logger = logging.getLogger(__name__)
 
+EXPERIMENT_KIND = ("mlflow.experimentKind", "custom_model_development")
+"""Opens MLflow's pages on runs and their charts, not those on language models."""
+
 
 class MlflowTracker:
     """Logs into the MLflow run that was active at `begin_run`; without one it logs nothing.
@@ -68,6 +71,7 @@ class MlflowTracker:
         try:
             if is_own:
                 self._running.begin(self.run_id, mlflow.get_tracking_uri())
+                mlflow.MlflowClient().set_experiment_tag(run.info.experiment_id, *EXPERIMENT_KIND)
             self._outbox.send_kept()
             self._note_killed_runs()
         except Exception as error:  # this run must not suffer from earlier ones
@@ -181,12 +185,14 @@ class MlflowTracker:
             self._add(self.run_id, params={name: str(value) for name, value in flatten(params).items()})
 
     def log_scores(self, scores: Iterable[Mapping[str, Any]]) -> None:
-        """Log each score but those of classes as ``[best_]<metric>_<set of weights>``, and the flags as a tag."""
+        """Log each score but those of classes as ``[best/]<metric>_<set of weights>``, and the flags as a tag.
+
+        MLflow gives what stands before a slash a section of its own.
+        """
         if self.run_id is None:
             return
-        self.log_metrics(
-            {metrics.score_name(score): score["value"] for score in scores if "class" not in score["comparability"]}
-        )
+        named = {metrics.score_name(score): score for score in scores if "class" not in score["comparability"]}
+        self.log_metrics({name.replace("best_", "best/"): score["value"] for name, score in named.items()})
         if flags := sorted({flag for score in scores for flag in score["flags"]}):
             self.set_tags(flags=" ".join(flags))
 
