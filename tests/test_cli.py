@@ -444,7 +444,10 @@ def test_a_comparison_lays_out_all_runs(project, client):
 
 def test_comparing_before_training_says_what_to_run_first(project):
     result = kedro(project, "run", "--env=cifar10_32", "--pipelines=compare", code=1)
-    assert "Error: There is nothing to compare yet: kedro run --pipelines=train_<variant> makes" in result.stderr
+    assert (
+        "Error: There is nothing to compare yet: kedro run --env=cifar10_32 --pipelines=train_<variant>"
+        in result.stderr
+    )
     assert "Traceback" not in result.stderr
 
 

@@ -52,6 +52,11 @@ def test_files_are_listed_and_of_a_folder_the_last_picture(tmp_path):
     assert "make viz" in lines[-1]
 
 
+def test_the_next_command_is_for_the_same_environment():
+    assert "kedro run --pipelines=compare " in summarize_run({}, [])
+    assert "kedro run --env=cards --pipelines=compare " in summarize_run({}, [], env="cards")
+
+
 def test_a_verdict_is_said_before_the_files():
     verdicts = [{"fraction": 0.1, "verdict": "helps", "sentence": "10% of the real images (100): helps."}]
     lines = summarize_run({"verdicts": Path("verdicts.json")}, [], verdicts).splitlines()

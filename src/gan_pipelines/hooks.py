@@ -78,6 +78,7 @@ class PreflightHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Raise a `ConfigError` if there is no such environment: Kedro would go on without its settings."""
         conf = Path(context.config_loader.conf_source)
+        self.env = context.env
         known = sorted(path.name for path in conf.iterdir() if path.is_dir())
         if context.env is not None and context.env not in known:
             raise ConfigError(f"There is no environment {context.env!r} in {conf.name}; {suggest(context.env, known)}")
@@ -87,7 +88,7 @@ class PreflightHooks:
         """Raise a `ProjectError` if the run could not end well."""
         from gan_pipelines.preflight import check_run  # noqa: PLC0415 (PyTorch: not for listing the pipelines)
 
-        check_run(pipeline, catalog)
+        check_run(pipeline, catalog, self.env)
 
 
 class ReportHooks:
@@ -103,6 +104,7 @@ class ReportHooks:
         from mlflow import active_run  # noqa: PLC0415 (kedro-mlflow has loaded it by now)
 
         self.project_path = Path(context.project_path)
+        self.env = context.env
         self.is_own_run = active_run() is None  # else a caller has opened it, and will end it
         try:
             return (yield)
@@ -192,7 +194,7 @@ class ReportHooks:
         if results := describe_results(self.scores, self.verdicts):
             self.tracker.describe_run("\n\n".join(results))
         self.tracker.end_run("FINISHED")
-        print(summarize_run(self.files, self.scores, self.verdicts))
+        print(summarize_run(self.files, self.scores, self.verdicts, self.env))
 
     @hook_impl(wrapper=True)
     def on_pipeline_error(self) -> Generator[None]:

@@ -37,13 +37,19 @@ SECTIONS = ["experiment", "dataset", "variants", "scoring", "augmentation", "sam
 VARIANT_PREFIX = "params:variants."
 
 
-def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
+def check_run(pipeline: Pipeline, catalog: DataCatalog, env: str | None = None) -> None:
     """Check the parameters that a pipeline uses, the device, the networks, the feature extractor, and room on disk.
+
+    Args:
+        pipeline: what is to be run.
+        catalog: in which it is run.
+        env: Kedro's environment, for the commands that sentences name.
 
     Raises:
         ProjectError: with a sentence that says what is wrong and what to do.
     """
     _check_names(catalog)
+    kedro_run = f"kedro run --env={env}" if env else "kedro run"
     inputs = pipeline.inputs()
     variants = sorted(name.removeprefix(VARIANT_PREFIX) for name in inputs if name.startswith(VARIANT_PREFIX))
     if len(variants) > 1:
@@ -64,15 +70,15 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog) -> None:
     if "params:sampling" in inputs:
         configure_sampling(_parameter(catalog, "params:sampling"))
     if "all_runs" in inputs and not any("scores" in run for run in catalog.load("all_runs")):
-        raise ConfigError("There is nothing to compare yet: kedro run --pipelines=train_<variant> makes scores.")
+        raise ConfigError(f"There is nothing to compare yet: {kedro_run} --pipelines=train_<variant> makes scores.")
     for name in sorted(inputs, reverse=True):  # a generator before the best one
         variant, _, kind = name.rpartition(".")
         if kind in ("generator", "best_generator") and not catalog.exists(name):
             raise ConfigError(
-                f"There is no {name} in the catalog yet: kedro run --pipelines=train_{variant} makes one."
+                f"There is no {name} in the catalog yet: {kedro_run} --pipelines=train_{variant} makes one."
             )
         if name in ("image_grid", "manifest") and not catalog.exists(name):
-            raise ConfigError(f"There is no {name} in the catalog yet: kedro run --pipelines=ingest makes one.")
+            raise ConfigError(f"There is no {name} in the catalog yet: {kedro_run} --pipelines=ingest makes one.")
 
 
 def _check_names(catalog: DataCatalog) -> None:

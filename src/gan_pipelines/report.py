@@ -8,7 +8,10 @@ from typing import Any
 
 
 def summarize_run(
-    files: Mapping[str, Path], scores: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str, Any]] = ()
+    files: Mapping[str, Path],
+    scores: Sequence[Mapping[str, Any]],
+    verdicts: Sequence[Mapping[str, Any]] = (),
+    env: str | None = None,
 ) -> str:
     """Say in a few lines what a run has measured and where its files lie.
 
@@ -16,12 +19,15 @@ def summarize_run(
         files: of the run, by the kind of dataset: files, or folders of pictures, the last of which is shown.
         scores: as `describe_results` takes them.
         verdicts: likewise.
+        env: Kedro's environment that the run was in, if any.
     """
     lines = describe_results(scores, verdicts)
+    widest = max(map(len, files), default=0)
     for kind, path in files.items():
         shown = max(path.glob("*.png"), default=path)
-        lines.append(f"{kind.replace('_', ' '):<14} {shown}")
-    lines.append("Compare runs: kedro run --pipelines=compare (one page), or make ui (MLflow). See the DAG: make viz.")
+        lines.append(f"{kind.replace('_', ' '):<{widest}} {shown}")
+    compare = f"kedro run {f'--env={env} ' if env else ''}--pipelines=compare"
+    lines.append(f"Compare runs: {compare} (one page), or make ui (MLflow). See the DAG: make viz.")
     return "\n".join(lines)
 
 

@@ -81,11 +81,12 @@ class FolderReport:
         if self.skipped:
             yield f"files that cannot be used and are left out: {len(self.skipped)}. {_shorten(self.skipped, ' ')}"
         if self.repeated:
-            yield f"pictures twice in one split: {len(self.repeated)} ({_shorten(self.repeated)}); remove one."
+            pairs = _shorten(self.repeated)
+            yield f"pictures twice in one split: {len(self.repeated)} ({pairs}); remove one of each pair."
         if self.duplicates:
             yield (
                 "pictures that stand in two splits, the same or nearly, which flatters scores: "
-                f"{len(self.duplicates)} ({_shorten(self.duplicates)}); look at them, and remove one."
+                f"{len(self.duplicates)} ({_shorten(self.duplicates)}); look at them, and remove one of each pair."
             )
         if total < FEW_TRAIN:
             yield (
