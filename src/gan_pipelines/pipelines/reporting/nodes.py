@@ -22,6 +22,8 @@ Runs = list[CataloguedRun]
 Pictures = dict[str, NDArray[np.uint8]]
 
 INTERPOLATION_ROWS, INTERPOLATION_STEPS, INTERPOLATION_SEED = 8, 10, 0
+RECIPE_DIGITS = 6
+"""Of a recipe's hash, shown to tell recipes apart."""
 
 
 def average_scores(all_runs: Runs) -> pd.DataFrame:
@@ -78,8 +80,8 @@ def render_comparison(
         figures.Comparison(
             experiment=experiment,
             manifest=manifest,
-            runs=runs,
-            scores=score_table,
+            runs=runs.assign(recipe=runs["recipe"].str[:RECIPE_DIGITS]),
+            scores=score_table.assign(recipe=score_table["recipe"].str[:RECIPE_DIGITS]),
             keys=metrics.list_keys(average_scores),
             histories=_comparable_histories(all_runs),
             real=real,
