@@ -25,6 +25,7 @@ SMALL = small("wgan_gp", epochs=3)
 @contextmanager
 def start(project, parameters):
     command = [KEDRO, "run", "--pipelines=train_wgan_gp", f"--params={parameters}"]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # under nohup it is ignored, and children inherit that
     with subprocess.Popen(
         command, cwd=project, env=ONE_THREAD, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as process:
