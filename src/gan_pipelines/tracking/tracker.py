@@ -31,9 +31,6 @@ from gan_pipelines.typed_config import flatten
 mlflow = lazy_loader.load("mlflow")
 logger = logging.getLogger(__name__)
 
-EXPERIMENT_KIND = ("mlflow.experimentKind", "custom_model_development")
-"""Opens MLflow's pages on runs and their charts, not those on language models."""
-
 
 class MlflowTracker:
     """Logs into the MLflow run that was active at `begin_run`; without one it logs nothing.
@@ -71,7 +68,6 @@ class MlflowTracker:
         try:
             if is_own:
                 self._running.begin(self.run_id, mlflow.get_tracking_uri())
-                mlflow.MlflowClient().set_experiment_tag(run.info.experiment_id, *EXPERIMENT_KIND)
             self._outbox.send_kept()
             self._note_killed_runs()
         except Exception as error:  # this run must not suffer from earlier ones
