@@ -45,6 +45,7 @@ from gan_pipelines.new_experiment import check_name
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.preflight import check_run
 from gan_pipelines.stores import KeyedStore
+from pictures import write_pictures
 
 PROJECT = Path(__file__).parents[1]
 TABLE = {
@@ -219,7 +220,7 @@ def _(folder):
 
 @case("a reference split of five pictures")
 def _(folder):
-    fill(folder)
+    write_pictures(folder)
     (folder / "test/king/0.png").unlink()
     folders = {"dataset__source": "image_folder", "dataset__path": str(folder), "variants__wgan_gp__batch_size": 2}
     preflight(**folders, scoring__reference_split="test")
@@ -227,7 +228,7 @@ def _(folder):
 
 @case("a class with one picture in the reference split")
 def _(folder):
-    fill(folder, count=5)
+    write_pictures(folder, count=5)
     for path in sorted((folder / "test/king").iterdir())[1:]:
         path.unlink()
     preflight(
@@ -275,18 +276,6 @@ def _(_):
 # Folders of pictures
 
 
-def fill(folder, splits=("train", "test"), classes=("ace", "king"), count=3):
-    """Write small pictures, each another, to folder/<split>/<class>."""
-    draws = np.random.default_rng(0)
-    for split in splits:
-        for name in classes:
-            (folder / split / name).mkdir(parents=True)
-            for number in range(count):
-                pixels = draws.integers(0, 256, (16, 16, 3), np.uint8)
-                Image.fromarray(pixels).save(folder / split / name / f"{number}.png")
-    return folder
-
-
 def prepare(folder, **changes):
     config = DatasetConfig(source="image_folder", path=str(folder), image_size=8, channels=3)
     return prepare_image_set(KeyedStore(folder / ".sets"), replace(config, **changes))
@@ -308,40 +297,40 @@ case("no folder there")(lambda folder: prepare(folder / "cards"))
 
 @case("no folders of splits")
 def _(folder):
-    prepare(fill(folder, splits=[""]))
+    prepare(write_pictures(folder, splits=[""]))
 
 
 @case("two folders for one split")
 def _(folder):
-    prepare(fill(folder, splits=["train", "val", "valid"]))
+    prepare(write_pictures(folder, splits=["train", "val", "valid"]))
 
 
 @case("a folder that is no split")
 def _(folder):
-    prepare(fill(folder, splits=["train", "unlabelled"]))
+    prepare(write_pictures(folder, splits=["train", "unlabelled"]))
 
 
 @case("a stated split, but folders of splits")
 def _(folder):
-    prepare(fill(folder), folder_split="train")
+    prepare(write_pictures(folder), folder_split="train")
 
 
 @case("pictures without labels")
 def _(folder):
-    fill(folder)
+    write_pictures(folder)
     (folder / "test/king/1.png").rename(folder / "test/1.png")
     prepare(folder)
 
 
 @case("one class only")
 def _(folder):
-    fill(folder, classes=["ace"], count=6)
+    write_pictures(folder, classes=["ace"], count=6)
     preflight(dataset__source="image_folder", dataset__path=str(folder), variants__wgan_gp__batch_size=2)
 
 
 @case("no split to check the classifier on")
 def _(folder):
-    fill(folder, splits=[""], count=6)
+    write_pictures(folder, splits=[""], count=6)
     changes = {"dataset__source": "image_folder", "dataset__path": str(folder), "dataset__folder_split": "train"}
     preflight(**changes, variants__wgan_gp__batch_size=2)
 
@@ -359,14 +348,14 @@ def _(folder):
 
 @case("a class that a split lacks")
 def _(folder):
-    fill(folder)
+    write_pictures(folder)
     shutil.rmtree(folder / "test/king")
     prepare(folder)
 
 
 @case("an empty class")
 def _(folder):
-    fill(folder)
+    write_pictures(folder)
     for path in (folder / "test/king").iterdir():
         path.unlink()
     prepare(folder)
@@ -374,14 +363,14 @@ def _(folder):
 
 @case("a folder within a class")
 def _(folder):
-    fill(folder)
+    write_pictures(folder)
     (folder / "train/ace/more").mkdir()
     prepare(folder)
 
 
 @case("a folder that may not be read")
 def _(folder):
-    fill(folder)
+    write_pictures(folder)
     (folder / "train/ace").chmod(0)
     try:
         without_rights(lambda: prepare(folder))
@@ -393,7 +382,7 @@ def _(folder):
 
 
 def damaged(folder, content):
-    fill(folder)
+    write_pictures(folder)
     (folder / "train/ace/1.png").write_bytes(content)
     return folder
 
@@ -404,28 +393,28 @@ case("a file that is no picture")(lambda folder: prepare(damaged(folder, b"GIF o
 
 @case("a picture that is cut off")
 def _(folder):
-    whole = (fill(folder) / "train/ace/1.png").read_bytes()
+    whole = (write_pictures(folder) / "train/ace/1.png").read_bytes()
     (folder / "train/ace/1.png").write_bytes(whole[: len(whole) // 2])
     prepare(folder)
 
 
 @case("a decompression bomb")
 def _(folder):
-    fill(folder)
+    write_pictures(folder)
     Image.new("1", (20_000, 10_000)).save(folder / "train/ace/1.png")
     prepare(folder)
 
 
 @case("a picture that may not be read")
 def _(folder):
-    fill(folder)
+    write_pictures(folder)
     (folder / "train/ace/1.png").chmod(0)
     without_rights(lambda: prepare(folder))
 
 
 @case("a class of which no picture is good, with on_bad_image: skip")
 def _(folder):
-    fill(folder)
+    write_pictures(folder)
     for path in (folder / "test/king").iterdir():
         path.write_bytes(b"")
     prepare(folder, on_bad_image="skip")
@@ -435,9 +424,9 @@ def _(folder):
 
 
 case("`kedro experiment` of no folder")(lambda folder: inspect_folder(folder / "cards"))
-case("`kedro experiment` of a few pictures")(lambda folder: inspect_folder(fill(folder)))
+case("`kedro experiment` of a few pictures")(lambda folder: inspect_folder(write_pictures(folder)))
 case("`kedro experiment` of pictures none of which is for training")(
-    lambda folder: inspect_folder(fill(folder, splits=["test", "valid"]))
+    lambda folder: inspect_folder(write_pictures(folder, splits=["test", "valid"]))
 )
 case("`kedro experiment` with a name that cannot be a folder's")(lambda folder: check_name("my cards", folder))
 case("`kedro experiment` with a name that Kedro uses")(lambda folder: check_name("base", folder))
@@ -445,8 +434,8 @@ case("`kedro experiment` with a name that Kedro uses")(lambda folder: check_name
 
 @case("`kedro experiment` of a single picture in a class")
 def _(folder):
-    fill(folder, count=30)
-    fill(folder, classes=["queen"], count=1)
+    write_pictures(folder, count=30)
+    write_pictures(folder, classes=["queen"], count=1)
     inspect_folder(folder)
 
 

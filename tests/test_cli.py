@@ -18,6 +18,7 @@ from torchvision.datasets import ImageFolder
 
 from command_line import KEDRO, ONE_THREAD, copy_project, git, kedro, latest, small
 from gan_pipelines.gan import TrainedGenerator
+from pictures import write_pictures
 
 SMALL = small("wgan_gp", epochs=3)
 
@@ -342,13 +343,7 @@ def test_sampling_gives_a_folder_per_class(project, client):
 
 
 def test_an_experiment_keeps_to_itself(project, client, tmp_path):
-    noise = np.random.default_rng(0)
-    for split in ("train", "valid", "test"):
-        for name in ("ace", "king", "queen"):
-            (tmp_path / "playing-cards" / split / name).mkdir(parents=True)
-            for number in range(8):
-                pixels = noise.integers(0, 256, (70, 70, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(tmp_path / "playing-cards" / split / name / f"{number}.png")
+    write_pictures(tmp_path / "playing-cards", ("train", "valid", "test"), ("ace", "king", "queen"), 8, size=70)
     runs = len(mlflow_runs(client))
     small = SMALL.replace("wgan_gp", "cdcgan") + ",variants.cdcgan.batch_size=8"
     environment = {**ONE_THREAD, "GAN_PIPELINES_DATA": str(tmp_path)}

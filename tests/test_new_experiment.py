@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import yaml
 from kedro.io import DataCatalog
-from PIL import Image
 
 from gan_pipelines import preflight, settings
 from gan_pipelines.datasets import CheckpointStoreDataset, KeyedStoreDataset
@@ -17,22 +15,12 @@ from gan_pipelines.images import inspect_folder
 from gan_pipelines.new_experiment import choose_variant, suggest_parameters, write_experiment
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.preflight import check_run
-
-
-def fill(folder, classes, count, splits=("",)):
-    noise = np.random.default_rng(0)
-    for split in splits:
-        for name in classes:
-            (folder / split / name).mkdir(parents=True)
-            for number in range(count):
-                pixels = noise.integers(0, 256, (20, 20, 3), np.uint8)
-                Image.fromarray(pixels).save(folder / split / name / f"{number}.png")
-    return folder
+from pictures import write_pictures
 
 
 @pytest.fixture
 def report(tmp_path):
-    return inspect_folder(fill(tmp_path / "my cards", ("ace", "king"), 40))
+    return inspect_folder(write_pictures(tmp_path / "my cards", [""], count=40))
 
 
 def counts_of(report, count):
@@ -66,12 +54,12 @@ def check(folder, report, pipeline):
 @pytest.mark.parametrize("pipeline", ["train_cdcgan", "augment_cdcgan"])
 @pytest.mark.parametrize("splits", [("",), ("train", "test")])
 def test_a_run_takes_what_is_written(tmp_path, splits, pipeline):
-    check(tmp_path, inspect_folder(fill(tmp_path / "my cards", ("ace", "king"), 100, splits)), pipeline)
+    check(tmp_path, inspect_folder(write_pictures(tmp_path / "my cards", splits, count=100)), pipeline)
 
 
 def test_an_unconditional_run_takes_pictures_of_one_class(tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "open_inception", lambda weights: None)
-    report = inspect_folder(fill(tmp_path / "all", ("one",), 100))
+    report = inspect_folder(write_pictures(tmp_path / "all", [""], ["one"], 100))
     check(tmp_path, report, "train_dcgan")
     assert set(suggest(report)["variants"]) == {"dcgan"}
     assert "augmentation" not in suggest(report)
@@ -129,7 +117,7 @@ def test_a_folder_that_cannot_be_written_leaves_nothing(tmp_path):
 
 
 def test_no_augmentation_experiment_without_classes(tmp_path):
-    report = inspect_folder(fill(tmp_path / "all", ("one",), 100))
+    report = inspect_folder(write_pictures(tmp_path / "all", [""], ["one"], 100))
     with pytest.raises(
         ProjectError, match=r"^An augmentation experiment needs two classes or more, and all images are"
     ):
