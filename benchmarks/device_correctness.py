@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_pipelines.devices import resolve_device
+from gan_pipelines.core.devices import resolve_device
 from gan_pipelines.gan import VARIANTS, CheckpointStore, GanConfig, train
 from gan_pipelines.gan.data import TrainingData
 from gan_pipelines.gan.state import TrainingState

@@ -18,7 +18,9 @@ import torch
 import yaml
 
 from gan_pipelines.classifier import Classifier, fit_classifier
-from gan_pipelines.configure import configure_gan
+from gan_pipelines.core.config import from_dict
+from gan_pipelines.core.pixels import to_float
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan import CheckpointStore, Epoch, GanConfig, TrainedGenerator, train
 from gan_pipelines.gan.config import PenaltyConfig
 from gan_pipelines.gan.objectives import OBJECTIVES, DiscriminatorLoss, generator_loss
@@ -26,9 +28,7 @@ from gan_pipelines.images import DatasetConfig, ImageSet, prepare_image_set
 from gan_pipelines.metrics.config import ScoringConfig
 from gan_pipelines.metrics.frechet import Moments, frechet_distance
 from gan_pipelines.metrics.inception_score import inception_score
-from gan_pipelines.pixels import to_float
-from gan_pipelines.stores import KeyedStore
-from gan_pipelines.typed_config import from_dict
+from gan_pipelines.project.parameters import configure_gan
 
 PARAMETERS = Path(__file__).parents[1] / "conf/fashion_mnist/parameters.yml"
 PUBLISHED_BATCH = 96

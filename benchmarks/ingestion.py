@@ -24,8 +24,8 @@ import numpy as np
 
 def ours(folder: Path, size: int) -> Callable[[], int]:
     """Prepare an ImageSet; the job returns the number of its images."""
+    from gan_pipelines.core.stores import KeyedStore  # noqa: PLC0415
     from gan_pipelines.images import DatasetConfig, prepare_image_set  # noqa: PLC0415 (neither pays for the other)
-    from gan_pipelines.stores import KeyedStore  # noqa: PLC0415
 
     def job() -> int:
         config = DatasetConfig(

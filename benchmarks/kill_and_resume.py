@@ -25,8 +25,8 @@ from mlflow.tracking import MlflowClient
 from PIL import Image
 from tqdm import tqdm
 
+from gan_pipelines.core.hashing import hash_arrays, hash_values
 from gan_pipelines.gan import TrainedGenerator
-from gan_pipelines.hashing import hash_arrays, hash_values
 
 PROJECT = Path(__file__).parents[1]
 KEDRO = Path(sys.executable).with_name("kedro")

@@ -22,7 +22,8 @@ from omegaconf import OmegaConf
 from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from gan_pipelines.configure import configure_gan
+from gan_pipelines.core.config import from_dict
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan import CheckpointStore, TrainedGenerator, train
 from gan_pipelines.images import DatasetConfig, ImageSet, prepare_image_set
 from gan_pipelines.metrics import (
@@ -39,11 +40,10 @@ from gan_pipelines.metrics import (
     neighbour_scores,
     open_reference,
 )
-from gan_pipelines.stores import KeyedStore
-from gan_pipelines.typed_config import from_dict
+from gan_pipelines.project.parameters import configure_gan
 
 CONF = Path(__file__).parents[1] / "conf"
-MOST_IMAGES = 5_000
+MAX_IMAGES = 5_000
 """Real images of a floor's side, so that each is compared with each in minutes."""
 COUNTS = [500, 1000, 2000, 5000, 10_000, 20_000, 50_000]
 SAMPLING_SEEDS = range(10)
@@ -106,7 +106,7 @@ class Rows:
 def measure_floors(rows: Rows, images: ImageSet, extractor: FeatureExtractor) -> None:
     """Score real images against real ones: test against train, then half of train against the other, also damaged."""
     train_set, test = images.select("train"), images.select("test")
-    order = torch.randperm(len(train_set), generator=torch.Generator().manual_seed(0))[: 2 * MOST_IMAGES]
+    order = torch.randperm(len(train_set), generator=torch.Generator().manual_seed(0))[: 2 * MAX_IMAGES]
     first, second = order.tensor_split(2)
     pixels, labels = torch.from_numpy(train_set.images), torch.from_numpy(train_set.labels)
     reference = features_of(extractor, pixels[first])

@@ -37,14 +37,14 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from torchvision.io import write_png
 
-from gan_pipelines.configure import configure_gan
-from gan_pipelines.devices import autocast, resolve_device
+from gan_pipelines.core.devices import autocast, resolve_device
+from gan_pipelines.core.pixels import to_float
 from gan_pipelines.gan import CheckpointStore, ImageShape, train
 from gan_pipelines.gan.config import OptimizerConfig
 from gan_pipelines.gan.networks import build_discriminator, build_generator
 from gan_pipelines.gan.objectives import OBJECTIVES
 from gan_pipelines.gan.penalties import clip_weights, gradient_penalty, penalty_points
-from gan_pipelines.pixels import to_float
+from gan_pipelines.project.parameters import configure_gan
 
 CONF = Path(__file__).parents[1] / "conf"
 WORKERS = 2
@@ -151,7 +151,7 @@ def main() -> None:
                 "ours fp32": lambda bench=bench: bench.ours("fp32"),
                 "ours bf16": lambda bench=bench: bench.ours("bf16"),
             }
-            if bench.config.critic_steps > 1:
+            if bench.config.discriminator_steps > 1:
                 contenders["tutorial, detached"] = lambda bench=bench: bench.plain(replace(TUTORIAL, detached=True))
             if options.remedies:
                 for mode in COMPILATIONS[device.type]:
@@ -187,9 +187,9 @@ class Bench:
         self.config = configure_gan(workload.variant, parameters["variants"][workload.variant])
         self.shape = ImageShape(workload.channels, workload.size, workload.size)
         write_pictures(folder / "pictures", workload)
-        self.steps = self.config.critic_steps
+        self.steps = self.config.discriminator_steps
         rate = next(self.plain(BARE))  # a first guess, which sizes the rounds
-        wanted = seconds * rate / self.config.batch_size / self.config.critic_steps
+        wanted = seconds * rate / self.config.batch_size / self.config.discriminator_steps
         self.steps *= max(1, round(wanted))
 
     def plain(self, recipe: Recipe) -> Iterator[float]:
@@ -254,9 +254,9 @@ class Bench:
 
         for step, (pictures, labels) in enumerate(self._batches(recipe.data), start=1):
             real = pictures.contiguous(memory_format=layout)
-            is_generators_turn = step % config.critic_steps == 0
+            is_generators_turn = step % config.discriminator_steps == 0
             # The same generated images serve both steps, as in PyTorch's own tutorial of DCGAN.
-            is_shared = recipe.detached or config.critic_steps == 1
+            is_shared = recipe.detached or config.discriminator_steps == 1
             with autocast(device, precision):
                 with torch.set_grad_enabled(is_generators_turn or not recipe.detached):
                     fake = make(latents(), labels)

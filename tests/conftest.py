@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from command_line import copy_project, kedro, small
+from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.gan import VARIANTS, GanConfig, NetworkConfig
-from gan_pipelines.hashing import hash_images
 from gan_pipelines.images import ImageSet
 
 
@@ -22,11 +22,11 @@ def _seeded() -> None:
 @pytest.fixture
 def tiny_gan() -> GanConfig:
     """A WGAN-GP for 8x8 images, 5 batches an epoch over `tiny_images`."""
-    networks = NetworkConfig(latent_size=4, width=4, critic_norm="none")
+    networks = NetworkConfig(latent_size=4, width=4, discriminator_norm="none")
     return replace(
         VARIANTS["wgan_gp"],
         networks=networks,
-        critic_steps=2,
+        discriminator_steps=2,
         batch_size=8,
         epochs=2,
         ema_decay=0.5,

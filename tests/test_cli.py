@@ -158,7 +158,10 @@ def test_a_second_run_prepares_and_fits_nothing_again_and_a_subfolder_is_as_good
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
-        ("variants.wgan_gp.critic_step=3", "variants.wgan_gp.critic_step is not a setting; did you mean critic_steps?"),
+        (
+            "variants.wgan_gp.discriminator_step=3",
+            "variants.wgan_gp.discriminator_step is not a setting; did you mean discriminator_steps?",
+        ),
         (
             "scoring.extractor=inception,scoring.inception_weights=no.pth",
             "Inception's weights could not be read from no.pth",

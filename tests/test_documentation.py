@@ -16,12 +16,12 @@ from PIL import Image
 
 from command_line import PROJECT, kedro, latest, small
 from gan_pipelines import settings
-from gan_pipelines.augmentation import ExperimentConfig
-from gan_pipelines.configure import configure_gan, configure_sampling
+from gan_pipelines.augmentation import AugmentationConfig
+from gan_pipelines.core.config import from_dict, merge
 from gan_pipelines.images import DatasetConfig
 from gan_pipelines.metrics import ScoringConfig
 from gan_pipelines.pipeline_registry import register_pipelines
-from gan_pipelines.typed_config import from_dict, merge
+from gan_pipelines.project.parameters import configure_gan, configure_sampling
 
 PAGES = [PROJECT / "README.md", *sorted(PROJECT.glob("docs/**/*.md")), *sorted(PROJECT.glob("notebooks/*.ipynb"))]
 COMMAND = r"((?:kedro|make|python) [^`\n]+)"
@@ -31,7 +31,7 @@ PLACEHOLDERS = {
     "<variant>": "cdcgan",
     "<seed>": "2",
 }
-TYPED = {"dataset": DatasetConfig, "scoring": ScoringConfig, "augmentation": ExperimentConfig}
+TYPED = {"dataset": DatasetConfig, "scoring": ScoringConfig, "augmentation": AugmentationConfig}
 
 
 def commands_in(page):

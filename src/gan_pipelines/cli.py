@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 from kedro.framework.startup import ProjectMetadata
 
-from gan_pipelines.hooks import show_sentences
-from gan_pipelines.runtime import RuntimeConfig
-from gan_pipelines.typed_config import from_dict
+from gan_pipelines.core.config import from_dict
+from gan_pipelines.core.runtime import RuntimeConfig
+from gan_pipelines.project.hooks import install_excepthook
 
 
 @click.group(name="gan_pipelines")
@@ -27,16 +27,16 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path) -> None:
 
     The pictures lie in FOLDER/<class>/, or in FOLDER/<split>/<class>/ with splits named train, valid and test.
     """
-    from gan_pipelines.devices import resolve_device  # noqa: PLC0415 (PyTorch: not for other commands)
+    from gan_pipelines.core.devices import resolve_device  # noqa: PLC0415 (PyTorch: not for other commands)
     from gan_pipelines.images import inspect_folder  # noqa: PLC0415
-    from gan_pipelines.new_experiment import (  # noqa: PLC0415
+    from gan_pipelines.project.new_experiment import (  # noqa: PLC0415
         check_name,
         choose_variant,
         suggest_parameters,
         write_experiment,
     )
 
-    show_sentences()
+    install_excepthook()
     conf = metadata.project_path / "conf"
     check_name(name, conf)
     runtime = from_dict(RuntimeConfig, {"device": os.environ.get("GAN_PIPELINES_DEVICE", "auto")}, "runtime")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline
 
-from gan_pipelines.errors import ProjectError
+from gan_pipelines.core.config import suggest
+from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.gan.variants import VARIANTS
 from gan_pipelines.pipelines import augmentation, evaluation, ingestion, reporting, sampling, training
-from gan_pipelines.typed_config import suggest
 
 DEFAULT_VARIANT = "cdcgan"
 

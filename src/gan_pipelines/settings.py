@@ -6,8 +6,8 @@ from pathlib import Path
 
 from omegaconf.resolvers import oc
 
-from gan_pipelines.config_loader import ExperimentConfigLoader
-from gan_pipelines.hooks import ErrorHooks, PreflightHooks, ReportHooks
+from gan_pipelines.project.config_loader import ExperimentConfigLoader
+from gan_pipelines.project.hooks import ErrorHooks, PreflightHooks, ReportHooks
 
 # An MLflow server that does not answer is to be known soon, and MLflow does not call home. Set here, before it starts
 # threads: a change of the environment beside a thread that reads it can crash the process.

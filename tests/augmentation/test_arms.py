@@ -10,8 +10,8 @@ import torch
 from sklearn.datasets import load_digits
 
 from gan_pipelines.augmentation import (
+    AugmentationConfig,
     Draw,
-    ExperimentConfig,
     Replicate,
     arms,
     draw_images,
@@ -24,17 +24,17 @@ from gan_pipelines.augmentation import (
     tabulate_comparisons,
 )
 from gan_pipelines.augmentation.config import ArmClassifierConfig, SyntheticConfig
-from gan_pipelines.gan.config import AugmentationConfig
-from gan_pipelines.hashing import hash_images
+from gan_pipelines.core.hashing import hash_images
+from gan_pipelines.core.stores import KeyedStore
+from gan_pipelines.gan.config import TransformConfig
 from gan_pipelines.images import ImageSet
-from gan_pipelines.stores import KeyedStore
 
 CLASSIFIER = ArmClassifierConfig(epochs=8, batch_size=16, learning_rate=0.03, schedule="cosine")
-CONFIG = ExperimentConfig(
+CONFIG = AugmentationConfig(
     fractions=(0.05,),
     replicates=4,
     ratios=(4.0,),
-    transforms=AugmentationConfig(crop_padding=1),
+    transforms=TransformConfig(crop_padding=1),
     classifier=CLASSIFIER,
 )
 NAMES = tuple("0123456789")
@@ -196,7 +196,7 @@ def test_a_change_of_anything_that_matters_is_another_fit(digits, replicate):
     assert changed(keys(replicate._replace(generator=other_weights))) == with_synthetic
     assert changed(keys(synthetic=SyntheticConfig(weights="raw"))) == with_synthetic
     transformed = {"transformed", "transformed_added_2x"}
-    assert changed(keys(transforms=AugmentationConfig(crop_padding=2))) == transformed
+    assert changed(keys(transforms=TransformConfig(crop_padding=2))) == transformed
     assert changed(keys(classifier=replace(CLASSIFIER, epochs=2))) == {*plain}
     draw = replicate.draw
     assert changed(keys(replicate._replace(draw=draw._replace(seed=7)))) == {*plain}

@@ -5,7 +5,7 @@ import pytest
 
 from gan_pipelines.augmentation import (
     ArmFit,
-    ExperimentConfig,
+    AugmentationConfig,
     list_arms,
     state_verdicts,
     tabulate_comparisons,
@@ -14,7 +14,7 @@ from gan_pipelines.augmentation import (
 )
 from gan_pipelines.classifier import PredictionScores
 
-CONFIG = ExperimentConfig(fractions=(0.1, 1.0), replicates=3, ratios=(1.0, 3.0), seed=5)
+CONFIG = AugmentationConfig(fractions=(0.1, 1.0), replicates=3, ratios=(1.0, 3.0), seed=5)
 IMAGES = 200
 
 

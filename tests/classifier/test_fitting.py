@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from gan_pipelines.classifier import ClassifierConfig, LabelledImages, fit_classifier, fit_selected, fitting
 from gan_pipelines.classifier.fitting import steps_per_epoch
-from gan_pipelines.gan.config import AugmentationConfig
+from gan_pipelines.gan.config import TransformConfig
 
 CONFIG = ClassifierConfig(epochs=5, batch_size=8, learning_rate=0.02)
 
@@ -81,9 +81,9 @@ def test_transforms_change_what_is_seen_in_training_and_nothing_else(train, vali
         seen.append(config)
         return images
 
-    monkeypatch.setattr(fitting, "augment", spy)
-    flips = AugmentationConfig(horizontal_flip=True)
+    monkeypatch.setattr(fitting, "apply_transforms", spy)
+    flips = TransformConfig(horizontal_flip=True)
     fit_selected(train, valid, 2, replace(CONFIG, epochs=1), steps=3, transforms=flips, device="cpu")
     assert seen == [flips] * 3
     fit_selected(train, valid, 2, replace(CONFIG, epochs=1), steps=3, device="cpu")
-    assert seen[3:] == [AugmentationConfig()] * 3
+    assert seen[3:] == [TransformConfig()] * 3

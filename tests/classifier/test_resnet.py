@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gan_pipelines.classifier import Classifier, ClassifierConfig, fit_classifier
-from gan_pipelines.typed_config import ConfigError
+from gan_pipelines.core.config import ConfigError
 
 CONFIG = ClassifierConfig(epochs=15, batch_size=13, learning_rate=0.01)
 

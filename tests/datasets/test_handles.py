@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from kedro.io import DatasetError
 
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.datasets import CheckpointStoreDataset, KeyedStoreDataset, TrackerDataset
 from gan_pipelines.gan import CheckpointStore
-from gan_pipelines.stores import KeyedStore
 from gan_pipelines.tracking import MlflowTracker
 
 

@@ -10,9 +10,9 @@ import time
 import pytest
 import torch
 
+from gan_pipelines.core.config import ConfigError
 from gan_pipelines.gan import CheckpointStore, CheckpointUnusable, TrainingLocked
 from gan_pipelines.gan.checkpoint import FORMAT
-from gan_pipelines.typed_config import ConfigError
 
 WRITER = """
 import sys

@@ -5,10 +5,10 @@ from typing import get_args
 
 import pytest
 
+from gan_pipelines.core.config import ConfigError, from_dict, merge
 from gan_pipelines.gan import VARIANTS, GanConfig, OptimizerConfig, ScheduleConfig
 from gan_pipelines.gan.config import NetworkFamilyName
 from gan_pipelines.gan.networks import FAMILIES
-from gan_pipelines.typed_config import ConfigError, from_dict, merge
 
 ADAM = ("adam", 2e-4, 0.5, 0.999)
 SLOW, FAST = ("adam", 1e-4, 0.0, 0.9), ("adam", 4e-4, 0.0, 0.9)
@@ -20,7 +20,7 @@ RMSPROP = ("rmsprop", 5e-5)
     [
         ({"batch_size": 1}, "batch_size is 1, but must be 2 or more"),
         ({"epochs": 0}, "epochs is 0"),
-        ({"critic_steps": 0}, "critic_steps is 0"),
+        ({"discriminator_steps": 0}, "discriminator_steps is 0"),
         ({"ema_decay": 1.0}, "ema_decay is 1.0"),
         ({"seed": -1}, "seed is -1"),
         ({"objective": "wasserstien"}, "objective is 'wasserstien', but must be one of"),
@@ -28,7 +28,7 @@ RMSPROP = ("rmsprop", 5e-5)
         ({"networks": {"width": 0}}, "networks.width is 0"),
         ({"networks": {"latent_size": 0}}, "networks.latent_size is 0"),
         ({"networks": {"family": "biggan"}}, "networks.family is 'biggan'"),
-        ({"networks": {"critic_norm": "layer"}}, "networks.critic_norm is 'layer'"),
+        ({"networks": {"discriminator_norm": "layer"}}, "networks.discriminator_norm is 'layer'"),
         ({"penalty": {"weight": 0}}, "penalty.weight is 0.0, but must be greater than 0 (for no penalty"),
         ({"penalty": {"at": "nowhere"}}, "penalty.at is 'nowhere'"),
         ({"penalty": {"target_norm": -1}}, "penalty.target_norm is -1.0"),
@@ -41,8 +41,8 @@ RMSPROP = ("rmsprop", 5e-5)
         ({"penalty": {"target_norm": float("inf")}}, "penalty.target_norm is inf"),
         ({"schedule": {"every_epochs": 0}}, "schedule.every_epochs is 0"),
         ({"schedule": {"factor": 1.5}}, "schedule.factor is 1.5"),
-        ({"augmentation": {"rotation_degrees": 200}}, "augmentation.rotation_degrees is 200.0"),
-        ({"augmentation": {"crop_padding": -1}}, "augmentation.crop_padding is -1"),
+        ({"transforms": {"rotation_degrees": 200}}, "transforms.rotation_degrees is 200.0"),
+        ({"transforms": {"crop_padding": -1}}, "transforms.crop_padding is -1"),
         ({"networks": {"spectral_norm": "generator"}}, "networks.spectral_norm is 'generator'"),
         ({"generator_optimizer": {"algorithm": "sgd"}}, "generator_optimizer.algorithm is 'sgd'"),
         ({"weight_clip": 0.01}, "weight_clip is 0.01, but must be null beside a penalty"),
@@ -66,7 +66,7 @@ def test_a_configuration_survives_the_way_through_plain_values():
         assert from_dict(GanConfig, asdict(config), "x") == config
 
 
-# networks: family, critic_norm, spectral_norm, attention; objective; penalty or clip; steps; G and D; batch.
+# networks: family, discriminator_norm, spectral_norm, attention; objective; penalty or clip; steps; G and D; batch.
 ROWS = {
     "mlp_gan": ("mlp", "none", "none", False, "non_saturating", None, 1, ADAM, ADAM, 128),
     "dcgan": ("dcgan", "batch", "none", False, "non_saturating", None, 1, ADAM, ADAM, 128),
@@ -87,8 +87,8 @@ def test_the_rows_follow_their_papers(variant):
         for one in (row.generator_optimizer, row.discriminator_optimizer)
     ]
     constraint = row.weight_clip if penalty is None else (penalty.at, penalty.target_norm, penalty.weight)
-    found = (networks.family, networks.critic_norm, networks.spectral_norm, networks.attention, row.objective)
-    assert (*found, constraint, row.critic_steps, *optimizers, row.batch_size) == ROWS[variant]
+    found = (networks.family, networks.discriminator_norm, networks.spectral_norm, networks.attention, row.objective)
+    assert (*found, constraint, row.discriminator_steps, *optimizers, row.batch_size) == ROWS[variant]
     assert (networks.latent_size, networks.width) == (100, 64)
 
 

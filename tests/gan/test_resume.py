@@ -10,20 +10,20 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gan_pipelines.devices import resolve_precision
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.core.devices import resolve_precision
+from gan_pipelines.core.hashing import hash_arrays, hash_dataset, hash_images
 from gan_pipelines.gan import (
-    AugmentationConfig,
     CheckpointStore,
     CheckpointUnusable,
     ScheduleConfig,
     TrainedGenerator,
     TrainingLocked,
+    TransformConfig,
     fingerprint,
     train,
 )
 from gan_pipelines.gan.checkpoint import Checkpoints
-from gan_pipelines.hashing import hash_arrays, hash_dataset, hash_images
-from gan_pipelines.typed_config import ConfigError
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def config(tiny_gan):
         tiny_gan,
         epochs=4,
         schedule=ScheduleConfig(kind="linear"),
-        augmentation=AugmentationConfig(horizontal_flip=True, rotation_degrees=10, crop_padding=1),
+        transforms=TransformConfig(horizontal_flip=True, rotation_degrees=10, crop_padding=1),
     )
 
 
@@ -125,7 +125,14 @@ def test_fewer_epochs_than_done_are_refused(config, tiny_images, store):
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 1}, {"batch_size": 4}, {"precision": "bf16"}, {"ema_decay": 0.4}, {"critic_steps": 1}, {"epochs": 5}],
+    [
+        {"seed": 1},
+        {"batch_size": 4},
+        {"precision": "bf16"},
+        {"ema_decay": 0.4},
+        {"discriminator_steps": 1},
+        {"epochs": 5},
+    ],
 )
 def test_another_identity_starts_from_the_beginning_and_touches_nothing(config, tiny_images, store, change):
     run(config, tiny_images, store)
@@ -149,10 +156,10 @@ def test_the_identity_is_all_that_changes_the_result(config):
     assert fingerprint(replace(config, precision="auto"), "data", "cpu") == fingerprint(resolved, "data", "cpu")
     assert fingerprint(config, "other data", "cpu") != same
     words = {
-        "family": "acgan", "critic_norm": "batch", "spectral_norm": "both", "objective": "non_saturating",
+        "family": "acgan", "discriminator_norm": "batch", "spectral_norm": "both", "objective": "non_saturating",
         "at": "real", "kind": "step", "algorithm": "rmsprop",
     }  # fmt: skip
-    for part in ("", "networks", "penalty", "generator_optimizer", "discriminator_optimizer", "augmentation"):
+    for part in ("", "networks", "penalty", "generator_optimizer", "discriminator_optimizer", "transforms"):
         values = getattr(config, part) if part else config
         for name, value in vars(values).items():
             if isinstance(value, int | float):
@@ -238,8 +245,8 @@ import numpy as np
 from gan_pipelines.gan import VARIANTS, CheckpointStore, NetworkConfig, train
 
 config = replace(
-    VARIANTS["wgan_gp"], networks=NetworkConfig(latent_size=4, width=8, critic_norm="none"), critic_steps=2,
-    batch_size=8, epochs=60, ema_decay=0.5, precision="fp32",
+    VARIANTS["wgan_gp"], networks=NetworkConfig(latent_size=4, width=8, discriminator_norm="none"),
+    discriminator_steps=2, batch_size=8, epochs=60, ema_decay=0.5, precision="fp32",
 )
 images = np.random.default_rng(0).integers(0, 256, (43, 1, 8, 8), dtype=np.uint8)
 checkpoints = CheckpointStore(Path(sys.argv[1]), interval_seconds=0)

@@ -9,6 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.core.pixels import to_float, to_uint8
 from gan_pipelines.gan import (
     GeneratorUnusable,
     NetworkConfig,
@@ -19,8 +21,6 @@ from gan_pipelines.gan import (
     train,
 )
 from gan_pipelines.gan.sampling import classes_in_turn
-from gan_pipelines.pixels import to_float, to_uint8
-from gan_pipelines.typed_config import ConfigError
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_without_truncation_the_latents_are_normal(generator, monkeypatch):
 
 @pytest.fixture
 def conditional(tiny_gan, tiny_images):
-    networks = NetworkConfig(family="acgan", latent_size=4, width=4, critic_norm="none")
+    networks = NetworkConfig(family="acgan", latent_size=4, width=4, discriminator_norm="none")
     options = {"labels": np.arange(43) % 3, "class_names": ["ace", "king", "queen"], "device": "cpu"}
     return list(train(replace(tiny_gan, networks=networks, epochs=1), tiny_images, **options))[-1].generator
 

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gan_pipelines.devices import resolve_precision
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.core.devices import resolve_precision
+from gan_pipelines.core.pixels import to_uint8
 from gan_pipelines.gan import (
     VARIANTS,
-    AugmentationConfig,
     CheckpointStore,
     GanConfig,
     NetworkConfig,
@@ -21,6 +22,7 @@ from gan_pipelines.gan import (
     ScheduleConfig,
     TrainedGenerator,
     TrainingDiverged,
+    TransformConfig,
     train,
     trainer,
 )
@@ -30,8 +32,6 @@ from gan_pipelines.gan.networks import FAMILIES, Judgement, NetworkFamily
 from gan_pipelines.gan.objectives import OBJECTIVES, Objective
 from gan_pipelines.gan.state import TrainingState
 from gan_pipelines.gan.trainer import _train_epoch
-from gan_pipelines.pixels import to_uint8
-from gan_pipelines.typed_config import ConfigError
 
 CPU = torch.device("cpu")
 
@@ -92,8 +92,8 @@ class HostReads(TorchDispatchMode):
 @pytest.mark.parametrize("objective", ["wasserstein", "non_saturating", "hinge"])
 def test_the_host_waits_for_the_device_once_an_epoch(tiny_gan, tiny_images, objective):
     data = TrainingData.prepare(tiny_images, None, (), CPU)
-    augmentation = AugmentationConfig(horizontal_flip=True, rotation_degrees=10, crop_padding=1)
-    state = TrainingState(replace(tiny_gan, objective=objective, augmentation=augmentation), data)
+    transforms = TransformConfig(horizontal_flip=True, rotation_degrees=10, crop_padding=1)
+    state = TrainingState(replace(tiny_gan, objective=objective, transforms=transforms), data)
     counts = []
     with HostReads() as reads:
         _train_epoch(state, data, lambda: counts.append(reads.count))
@@ -121,9 +121,9 @@ def test_a_generator_is_a_copy_that_training_leaves_alone(tiny_gan, tiny_images)
 def test_the_generator_steps_once_in_critic_steps_also_across_epochs(tiny_gan, tiny_images):
     # Five steps an epoch and three critic steps: generator steps after steps 3, 6, 9 of 10.
     data = TrainingData.prepare(tiny_images, None, (), CPU)
-    state = TrainingState(replace(tiny_gan, critic_steps=3), data)
-    follow, counts = state.follow_generator, []
-    state.follow_generator = lambda: counts.append(state.steps) or follow()
+    state = TrainingState(replace(tiny_gan, discriminator_steps=3), data)
+    follow, counts = state.update_ema, []
+    state.update_ema = lambda: counts.append(state.steps) or follow()
     for _ in range(2):
         _train_epoch(state, data, no_op)
     assert counts == [3, 6, 9]
@@ -131,7 +131,7 @@ def test_the_generator_steps_once_in_critic_steps_also_across_epochs(tiny_gan, t
 
 def test_critic_steps_leave_the_generator_alone_and_generator_steps_the_critic(tiny_gan, tiny_images):
     data = TrainingData.prepare(tiny_images, None, (), CPU)
-    state = TrainingState(replace(tiny_gan, critic_steps=5), data)
+    state = TrainingState(replace(tiny_gan, discriminator_steps=5), data)
     generator = [parameter.clone() for parameter in state.generator.parameters()]
     critic = [parameter.clone() for parameter in state.discriminator.parameters()]
     fake = state.generator(state.draw_latents(8))
@@ -164,7 +164,7 @@ def test_the_generators_step_takes_the_images_of_the_discriminators(tiny_gan, ti
 
 def test_the_average_follows_its_recursion(tiny_gan, tiny_images):
     # One step an epoch: each epoch shows the weights after each generator step.
-    config = replace(tiny_gan, batch_size=43, critic_steps=1, epochs=4, ema_decay=0.75)
+    config = replace(tiny_gan, batch_size=43, discriminator_steps=1, epochs=4, ema_decay=0.75)
     epochs = run(config, tiny_images)
     average = None
     for epoch in epochs:
@@ -187,7 +187,9 @@ def test_the_learning_rates_follow_the_schedule(tiny_gan, tiny_images):
 def test_training_makes_the_critic_tell_real_from_generated(tiny_gan):
     bright = np.full((40, 1, 8, 8), 230, dtype=np.uint8)
     bright[::2] = 200
-    config = replace(tiny_gan, epochs=20, critic_steps=5, generator_optimizer=OptimizerConfig(learning_rate=1e-9))
+    config = replace(
+        tiny_gan, epochs=20, discriminator_steps=5, generator_optimizer=OptimizerConfig(learning_rate=1e-9)
+    )
     epochs = run(config, bright)
     assert epochs[-1].metrics["discriminator_loss"] < epochs[0].metrics["discriminator_loss"] < 0
     assert epochs[-1].metrics["real_accuracy"] > 0.95
@@ -218,7 +220,7 @@ def test_rmsprop_follows_its_recursion_without_momentum(tiny_gan, tiny_images):
     assert torch.allclose(parameter.double(), expected, atol=1e-6)
 
 
-def test_clipped_weights_are_within_the_bound_after_every_critic_step(tiny_gan, tiny_images):
+def test_clipped_weights_are_within_the_bound_after_every_discriminator_step(tiny_gan, tiny_images):
     clipped = replace(tiny_gan, penalty=None, weight_clip=0.01)
     data = TrainingData.prepare(tiny_images, None, (), CPU)
     state, largest = TrainingState(clipped, data), []
@@ -247,7 +249,7 @@ ACCEPTED = [
 def test_any_objective_goes_with_any_network_and_penalty(objective, penalty, family):
     images = np.random.default_rng(0).integers(0, 256, (8, 1, 16, 16), dtype=np.uint8)
     extra = {"attention": True, "spectral_norm": "both"} if FAMILIES[family].has_attention else {}
-    networks = NetworkConfig(family=family, latent_size=4, width=4, critic_norm="none", **extra)
+    networks = NetworkConfig(family=family, latent_size=4, width=4, discriminator_norm="none", **extra)
     config = GanConfig(networks=networks, objective=objective, penalty=penalty, batch_size=4, epochs=1)
     data = TrainingData.prepare(images, np.arange(8) % 2, ("a", "b"), CPU)
     state = TrainingState(config, data)
@@ -268,7 +270,7 @@ def test_every_row_of_the_table_trains_and_its_generator_makes_what_it_shows(var
     images = np.random.default_rng(0).integers(0, 256, (12, 3, 16, 16), dtype=np.uint8)
     row = VARIANTS[variant]
     networks = replace(row.networks, width=4, latent_size=6)
-    config = replace(row, networks=networks, critic_steps=1, batch_size=4, epochs=2, ema_decay=0.5)
+    config = replace(row, networks=networks, discriminator_steps=1, batch_size=4, epochs=2, ema_decay=0.5)
     options = {"labels": np.arange(12) % 3, "class_names": ["a", "b", "c"]}
     *_, last = run(config, images, **options)
     assert ("class_loss" in last.metrics) == (variant == "acgan")
@@ -389,7 +391,7 @@ def test_a_generator_made_to_collapse_ends_the_training_and_a_healthy_one_does_n
 def test_a_last_step_that_ruins_the_weights_is_seen_in_its_own_epoch(tiny_gan, tiny_images, tmp_path):
     # The losses of the only step of an epoch are taken before it moves the weights.
     ruinous = OptimizerConfig(learning_rate=1e38)
-    config = replace(tiny_gan, batch_size=43, critic_steps=1, generator_optimizer=ruinous)
+    config = replace(tiny_gan, batch_size=43, discriminator_steps=1, generator_optimizer=ruinous)
     with pytest.raises(TrainingDiverged, match="weights of the DcganGenerator became infinite or NaN in epoch 1"):
         next(train(config, tiny_images, device="cpu", checkpoints=CheckpointStore(tmp_path, interval_seconds=0)))
     assert list(tmp_path.rglob("*.pt")) == []
@@ -435,7 +437,7 @@ def test_each_epoch_shows_the_real_images_in_another_order(record, tiny_images):
 
 def test_the_real_images_are_augmented_and_the_generated_ones_are_not(record):
     _, plain, _ = record()
-    _, flipped, _ = record(augmentation=AugmentationConfig(horizontal_flip=True))
+    _, flipped, _ = record(transforms=TransformConfig(horizontal_flip=True))
     mirrored = 0
     for (real, *_), (augmented, *_) in zip(plain[:1], flipped[:1], strict=True):
         same = (real - augmented).abs().amax(dim=(1, 2, 3)) < 1e-5
@@ -543,7 +545,7 @@ def test_compiled_training_ends_where_eager_training_ends(tiny_gan, tiny_images)
         (
             np.eye(12, 64, dtype=np.uint8).reshape(12, 1, 8, 8),
             None,
-            "critic_steps is 2, but must be at most the 1 batches",
+            "discriminator_steps is 2, but must be at most the 1 batches",
         ),
         (np.eye(7, 64, dtype=np.uint8).reshape(7, 1, 8, 8), None, "batch_size is 8, but must be at most the 7 images"),
     ],

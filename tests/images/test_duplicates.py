@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from gan_pipelines.hashing import hash_images
+from gan_pipelines.core.hashing import hash_images
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images import DatasetConfig, prepare_image_set
 from gan_pipelines.images.duplicates import find_duplicates, make_thumbnails
-from gan_pipelines.stores import KeyedStore
 
 
 def picture(seed):

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gan_pipelines.hashing import hash_images
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.images import ImageSet
-from gan_pipelines.typed_config import ConfigError
 
 
 @pytest.fixture

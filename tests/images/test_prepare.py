@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from gan_pipelines.hashing import hash_images
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.core.hashing import hash_images
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images import DatasetConfig, ImageSet, prepare, prepare_image_set
 from gan_pipelines.images.sources import open_digits
-from gan_pipelines.stores import KeyedStore
-from gan_pipelines.typed_config import ConfigError
 
 CONFIG = DatasetConfig(source="digits", image_size=32, channels=1)
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_pipelines.hashing import hash_images
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.core.hashing import hash_images
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images import (
     BadImage,
     DatasetConfig,
@@ -17,8 +19,6 @@ from gan_pipelines.images import (
     prepare,
     prepare_image_set,
 )
-from gan_pipelines.stores import KeyedStore
-from gan_pipelines.typed_config import ConfigError
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 220, 20), "blue": (20, 20, 220)}
 

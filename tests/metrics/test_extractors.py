@@ -11,6 +11,7 @@ from torch_fidelity import feature_extractor_inceptionv3 as inception
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from gan_pipelines.classifier import ClassifierConfig
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan import train
 from gan_pipelines.metrics import (
     ExtractorUnavailable,
@@ -21,7 +22,6 @@ from gan_pipelines.metrics import (
     open_reference,
     score_generator,
 )
-from gan_pipelines.stores import KeyedStore
 
 CONFIG = ScoringConfig(classifier=ClassifierConfig(epochs=15, batch_size=13, learning_rate=0.01), samples=20)
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from gan_pipelines.classifier.resnet import Prediction
-from gan_pipelines.hashing import hash_images
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.core.hashing import hash_images
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.metrics import FeatureExtractor, FeaturesUnusable, Radii, open_reference
-from gan_pipelines.stores import KeyedStore
-from gan_pipelines.typed_config import ConfigError
 
 CPU = torch.device("cpu")
 

@@ -11,8 +11,10 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from gan_pipelines.classifier.resnet import Prediction
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.core.hashing import hash_images
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan import train
-from gan_pipelines.hashing import hash_images
 from gan_pipelines.metrics import (
     FeatureExtractor,
     FeaturesUnusable,
@@ -24,8 +26,6 @@ from gan_pipelines.metrics import (
     open_reference,
     score_generator,
 )
-from gan_pipelines.stores import KeyedStore
-from gan_pipelines.typed_config import ConfigError
 
 CONFIG = ScoringConfig(samples=300, is_splits=3, seed=5)
 

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gan_pipelines.augmentation.config import REAL_LONGER, Arm, ArmClassifierConfig, ExperimentConfig, list_arms
-from gan_pipelines.augmentation.subjects import Draw, ExperimentImages
+from gan_pipelines.augmentation.config import REAL_LONGER, Arm, ArmClassifierConfig, AugmentationConfig, list_arms
+from gan_pipelines.augmentation.splits import Draw, ImageSplits
 from gan_pipelines.augmentation.synthesis import SyntheticImages, choose_labels, needs_judge, synthesize
 from gan_pipelines.classifier import (
     Classifier,
@@ -27,13 +27,13 @@ from gan_pipelines.classifier import (
     score_predictions,
     steps_per_epoch,
 )
+from gan_pipelines.core.hashing import hash_arrays, hash_values
+from gan_pipelines.core.runtime import DeviceName
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan import TrainedGenerator
-from gan_pipelines.gan.config import AugmentationConfig
+from gan_pipelines.gan.config import TransformConfig
 from gan_pipelines.gan.health import NARROW_BELOW, relative_diversity
-from gan_pipelines.hashing import hash_arrays, hash_values
 from gan_pipelines.images import ImageSet
-from gan_pipelines.runtime import DeviceName
-from gan_pipelines.stores import KeyedStore
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +87,9 @@ class ArmFit:
 
 def fit_arms(
     store: KeyedStore,
-    images: ExperimentImages,
+    images: ImageSplits,
     replicate: Replicate,
-    config: ExperimentConfig,
+    config: AugmentationConfig,
     device: DeviceName = "auto",
 ) -> Iterator[ArmFit]:
     """Fit the classifiers of one replicate, but for those that the store holds; yield each when it is there.
@@ -102,7 +102,7 @@ def fit_arms(
 
 
 def make_synthetic_images(
-    images: ExperimentImages, replicate: Replicate, config: ExperimentConfig, device: DeviceName = "auto"
+    images: ImageSplits, replicate: Replicate, config: AugmentationConfig, device: DeviceName = "auto"
 ) -> SyntheticImages:
     """Make the generated images that the arms of a replicate are fitted on, as many as the largest ratio wants."""
     draw, generator = replicate
@@ -117,7 +117,7 @@ def make_synthetic_images(
     return replace(made, provenance={**made.provenance, **origin})
 
 
-def _fit_judge(images: ExperimentImages, draw: Draw, config: ExperimentConfig, device: DeviceName) -> Classifier:
+def _fit_judge(images: ImageSplits, draw: Draw, config: AugmentationConfig, device: DeviceName) -> Classifier:
     """A classifier of a replicate's real images, for labels and confidences: that of the arm `REAL_LONGER`."""
     return fit_selected(
         _labelled(draw.images),
@@ -134,7 +134,7 @@ def _count_synthetic(ratio: float, real_images: int) -> int:
     return max(2, round(ratio * real_images))
 
 
-def _count_steps(arm: Arm, real_images: int, config: ExperimentConfig) -> int:
+def _count_steps(arm: Arm, real_images: int, config: AugmentationConfig) -> int:
     """Steps of the optimiser that an arm takes, see `list_arms`."""
     count = real_images + (0 if arm.is_short else _count_synthetic(config.largest_ratio, real_images))
     return config.classifier.epochs * steps_per_epoch(count, config.classifier.batch_size)
@@ -159,9 +159,9 @@ def _labelled(images: ImageSet) -> LabelledImages:
 @dataclass(frozen=True)
 class _ReplicateFitting:
     store: KeyedStore
-    images: ExperimentImages
+    images: ImageSplits
     replicate: Replicate
-    config: ExperimentConfig
+    config: AugmentationConfig
     device: DeviceName
 
     def fit(self, arm: Arm) -> ArmFit:
@@ -188,7 +188,7 @@ class _ReplicateFitting:
             len(self.images.train.class_names),
             self._classifier_config,
             steps=steps,
-            transforms=self.config.transforms if arm.is_transformed else AugmentationConfig(),
+            transforms=self.config.transforms if arm.is_transformed else TransformConfig(),
             device=self.device,
         )
         record = {

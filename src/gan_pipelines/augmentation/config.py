@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from gan_pipelines.classifier.config import ClassifierConfig, Schedule
-from gan_pipelines.gan.config import AugmentationConfig, WeightSet
-from gan_pipelines.typed_config import require, require_choice
+from gan_pipelines.core.config import require, require_choice
+from gan_pipelines.gan.config import TransformConfig, WeightSet
 
 Balance = Literal["real", "uniform"]
 
@@ -51,7 +51,7 @@ class SyntheticConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExperimentConfig:
+class AugmentationConfig:
     """Fractions of the real images x replicates x arms.
 
     Attributes:
@@ -70,7 +70,7 @@ class ExperimentConfig:
     replicates: int = 5
     ratios: tuple[float, ...] = (1.0, 4.0)
     synthetic: SyntheticConfig = SyntheticConfig()
-    transforms: AugmentationConfig = AugmentationConfig()
+    transforms: TransformConfig = TransformConfig()
     classifier: ArmClassifierConfig = ArmClassifierConfig()
     generator_epochs: int | None = None
     seed: int = 0
@@ -119,7 +119,7 @@ REAL_LONGER = Arm("real_longer")
 TRANSFORMED = Arm("transformed", is_transformed=True)
 
 
-def list_arms(config: ExperimentConfig) -> list[Arm]:
+def list_arms(config: AugmentationConfig) -> list[Arm]:
     """The arms of the experiment.
 
     All but ``real`` take the same number of steps, those of ``classifier.epochs`` passes over the real images and the
@@ -136,7 +136,7 @@ def list_arms(config: ExperimentConfig) -> list[Arm]:
     ]
 
 
-def list_contrasts(config: ExperimentConfig) -> list[tuple[Arm, Arm]]:
+def list_contrasts(config: AugmentationConfig) -> list[tuple[Arm, Arm]]:
     """Pairs of an arm and the one that it is compared with: the same without the one thing that it is about."""
     arms = list_arms(config)
     return [

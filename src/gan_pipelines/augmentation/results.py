@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from gan_pipelines.augmentation.arms import ArmFit
-from gan_pipelines.augmentation.config import REAL_LONGER, Arm, ExperimentConfig, list_contrasts
+from gan_pipelines.augmentation.config import REAL_LONGER, Arm, AugmentationConfig, list_contrasts
 from gan_pipelines.augmentation.statistics import (
     CONFIDENCE,
-    MOST_REPLICATES,
+    MAX_REPLICATES,
     POWER,
     Comparison,
     Interval,
@@ -47,7 +47,7 @@ def tabulate_histories(fits: Sequence[ArmFit]) -> pd.DataFrame:
     )
 
 
-def tabulate_comparisons(fits: Sequence[ArmFit], config: ExperimentConfig) -> pd.DataFrame:
+def tabulate_comparisons(fits: Sequence[ArmFit], config: AugmentationConfig) -> pd.DataFrame:
     """One row for each fraction and pair of arms: paired differences with their intervals, as shares of 1.
 
     Columns: ``fraction``, ``arm``, ``baseline``, ``is_primary`` (the ratio that did best on the validation split), what
@@ -74,7 +74,9 @@ def tabulate_comparisons(fits: Sequence[ArmFit], config: ExperimentConfig) -> pd
     return pd.DataFrame(rows)
 
 
-def state_verdicts(fits: Sequence[ArmFit], comparisons: pd.DataFrame, config: ExperimentConfig) -> list[dict[str, Any]]:
+def state_verdicts(
+    fits: Sequence[ArmFit], comparisons: pd.DataFrame, config: AugmentationConfig
+) -> list[dict[str, Any]]:
     """Say of each fraction whether generated images help, by its primary comparison.
 
     Returns:
@@ -93,7 +95,7 @@ def state_verdicts(fits: Sequence[ArmFit], comparisons: pd.DataFrame, config: Ex
     return verdicts
 
 
-def _best_ratio(table: Table, fraction: float, config: ExperimentConfig) -> Arm:
+def _best_ratio(table: Table, fraction: float, config: AugmentationConfig) -> Arm:
     """Of the arms with real and generated images, the one with the highest mean accuracy on the validation split."""
     arms = [arm for arm, baseline in list_contrasts(config) if arm.ratio and arm.has_real and baseline == REAL_LONGER]
     return max(arms, key=lambda arm: np.mean([table[fraction, arm.name, seed].valid_accuracy for seed in config.seeds]))
@@ -116,13 +118,13 @@ def _compare_scores(pairs: Sequence[tuple[ArmFit, ArmFit]], score: str) -> dict[
     return {f"{score}_difference": float(differences.mean()), **_flatten_interval(score, interval)}
 
 
-def _state_verdict(row: Mapping[Hashable, Any], arm: Sequence[ArmFit], config: ExperimentConfig) -> str:
+def _state_verdict(row: Mapping[Hashable, Any], arm: Sequence[ArmFit], config: AugmentationConfig) -> str:
     replicates, images = config.replicates, len(arm[0].correct)
     needed = row["replicates_for_a_point"]
     to_see_a_point = (
         f"to see one point it would take {needed:.0f} replicates."
         if needed is not None and not np.isnan(needed)
-        else f"to see one point on these {images:,} test images, {MOST_REPLICATES:,} replicates would not do."
+        else f"to see one point on these {images:,} test images, {MAX_REPLICATES:,} replicates would not do."
     )
     return (
         f"{row['fraction']:.0%} of the real images ({_range(fit.real_images for fit in arm)}): {row['verdict']}. With "

@@ -16,7 +16,7 @@ CONFIDENCE = 0.95
 POWER = 0.8
 """Probability of a difference to be shown, by which the smallest visible one is named."""
 RESAMPLES = 2_000
-MOST_REPLICATES = 1_000
+MAX_REPLICATES = 1_000
 """More than that are not counted."""
 
 Counts = NDArray[np.int_]
@@ -41,7 +41,7 @@ class Comparison:
         interval: for other replicates and other test images at once; the verdict is taken from this one.
         verdict: whether it excludes zero, and on which side.
         smallest_visible: difference that this design would have shown in 8 of 10 experiments.
-        replicates_for_a_point: replicates needed to see a difference of 0.01 as surely; None if `MOST_REPLICATES` are
+        replicates_for_a_point: replicates needed to see a difference of 0.01 as surely; None if `MAX_REPLICATES` are
             not enough, be it for the few test images.
     """
 
@@ -117,7 +117,7 @@ class _Design:
         return quantiles * self.standard_error(replicates)
 
     def replicates_to_see(self, difference: float) -> int | None:
-        counts = np.arange(2, MOST_REPLICATES + 1)
+        counts = np.arange(2, MAX_REPLICATES + 1)
         enough = counts[self.smallest_visible(counts) <= difference]
         return int(enough[0]) if len(enough) else None
 

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from gan_pipelines.augmentation.config import SyntheticConfig
 from gan_pipelines.classifier import Classifier
-from gan_pipelines.errors import ProjectError
+from gan_pipelines.core.errors import ProjectError
+from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan import WeightSet
-from gan_pipelines.runtime import DeviceName
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ LabelSource = Literal["generator", "classifier"]
 
 ATTEMPTS = 20
 """Rounds in which images are made, in place of those that were turned down in earlier ones."""
-FEWEST_OFFERED = 250
+MIN_OFFERED = 250
 """Images that a classifier chooses from in each round, so that the last few places do not wait for luck."""
 
 
@@ -128,7 +128,7 @@ def synthesize(
     pictures, found = [], []
     for attempt in range(ATTEMPTS):
         wanted = labels[open_places]
-        count = len(wanted) if judge is None else max(len(wanted), FEWEST_OFFERED)
+        count = len(wanted) if judge is None else max(len(wanted), MIN_OFFERED)
         asked = wanted.repeat(math.ceil(count / len(wanted)))[:count]
         images = generator.sample(
             count,

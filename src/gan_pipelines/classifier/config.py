@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from gan_pipelines.typed_config import require, require_choice
+from gan_pipelines.core.config import require, require_choice
 
 Stem = Literal["imagenet", "small"]
 Schedule = Literal["cosine", "constant"]

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from gan_pipelines.classifier.config import ClassifierConfig
 from gan_pipelines.classifier.resnet import Classifier
-from gan_pipelines.devices import RandomState, autocast, resolve_device, resolve_precision
-from gan_pipelines.gan.augmentation import augment
-from gan_pipelines.gan.config import AugmentationConfig
-from gan_pipelines.pixels import to_float
-from gan_pipelines.runtime import DeviceName
-from gan_pipelines.typed_config import require
+from gan_pipelines.core.config import require
+from gan_pipelines.core.devices import RandomState, autocast, resolve_device, resolve_precision
+from gan_pipelines.core.pixels import to_float
+from gan_pipelines.core.runtime import DeviceName
+from gan_pipelines.gan.config import TransformConfig
+from gan_pipelines.gan.transforms import apply_transforms
 
-NO_TRANSFORMS = AugmentationConfig()
+NO_TRANSFORMS = TransformConfig()
 
 
 class LabelledImages(NamedTuple):
@@ -80,7 +80,7 @@ def fit_selected(
     config: ClassifierConfig,
     *,
     steps: int,
-    transforms: AugmentationConfig = NO_TRANSFORMS,
+    transforms: TransformConfig = NO_TRANSFORMS,
     device: DeviceName = "auto",
 ) -> SelectedFit:
     """Fit a ResNet-18 as `fit_classifier` does, and keep the epoch that does best on the validation split.
@@ -136,7 +136,7 @@ class _Fitting:
             weight_decay=config.weight_decay,
         )
 
-    def epochs(self, steps: int, transforms: AugmentationConfig) -> Iterator[float]:
+    def epochs(self, steps: int, transforms: TransformConfig) -> Iterator[float]:
         """Take so many steps in equal parts; yield the mean loss of each part."""
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=self.config.epochs)
         batches = self._batches()
@@ -149,8 +149,8 @@ class _Fitting:
                 schedule.step()
             yield torch.stack(losses).mean().item()
 
-    def _step(self, chosen: Tensor, transforms: AugmentationConfig) -> Tensor:
-        pixels = augment(to_float(self.train.images[chosen]), transforms)
+    def _step(self, chosen: Tensor, transforms: TransformConfig) -> Tensor:
+        pixels = apply_transforms(to_float(self.train.images[chosen]), transforms)
         with autocast(self.device, self.precision):
             logits = self.classifier.classify(pixels).logits
         loss = F.cross_entropy(logits.float(), self.train.labels[chosen])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from gan_pipelines.classifier.config import Stem
-from gan_pipelines.pixels import to_float
+from gan_pipelines.core.pixels import to_float
 
 PREDICTION_BATCH = 500
 

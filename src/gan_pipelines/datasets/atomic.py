@@ -7,7 +7,7 @@ from typing import Any
 
 from kedro_datasets import json, matplotlib, pandas, text
 
-from gan_pipelines.files import replacing
+from gan_pipelines.core.files import atomic_write
 
 
 class AtomicSave:
@@ -15,7 +15,7 @@ class AtomicSave:
 
     def save(self: Any, data: Any) -> None:
         """Save to a temporary place, then rename."""
-        with replacing(Path(self._get_save_path())) as unfinished:
+        with atomic_write(Path(self._get_save_path())) as unfinished:
             elsewhere = self._copy(_filepath=PurePosixPath(unfinished), _version=None)
             super(AtomicSave, elsewhere).save(data)  # type: ignore[misc]
 

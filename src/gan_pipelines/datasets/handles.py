@@ -11,8 +11,8 @@ from typing import Any, Generic, Never, TypeVar
 
 from kedro.io import AbstractDataset, DatasetError
 
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan.checkpoint import CheckpointStore
-from gan_pipelines.stores import KeyedStore
 from gan_pipelines.tracking import MlflowTracker
 
 Handle = TypeVar("Handle")

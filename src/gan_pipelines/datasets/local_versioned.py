@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from kedro.io import AbstractVersionedDataset, Version
 from kedro.io.core import VersionNotFoundError
 
-from gan_pipelines.files import replacing
+from gan_pipelines.core.files import atomic_write
 
 Data = TypeVar("Data")
 
@@ -29,7 +29,7 @@ class LocalVersionedDataset(AbstractVersionedDataset[Data, Data]):
 
     def save(self, data: Data) -> None:
         """Save as a new version, or in place of the old data if the entry is not versioned."""
-        with replacing(Path(self._get_save_path())) as unfinished:
+        with atomic_write(Path(self._get_save_path())) as unfinished:
             self.write(data, unfinished)
 
     def _exists(self) -> bool:

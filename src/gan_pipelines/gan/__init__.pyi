@@ -1,13 +1,13 @@
 from .checkpoint import CheckpointStore as CheckpointStore
 from .checkpoint import CheckpointUnusable as CheckpointUnusable
 from .checkpoint import TrainingLocked as TrainingLocked
-from .config import AugmentationConfig as AugmentationConfig
 from .config import GanConfig as GanConfig
 from .config import NetworkConfig as NetworkConfig
 from .config import OptimizerConfig as OptimizerConfig
 from .config import PenaltyConfig as PenaltyConfig
 from .config import SamplingConfig as SamplingConfig
 from .config import ScheduleConfig as ScheduleConfig
+from .config import TransformConfig as TransformConfig
 from .config import WeightSet as WeightSet
 from .health import TrainingDiverged as TrainingDiverged
 from .monitor import Monitor as Monitor

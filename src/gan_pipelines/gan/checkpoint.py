@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from gan_pipelines.errors import ProjectError
-from gan_pipelines.files import replacing
-from gan_pipelines.typed_config import require
+from gan_pipelines.core.config import require
+from gan_pipelines.core.errors import ProjectError
+from gan_pipelines.core.files import atomic_write
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class Checkpoints:
             OSError: if it cannot be written, for instance because the disk is full.
         """
         try:
-            with replacing(self.folder / f"{images_seen:012d}.pt") as unfinished, unfinished.open("wb") as file:
+            with atomic_write(self.folder / f"{images_seen:012d}.pt") as unfinished, unfinished.open("wb") as file:
                 torch.save({"format": FORMAT, "fingerprint": self._fingerprint, "state": state}, file)
         finally:
             self._next_due = time.monotonic() + self._interval_seconds

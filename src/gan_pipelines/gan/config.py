@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from gan_pipelines.runtime import Compilation, Precision
-from gan_pipelines.typed_config import require, require_choice
+from gan_pipelines.core.config import require, require_choice
+from gan_pipelines.core.runtime import Compilation, Precision
 
 NetworkFamilyName = Literal["mlp", "dcgan", "dcgan_5x5", "cdcgan", "acgan"]
 NormName = Literal["batch", "instance", "none"]
@@ -29,7 +29,7 @@ class NetworkConfig:
         latent_size: length of the latent vector, drawn from N(0, 1).
         width: channels of the discriminator's layer next to the image; each halving of the image doubles them. The mlp
             networks have 4, 8 and 16 times as many units in their layers.
-        critic_norm: normalisation between the discriminator's layers. The gradient penalty's theory
+        discriminator_norm: normalisation between the discriminator's layers. The gradient penalty's theory
             (Gulrajani et al. 2017, section 4) wants none that couples the images of a batch.
         spectral_norm: whose weights are divided by their spectral norm (Miyato et al. 2018).
         attention: self-attention after the last two hidden layers of both networks (Zhang et al. 2019).
@@ -38,13 +38,13 @@ class NetworkConfig:
     family: NetworkFamilyName = "dcgan"
     latent_size: int = 100
     width: int = 64
-    critic_norm: NormName = "batch"
+    discriminator_norm: NormName = "batch"
     spectral_norm: SpectralNorm = "none"
     attention: bool = False
 
     def __post_init__(self) -> None:
         require_choice("family", self.family, NetworkFamilyName)
-        require_choice("critic_norm", self.critic_norm, NormName)
+        require_choice("discriminator_norm", self.discriminator_norm, NormName)
         require_choice("spectral_norm", self.spectral_norm, SpectralNorm)
         require(self.latent_size >= 1, "latent_size", self.latent_size, "1 or more")
         require(self.width >= 1, "width", self.width, "1 or more")
@@ -121,7 +121,7 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AugmentationConfig:
+class TransformConfig:
     """Random changes to images, each with its own draw.
 
     Attributes:
@@ -148,7 +148,7 @@ class GanConfig:
         penalty: gradient penalty added to the discriminator's loss, or None.
         weight_clip: bound on the absolute value of each of the discriminator's parameters after each of its steps
             (Arjovsky et al. 2017, algorithm 1), or None.
-        critic_steps: discriminator steps, each on a new batch, per generator step.
+        discriminator_steps: discriminator steps, each on a new batch, per generator step.
         ema_decay: decay per generator step of the average over the generator's weights; 0 follows them exactly.
         epochs: passes of the discriminator over the real images.
         seed: of the weights, the order of the images, and every latent.
@@ -160,11 +160,11 @@ class GanConfig:
     objective: ObjectiveName
     penalty: PenaltyConfig | None = None
     weight_clip: float | None = None
-    critic_steps: int = 1
+    discriminator_steps: int = 1
     generator_optimizer: OptimizerConfig = OptimizerConfig()
     discriminator_optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
-    augmentation: AugmentationConfig = AugmentationConfig()
+    transforms: TransformConfig = TransformConfig()
     ema_decay: float = 0.999
     batch_size: int = 64
     epochs: int = 25
@@ -176,7 +176,7 @@ class GanConfig:
         require_choice("objective", self.objective, ObjectiveName)
         require_choice("precision", self.precision, Precision)
         require_choice("compilation", self.compilation, Compilation)
-        require(self.critic_steps >= 1, "critic_steps", self.critic_steps, "1 or more")
+        require(self.discriminator_steps >= 1, "discriminator_steps", self.discriminator_steps, "1 or more")
         require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "at least 0 and below 1")
         require(self.batch_size >= 2, "batch_size", self.batch_size, "2 or more (batch norm needs two images)")
         require(self.epochs >= 1, "epochs", self.epochs, "1 or more")

@@ -10,16 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gan_pipelines.devices import free_memory
+from gan_pipelines.core.config import require
+from gan_pipelines.core.devices import free_memory
+from gan_pipelines.core.hashing import hash_dataset, hash_images
+from gan_pipelines.core.pixels import to_float
 from gan_pipelines.gan.health import diversity
 from gan_pipelines.gan.networks import ImageShape
-from gan_pipelines.hashing import hash_dataset, hash_images
-from gan_pipelines.pixels import to_float
-from gan_pipelines.typed_config import require
 
 logger = logging.getLogger(__name__)
 
-LARGEST_SHARE = 0.5
+MAX_MEMORY_FRACTION = 0.5
 """Of the device's free memory, that the images may take."""
 DIVERSITY_IMAGES = 64
 """Real images whose diversity the samples are compared with."""
@@ -42,7 +42,7 @@ class TrainingData:
         data_hash: str,
         device: torch.device,
     ) -> None:
-        home = device if images.nbytes <= LARGEST_SHARE * free_memory(device) else torch.device("cpu")
+        home = device if images.nbytes <= MAX_MEMORY_FRACTION * free_memory(device) else torch.device("cpu")
         if home != device:
             logger.info("The images do not fit beside the networks: they stay on the host, and go over batch by batch")
         self.device = device

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
-from gan_pipelines.errors import ProjectError
+from gan_pipelines.core.errors import ProjectError
 
 logger = logging.getLogger(__name__)
 

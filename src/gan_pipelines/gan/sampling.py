@@ -13,13 +13,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from gan_pipelines.devices import resolve_device
-from gan_pipelines.errors import ProjectError
+from gan_pipelines.core.config import ConfigError, from_dict, require, suggest
+from gan_pipelines.core.devices import resolve_device
+from gan_pipelines.core.errors import ProjectError
+from gan_pipelines.core.pixels import to_uint8
+from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import GanConfig, SamplingConfig, WeightSet
 from gan_pipelines.gan.networks import FAMILIES, ImageShape, load_generator
-from gan_pipelines.pixels import to_uint8
-from gan_pipelines.runtime import DeviceName
-from gan_pipelines.typed_config import ConfigError, from_dict, require, suggest
 
 WEIGHT_SETS: Final[tuple[WeightSet, ...]] = get_args(WeightSet)
 

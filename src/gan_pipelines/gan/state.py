@@ -12,7 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_pipelines.devices import RandomState, resolve_device, resolve_precision
+from gan_pipelines.core.devices import RandomState, resolve_device, resolve_precision
+from gan_pipelines.core.hashing import hash_values
+from gan_pipelines.core.pixels import to_uint8
+from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import GanConfig, OptimizerConfig, WeightSet
 from gan_pipelines.gan.data import TrainingData
 from gan_pipelines.gan.health import HealthCheck, are_finite
@@ -20,9 +23,6 @@ from gan_pipelines.gan.monitor import Monitor
 from gan_pipelines.gan.networks import build_discriminator, build_generator, load_generator, plain_state
 from gan_pipelines.gan.objectives import OBJECTIVES, DiscriminatorLoss
 from gan_pipelines.gan.sampling import TrainedGenerator, classes_in_turn
-from gan_pipelines.hashing import hash_values
-from gan_pipelines.pixels import to_uint8
-from gan_pipelines.runtime import DeviceName
 
 ALGORITHM_VERSION = 2
 """Part of the identity of every training: raise it when the same settings begin to give other weights."""
@@ -33,7 +33,7 @@ FIXED_SAMPLES = 64
 
 
 @dataclass
-class Pass:
+class EpochProgress:
     """A pass over the images that has begun.
 
     Attributes:
@@ -51,7 +51,7 @@ class Pass:
     seconds: float = 0.0
 
     @classmethod
-    def begin(cls, num_images: int, device: torch.device) -> Pass:
+    def begin(cls, num_images: int, device: torch.device) -> EpochProgress:
         """Draw an order."""
         return cls(torch.randperm(num_images, device=device))
 
@@ -94,7 +94,7 @@ class TrainingState:
         self.fingerprint = _identify(config, data.hash)
         self.health = HealthCheck()
         self.epoch = 0
-        self.current: Pass | None = None
+        self.current: EpochProgress | None = None
         self.steps = 0
         self.images_seen = 0
         self.history: list[dict[str, float]] = []
@@ -134,12 +134,12 @@ class TrainingState:
         return not self.health.is_collapsed and are_finite(tensors)
 
     @torch.no_grad()
-    def follow_generator(self) -> None:
+    def update_ema(self) -> None:
         """Move the averaged generator towards the generator; after the first step of the generator, all the way.
 
         PyTorch's `AveragedModel` does the same, but waits for the device each time.
         """
-        is_first = self.steps == self.config.critic_steps
+        is_first = self.steps == self.config.discriminator_steps
         pairs = [
             (average, new)
             for average, new in zip(_tensors(self.average), _tensors(self.generator), strict=True)
@@ -160,7 +160,7 @@ class TrainingState:
         with torch.inference_mode():
             return to_uint8(network(self.fixed_latents, labels)).cpu()
 
-    def follow_schedule(self) -> None:
+    def update_learning_rates(self) -> None:
         """Set the learning rates of the epoch that begins."""
         config = self.config
         factor = config.schedule.learning_rate_factor(self.epoch, config.epochs)
@@ -242,7 +242,7 @@ class TrainingState:
         for name in _STATEFUL_PARTS:
             getattr(self, name).load_state_dict(state["parts"][name])
         self.fixed_latents = self.fixed_latents.to(self.device)
-        self.current = None if state["current"] is None else Pass(**_to_device(state["current"], self.device))
+        self.current = None if state["current"] is None else EpochProgress(**_to_device(state["current"], self.device))
 
 
 _PLAIN_STATE = ("epoch", "steps", "images_seen", "fixed_latents", "history", "sample_history", "best")

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gan_pipelines.devices import autocast, resolve_device
-from gan_pipelines.gan.augmentation import augment
+from gan_pipelines.core.config import ConfigError, require
+from gan_pipelines.core.devices import autocast, resolve_device
+from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.checkpoint import Checkpoints, CheckpointStore
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.gan.data import TrainingData
@@ -25,9 +26,8 @@ from gan_pipelines.gan.networks import FAMILIES
 from gan_pipelines.gan.objectives import generator_loss
 from gan_pipelines.gan.penalties import clip_weights
 from gan_pipelines.gan.sampling import TrainedGenerator
-from gan_pipelines.gan.state import Pass, TrainingState
-from gan_pipelines.runtime import DeviceName
-from gan_pipelines.typed_config import ConfigError, require
+from gan_pipelines.gan.state import EpochProgress, TrainingState
+from gan_pipelines.gan.transforms import apply_transforms
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +146,10 @@ def check_steps(config: GanConfig, num_images: int) -> None:
     steps = num_images // config.batch_size
     require(steps >= 1, "batch_size", config.batch_size, f"at most the {num_images} images")
     require(
-        config.critic_steps <= steps, "critic_steps", config.critic_steps, f"at most the {steps} batches of an epoch"
+        config.discriminator_steps <= steps,
+        "discriminator_steps",
+        config.discriminator_steps,
+        f"at most the {steps} batches of an epoch",
     )
 
 
@@ -209,17 +212,17 @@ def _report(state: TrainingState, samples: Tensor) -> Epoch:
 def _train_epoch(state: TrainingState, data: TrainingData, after_step: Callable[[], None]) -> dict[str, float]:
     """One pass over the images, or what is left of it; the metrics stay on the device until it is over."""
     config = state.config
-    state.follow_schedule()
+    state.update_learning_rates()
     if state.current is None:
-        state.current = Pass.begin(len(data), state.device)
+        state.current = EpochProgress.begin(len(data), state.device)
     current = state.current
     started = time.perf_counter() - current.seconds
     for images, labels in data.batches(current.order, config.batch_size, done=current.steps):
-        real = augment(images, config.augmentation).contiguous(memory_format=torch.channels_last)
+        real = apply_transforms(images, config.transforms).contiguous(memory_format=torch.channels_last)
         state.steps += 1
         if config.compilation == "reduce-overhead":
             torch.compiler.cudagraph_mark_step_begin()  # only now may graphs overwrite what they gave before
-        is_generators_turn = state.steps % config.critic_steps == 0
+        is_generators_turn = state.steps % config.discriminator_steps == 0
         # The same generated images serve both steps, as in DCGAN's own code: a forward pass less.
         with autocast(state.device, config.precision), torch.set_grad_enabled(is_generators_turn):
             fake = state.generator(state.draw_latents(config.batch_size), labels)
@@ -256,5 +259,5 @@ def _generator_step(state: TrainingState, fake: Tensor, labels: Tensor | None) -
     loss.backward()
     state.generator_optimizer.step()
     state.discriminator.requires_grad_(True)
-    state.follow_generator()
+    state.update_ema()
     return metrics

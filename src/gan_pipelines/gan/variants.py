@@ -17,7 +17,7 @@ def _adam(learning_rate: float, *betas: float) -> OptimizerConfig:
 VARIANTS: Final[dict[str, GanConfig]] = {
     # Goodfellow et al. 2014, "Generative Adversarial Nets"; Adam, which came later.
     "mlp_gan": GanConfig(
-        networks=NetworkConfig(family="mlp", critic_norm="none"),
+        networks=NetworkConfig(family="mlp", discriminator_norm="none"),
         objective="non_saturating",
         batch_size=128,
     ),
@@ -29,17 +29,17 @@ VARIANTS: Final[dict[str, GanConfig]] = {
     "wgan": GanConfig(
         objective="wasserstein",
         weight_clip=0.01,
-        critic_steps=5,
+        discriminator_steps=5,
         generator_optimizer=OptimizerConfig(algorithm="rmsprop", learning_rate=5e-5),
         discriminator_optimizer=OptimizerConfig(algorithm="rmsprop", learning_rate=5e-5),
         batch_size=64,
     ),
     # Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", algorithm 1.
     "wgan_gp": GanConfig(
-        networks=NetworkConfig(critic_norm="none"),
+        networks=NetworkConfig(discriminator_norm="none"),
         objective="wasserstein",
         penalty=PenaltyConfig(at="line", target_norm=1.0, weight=10.0),
-        critic_steps=5,
+        discriminator_steps=5,
         generator_optimizer=_adam(1e-4, 0.0, 0.9),
         discriminator_optimizer=_adam(1e-4, 0.0, 0.9),
         batch_size=64,
@@ -48,7 +48,7 @@ VARIANTS: Final[dict[str, GanConfig]] = {
     "acgan": GanConfig(networks=NetworkConfig(family="acgan"), objective="non_saturating", batch_size=100),
     # Zhang et al. 2019, "Self-Attention Generative Adversarial Networks", on DCGAN's networks.
     "sagan": GanConfig(
-        networks=NetworkConfig(critic_norm="none", spectral_norm="both", attention=True),
+        networks=NetworkConfig(discriminator_norm="none", spectral_norm="both", attention=True),
         objective="hinge",
         generator_optimizer=_adam(1e-4, 0.0, 0.9),
         discriminator_optimizer=_adam(4e-4, 0.0, 0.9),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gan_pipelines.typed_config import require, require_choice
+from gan_pipelines.core.config import require, require_choice
 
 SourceName = Literal["digits", "image_folder", "cifar10", "fashion_mnist"]
 SplitName = Literal["train", "test", "valid"]

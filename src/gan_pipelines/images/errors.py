@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gan_pipelines.errors import ProjectError
+from gan_pipelines.core.errors import ProjectError
 
 
 class DatasetUnusable(ProjectError):

@@ -10,17 +10,17 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images.config import DatasetConfig
 from gan_pipelines.images.decoding import picture_size
 from gan_pipelines.images.errors import DatasetUnusable
 from gan_pipelines.images.image_set import ImageSet
 from gan_pipelines.images.prepare import prepare_image_set
 from gan_pipelines.images.sources import find_folder_split, open_source
-from gan_pipelines.stores import KeyedStore
 
 SMALLEST_SIZE, LARGEST_SIZE = 16, 64
 TEST_FRACTION = 0.2
-FEWEST_TRAIN = 50
+MIN_TRAIN = 50
 """Pictures below which no GAN learns more than noise."""
 FEW_TRAIN = 1000
 FEW_OF_A_CLASS = 20
@@ -188,10 +188,8 @@ def _require_enough(report: FolderReport) -> None:
     if "train" not in report.class_counts:
         raise DatasetUnusable(f"{folder} has no folder train; make one, with a folder of pictures for each class.")
     total = sum(report.train_counts.values())
-    if total < FEWEST_TRAIN:
-        raise DatasetUnusable(
-            f"{folder} has {total} training pictures, and a GAN needs {FEWEST_TRAIN} or more; add some."
-        )
+    if total < MIN_TRAIN:
+        raise DatasetUnusable(f"{folder} has {total} training pictures, and a GAN needs {MIN_TRAIN} or more; add some.")
     name, count = min(report.train_counts.items(), key=lambda item: item[1])
     if count < 2:
         raise DatasetUnusable(f"Class {name} has one training picture; add some, or remove its folder.")

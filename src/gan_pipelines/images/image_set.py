@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_pipelines.hashing import hash_dataset
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.core.hashing import hash_dataset
 from gan_pipelines.images.duplicates import Duplicate
-from gan_pipelines.typed_config import ConfigError
 
 IMAGES_FILE = "images.npy"
 LABELS_FILE = "labels.npy"

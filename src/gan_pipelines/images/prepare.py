@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from gan_pipelines.hashing import hash_images, hash_values
+from gan_pipelines.core.hashing import hash_images, hash_values
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images.config import DatasetConfig
 from gan_pipelines.images.decoding import to_pixels
 from gan_pipelines.images.duplicates import find_duplicates, make_thumbnails
 from gan_pipelines.images.errors import BadImage, DatasetUnusable
 from gan_pipelines.images.image_set import IMAGES_FILE, ImageSet
 from gan_pipelines.images.sources import SPLITS, ImageSource, open_source
-from gan_pipelines.stores import KeyedStore
 
 LAYOUT_VERSION = 4
 """Part of the key of every prepared set: raise it when the same settings begin to give other pixels."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gan_pipelines.hashing import hash_arrays, hash_values
+from gan_pipelines.core.hashing import hash_arrays, hash_values
 from gan_pipelines.images.config import DatasetConfig, SourceName, SplitName
 from gan_pipelines.images.decoding import read_picture
 from gan_pipelines.images.errors import DatasetUnusable

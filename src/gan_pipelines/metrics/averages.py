@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from gan_pipelines.hashing import hash_values
+from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.metrics.config import abbreviate
 
 SYSTEM = ["variant", "generator", "weights", "trained_epochs", "recipe"]

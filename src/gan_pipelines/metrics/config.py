@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gan_pipelines.classifier.config import ClassifierConfig
+from gan_pipelines.core.config import require, require_choice
 from gan_pipelines.gan.config import WeightSet
-from gan_pipelines.typed_config import require, require_choice
 
 ExtractorName = Literal["classifier", "inception"]
-FEWEST_IMAGES = 6
+MIN_IMAGES = 6
 """Real or generated ones that a score needs: density looks at five neighbours of each."""
 
 
@@ -62,7 +62,7 @@ class ScoringConfig:
     def __post_init__(self) -> None:
         require_choice("extractor", self.extractor, ExtractorName)
         require(self.is_splits >= 1, "is_splits", self.is_splits, "1 or more")
-        needed = max(FEWEST_IMAGES, self.is_splits)
+        needed = max(MIN_IMAGES, self.is_splits)
         require(self.samples >= needed, "samples", self.samples, f"{needed} or more")
         monitored = self.during_training.samples
         require(monitored >= needed, "during_training.samples", monitored, f"{needed} or more")

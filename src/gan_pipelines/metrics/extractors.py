@@ -16,13 +16,13 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 
 from gan_pipelines.classifier import Classifier, fit_classifier
 from gan_pipelines.classifier.resnet import Prediction
-from gan_pipelines.errors import ProjectError
-from gan_pipelines.hashing import hash_arrays, hash_values
+from gan_pipelines.core.config import require
+from gan_pipelines.core.errors import ProjectError
+from gan_pipelines.core.hashing import hash_arrays, hash_values
+from gan_pipelines.core.runtime import DeviceName
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images import ImageSet
 from gan_pipelines.metrics.config import ScoringConfig
-from gan_pipelines.runtime import DeviceName
-from gan_pipelines.stores import KeyedStore
-from gan_pipelines.typed_config import require
 
 logger = logging.getLogger(__name__)
 

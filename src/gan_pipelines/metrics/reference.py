@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 
 from gan_pipelines.classifier.resnet import Prediction
-from gan_pipelines.devices import resolve_device
-from gan_pipelines.errors import ProjectError
-from gan_pipelines.hashing import hash_values
+from gan_pipelines.core.config import require
+from gan_pipelines.core.devices import resolve_device
+from gan_pipelines.core.errors import ProjectError
+from gan_pipelines.core.hashing import hash_values
+from gan_pipelines.core.runtime import DeviceName
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images import ImageSet
-from gan_pipelines.metrics.config import FEWEST_IMAGES
+from gan_pipelines.metrics.config import MIN_IMAGES
 from gan_pipelines.metrics.extractors import FeatureExtractor
 from gan_pipelines.metrics.frechet import Moments
 from gan_pipelines.metrics.neighbours import Radii
-from gan_pipelines.runtime import DeviceName
-from gan_pipelines.stores import KeyedStore
-from gan_pipelines.typed_config import require
 
 BATCH = 500
 ENTRY_VERSION = 1
@@ -57,7 +57,7 @@ class Reference:
             ConfigError: if there are too few images.
         """
         count = len(self.images)
-        require(count >= FEWEST_IMAGES, "number of reference images", count, f"{FEWEST_IMAGES} or more")
+        require(count >= MIN_IMAGES, "number of reference images", count, f"{MIN_IMAGES} or more")
 
         def build(folder: Path) -> None:
             radii = Radii.of(self.features.to(device))

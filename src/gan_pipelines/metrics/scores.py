@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_pipelines.devices import resolve_device
+from gan_pipelines.core.config import require
+from gan_pipelines.core.devices import resolve_device
+from gan_pipelines.core.hashing import hash_values
+from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan import WEIGHT_SETS, Monitor, TrainedGenerator, WeightSet
 from gan_pipelines.gan.health import NARROW_BELOW, describe_mode_collapse, relative_diversity
-from gan_pipelines.hashing import hash_values
 from gan_pipelines.images import ImageSet
 from gan_pipelines.metrics.config import ScoringConfig, abbreviate
 from gan_pipelines.metrics.extractors import FeatureExtractor
@@ -24,8 +26,6 @@ from gan_pipelines.metrics.inception_score import COLLAPSED_BELOW, inception_sco
 from gan_pipelines.metrics.kernel import kernel_distance
 from gan_pipelines.metrics.neighbours import nearest_neighbours, neighbour_scores
 from gan_pipelines.metrics.reference import BATCH, Reference, extract_features
-from gan_pipelines.runtime import DeviceName
-from gan_pipelines.typed_config import require
 
 DIVERSITY_IMAGES = 256
 """Images whose nearest neighbours tell of mode collapse, of each class several."""

@@ -15,8 +15,8 @@ from typing import Any
 import lazy_loader
 from filelock import FileLock
 
-from gan_pipelines.errors import first_line
-from gan_pipelines.files import replacing
+from gan_pipelines.core.errors import first_line
+from gan_pipelines.core.files import atomic_write
 
 mlflow = lazy_loader.load("mlflow")
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class Outbox:
         if self.flush():
             return
         content = {"address": mlflow.get_tracking_uri(), "calls": [asdict(call) for call in self._waiting]}
-        with replacing(self._folder / f"{uuid.uuid4().hex}.json") as unfinished:
+        with atomic_write(self._folder / f"{uuid.uuid4().hex}.json") as unfinished:
             unfinished.write_text(json.dumps(content))
         logger.warning(
             "MLflow still does not answer; what it missed is kept in %s, and the next run sends it.", self._folder

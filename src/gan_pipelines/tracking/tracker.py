@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_pipelines import metrics
-from gan_pipelines.errors import first_line
+from gan_pipelines.core.config import flatten
+from gan_pipelines.core.errors import first_line
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.tracking.liveness import RunningRuns
 from gan_pipelines.tracking.outbox import LOG_CHILD, METRICS_PER_CALL, Call, Outbox, is_outage
-from gan_pipelines.typed_config import flatten
 
 # MLflow takes two seconds to import, and listing the pipelines needs none of it: it is loaded on first use.
 mlflow = lazy_loader.load("mlflow")

@@ -3,20 +3,20 @@ from __future__ import annotations
 import pytest
 import torch
 
+from gan_pipelines.core.config import ConfigError
 from gan_pipelines.gan import ImageShape, NetworkConfig
 from gan_pipelines.gan.networks import build_discriminator, build_generator
 from gan_pipelines.gan.networks.dcgan import DcganDiscriminator, DcganGenerator
 from gan_pipelines.gan.networks.layers import SelfAttention
-from gan_pipelines.typed_config import ConfigError
 
 
 def critic(norm, width=4):
-    return DcganDiscriminator(NetworkConfig(width=width, critic_norm=norm), ImageShape(1, 16, 16))
+    return DcganDiscriminator(NetworkConfig(width=width, discriminator_norm=norm), ImageShape(1, 16, 16))
 
 
 @pytest.mark.parametrize(("size", "channels", "norm"), [(8, 1, "none"), (16, 3, "instance"), (64, 3, "batch")])
 def test_shapes_and_range(size, channels, norm):
-    config, shape = NetworkConfig(latent_size=5, width=4, critic_norm=norm), ImageShape(channels, size, size)
+    config, shape = NetworkConfig(latent_size=5, width=4, discriminator_norm=norm), ImageShape(channels, size, size)
     images = build_generator(config, shape, 0)(torch.randn(3, 5) * 100, None)
     assert images.shape == (3, channels, size, size)
     assert images.abs().max() <= 1

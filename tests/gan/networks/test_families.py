@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from gan_pipelines.core.config import ConfigError
 from gan_pipelines.gan import ImageShape, NetworkConfig
 from gan_pipelines.gan.networks import FAMILIES, build_discriminator, build_generator
-from gan_pipelines.typed_config import ConfigError
 
 
 def parameters(network):
@@ -32,7 +32,7 @@ def layer_parameters(network):
     ],
 )
 def test_parameter_counts_are_the_published_ones(family, width, shape, classes, generator, discriminator):
-    config = NetworkConfig(family=family, width=width, critic_norm="none" if family == "mlp" else "batch")
+    config = NetworkConfig(family=family, width=width, discriminator_norm="none" if family == "mlp" else "batch")
     assert parameters(build_generator(config, ImageShape(*shape), classes)) == generator
     assert parameters(build_discriminator(config, ImageShape(*shape), classes)) == discriminator
 
@@ -58,7 +58,7 @@ def test_parameter_counts_are_the_published_ones(family, width, shape, classes, 
     ],
 )  # fmt: skip
 def test_layer_by_layer(family, shape, classes, generator, discriminator):
-    config = NetworkConfig(family=family, critic_norm="none" if family == "mlp" else "batch")
+    config = NetworkConfig(family=family, discriminator_norm="none" if family == "mlp" else "batch")
     assert layer_parameters(build_generator(config, ImageShape(*shape), classes)) == generator
     assert layer_parameters(build_discriminator(config, ImageShape(*shape), classes)) == discriminator
 
@@ -67,7 +67,7 @@ def test_layer_by_layer(family, shape, classes, generator, discriminator):
     ("family", "shape"), [("mlp", (3, 5, 7)), ("dcgan_5x5", (1, 12, 12)), ("cdcgan", (3, 16, 16)), ("acgan", (1, 8, 8))]
 )
 def test_shapes_and_range(family, shape):
-    config = NetworkConfig(family=family, latent_size=5, width=4, critic_norm="none")
+    config = NetworkConfig(family=family, latent_size=5, width=4, discriminator_norm="none")
     labels = torch.tensor([0, 1, 2])
     images = build_generator(config, ImageShape(*shape), 3)(torch.randn(3, 5) * 100, labels)
     assert images.shape == (3, *shape)
@@ -112,8 +112,11 @@ def test_the_label_changes_the_judgement_of_cdcgan():
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        (NetworkConfig(family="mlp", critic_norm="none", attention=True), "only dcgan and acgan networks have it"),
-        (NetworkConfig(family="mlp"), "critic_norm is 'batch', but must be none for the mlp networks"),
+        (
+            NetworkConfig(family="mlp", discriminator_norm="none", attention=True),
+            "only dcgan and acgan networks have it",
+        ),
+        (NetworkConfig(family="mlp"), "discriminator_norm is 'batch', but must be none for the mlp networks"),
     ],
 )
 def test_what_a_family_does_not_have_is_refused(config, sentence):

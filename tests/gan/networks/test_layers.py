@@ -37,7 +37,7 @@ def test_attention_begins_as_the_identity_and_can_learn():
 
 
 def test_a_penalty_reaches_through_attention():
-    config = NetworkConfig(width=8, critic_norm="none", attention=True)
+    config = NetworkConfig(width=8, discriminator_norm="none", attention=True)
     critic = build_discriminator(config, ImageShape(1, 16, 16), 0)
     for module in critic.modules():
         if isinstance(module, SelfAttention):
@@ -60,7 +60,7 @@ def spectral_norms(network):
 @pytest.mark.parametrize("family", ["dcgan", "mlp"])
 def test_after_a_hundred_iterations_all_spectral_norms_are_one(family):
     config = NetworkConfig(
-        family=family, width=16, critic_norm="none", spectral_norm="both", attention=family == "dcgan"
+        family=family, width=16, discriminator_norm="none", spectral_norm="both", attention=family == "dcgan"
     )
     shape = ImageShape(3, 32, 32)
     layers = {"dcgan": [12, 12], "mlp": [4, 3]}[family]

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gan_pipelines.core.config import require
 from gan_pipelines.gan.config import NetworkConfig, NetworkFamilyName
 from gan_pipelines.gan.networks.cdcgan import CdcganDiscriminator, CdcganGenerator
 from gan_pipelines.gan.networks.dcgan import DcganDiscriminator, DcganGenerator
@@ -18,7 +19,6 @@ from gan_pipelines.gan.networks.interface import Judgement as Judgement
 from gan_pipelines.gan.networks.layers import apply_spectral_norm
 from gan_pipelines.gan.networks.layers import plain_state as plain_state
 from gan_pipelines.gan.networks.mlp import MlpDiscriminator, MlpGenerator
-from gan_pipelines.typed_config import require
 
 
 class NetworkFamily(NamedTuple):

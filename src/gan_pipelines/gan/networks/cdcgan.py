@@ -8,10 +8,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from gan_pipelines.core.config import require
 from gan_pipelines.gan.config import NetworkConfig
 from gan_pipelines.gan.networks.interface import ImageShape, Judgement
 from gan_pipelines.gan.networks.layers import LEAKY_SLOPE, NORMS, initialize_normal
-from gan_pipelines.typed_config import require
 
 EMBEDDING_SIZE = 100
 DROPOUT = 0.4
@@ -70,7 +70,7 @@ class CdcganDiscriminator(nn.Module):
 
     def __init__(self, config: NetworkConfig, image_shape: ImageShape, num_classes: int) -> None:
         super().__init__()
-        size, width, norm = _image_size(image_shape), config.width, NORMS[config.critic_norm]
+        size, width, norm = _image_size(image_shape), config.width, NORMS[config.discriminator_norm]
         self.label_map = LabelMap(num_classes, image_shape)
         self.layers = nn.Sequential(
             nn.Conv2d(2 * image_shape.channels, width, 4, stride=2, padding=1, bias=False),

@@ -9,10 +9,10 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from gan_pipelines.core.config import require
 from gan_pipelines.gan.config import NetworkConfig
 from gan_pipelines.gan.networks.interface import ImageShape, Judgement
 from gan_pipelines.gan.networks.layers import LEAKY_SLOPE, NORMS, SelfAttention, initialize_normal
-from gan_pipelines.typed_config import require
 
 
 class DcganGenerator(nn.Module):
@@ -61,7 +61,7 @@ class DcganDiscriminator(nn.Module):
         for before, width in pairwise([image_shape.channels, *widths]):
             layers.append(nn.Conv2d(before, width, 4, stride=2, padding=1, bias=False))
             if width != widths[0]:
-                layers.append(NORMS[config.critic_norm](width))
+                layers.append(NORMS[config.discriminator_norm](width))
             layers.append(nn.LeakyReLU(LEAKY_SLOPE, inplace=True))
             if config.attention and width in widths[-2:]:
                 layers.append(SelfAttention(width))

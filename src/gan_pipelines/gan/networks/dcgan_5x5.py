@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from gan_pipelines.core.config import require
 from gan_pipelines.gan.config import NetworkConfig
 from gan_pipelines.gan.networks.interface import ImageShape, Judgement
 from gan_pipelines.gan.networks.layers import LEAKY_SLOPE, NORMS
-from gan_pipelines.typed_config import require
 
 DROPOUT = 0.3
 
@@ -52,7 +52,7 @@ class Dcgan5x5Discriminator(nn.Module):
 
     def __init__(self, config: NetworkConfig, image_shape: ImageShape) -> None:
         super().__init__()
-        size, width, norm = _quarter(image_shape), config.width, NORMS[config.critic_norm]
+        size, width, norm = _quarter(image_shape), config.width, NORMS[config.discriminator_norm]
         self.layers = nn.Sequential(
             nn.Conv2d(image_shape.channels, width, 5, stride=2, padding=2),
             norm(width),

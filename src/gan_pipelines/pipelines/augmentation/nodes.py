@@ -9,20 +9,20 @@ import pandas as pd
 from tqdm import tqdm
 
 from gan_pipelines import augmentation, figures, gan, images
-from gan_pipelines.configure import configure_replicate
+from gan_pipelines.core.config import from_dict
+from gan_pipelines.core.runtime import DeviceName
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan.config import GanConfig
-from gan_pipelines.progress import TrainingProgress
-from gan_pipelines.runtime import DeviceName
-from gan_pipelines.stores import KeyedStore
+from gan_pipelines.project.parameters import configure_replicate
+from gan_pipelines.project.progress import TrainingProgress
 from gan_pipelines.tracking import MlflowTracker
-from gan_pipelines.typed_config import from_dict
 
 logger = logging.getLogger(__name__)
 
 LEAKS_SHOWN = 3
 
 
-def separate_images(image_set: images.ImageSet) -> tuple[augmentation.ExperimentImages, list[dict[str, Any]]]:
+def separate_images(image_set: images.ImageSet) -> tuple[augmentation.ImageSplits, list[dict[str, Any]]]:
     """Tell training, validation and test images apart; return them, and those that were left out as leaks."""
     separated = augmentation.separate_images(image_set)
     if leaks := separated.leaks:
@@ -34,7 +34,7 @@ def separate_images(image_set: images.ImageSet) -> tuple[augmentation.Experiment
 
 def train_generators(
     config: GanConfig,
-    experiment_images: augmentation.ExperimentImages,
+    image_splits: augmentation.ImageSplits,
     checkpoints: gan.CheckpointStore,
     experiment: dict[str, Any],
     device: DeviceName,
@@ -44,8 +44,8 @@ def train_generators(
 
     With ``fresh`` nothing of earlier trainings is used.
     """
-    settings = from_dict(augmentation.ExperimentConfig, experiment, "augmentation")
-    draws = augmentation.draw_images(experiment_images.train, settings)
+    settings = from_dict(augmentation.AugmentationConfig, experiment, "augmentation")
+    draws = augmentation.draw_images(image_splits.train, settings)
     configs = [configure_replicate(config, settings, draw) for draw in draws]
     for each, draw in zip(configs, draws, strict=True):  # before the first is trained
         gan.check_steps(each, len(draw.images))
@@ -73,31 +73,31 @@ def _train_generator(
 
 def make_synthetic_images(
     replicates: list[augmentation.Replicate],
-    experiment_images: augmentation.ExperimentImages,
+    image_splits: augmentation.ImageSplits,
     experiment: dict[str, Any],
     device: DeviceName,
 ) -> augmentation.SyntheticImages:
     """Make the generated images of the first replicate with the most real images, as its arms see them."""
-    settings = from_dict(augmentation.ExperimentConfig, experiment, "augmentation")
+    settings = from_dict(augmentation.AugmentationConfig, experiment, "augmentation")
     largest = max(replicates, key=lambda replicate: replicate.draw.fraction)
-    return augmentation.make_synthetic_images(experiment_images, largest, settings, device)
+    return augmentation.make_synthetic_images(image_splits, largest, settings, device)
 
 
 def fit_classifiers(
     replicates: list[augmentation.Replicate],
-    experiment_images: augmentation.ExperimentImages,
+    image_splits: augmentation.ImageSplits,
     fits: KeyedStore,
     tracker: MlflowTracker,
     experiment: dict[str, Any],
     device: DeviceName,
 ) -> list[augmentation.ArmFit]:
     """Fit the classifier of every arm in every replicate, unless the store holds it; each is a run of its own."""
-    settings = from_dict(augmentation.ExperimentConfig, experiment, "augmentation")
+    settings = from_dict(augmentation.AugmentationConfig, experiment, "augmentation")
     done = []
     total = len(replicates) * len(augmentation.list_arms(settings))
     with tqdm(total=total, unit="fit", desc="fitting classifiers", disable=None) as bar:
         for replicate in replicates:
-            for fit in augmentation.fit_arms(fits, experiment_images, replicate, settings, device):
+            for fit in augmentation.fit_arms(fits, image_splits, replicate, settings, device):
                 done.append(fit)
                 _track(tracker, fit)
                 bar.update()
@@ -122,10 +122,10 @@ def _track(tracker: MlflowTracker, fit: augmentation.ArmFit) -> None:
 
 
 def tabulate_fits(
-    arm_fits: list[augmentation.ArmFit], experiment_images: augmentation.ExperimentImages
+    arm_fits: list[augmentation.ArmFit], image_splits: augmentation.ImageSplits
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """List the classifiers with their scores, and their epochs."""
-    scores = augmentation.tabulate_fits(arm_fits, experiment_images.test.class_names)
+    scores = augmentation.tabulate_fits(arm_fits, image_splits.test.class_names)
     return scores, augmentation.tabulate_histories(arm_fits)
 
 
@@ -133,7 +133,7 @@ def compare_arms(
     arm_fits: list[augmentation.ArmFit], experiment: dict[str, Any]
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Compare arms in pairs, and say whether the generated images help."""
-    settings = from_dict(augmentation.ExperimentConfig, experiment, "augmentation")
+    settings = from_dict(augmentation.AugmentationConfig, experiment, "augmentation")
     comparisons = augmentation.tabulate_comparisons(arm_fits, settings)
     return comparisons, augmentation.state_verdicts(arm_fits, comparisons, settings)
 

@@ -26,7 +26,7 @@ def create_pipeline(variant: str) -> Pipeline:
             node(
                 separate_images,
                 inputs="image_set",
-                outputs=["experiment_images", "leaks"],
+                outputs=["image_splits", "leaks"],
                 name="separate_images",
             )
         ]
@@ -37,7 +37,7 @@ def create_pipeline(variant: str) -> Pipeline:
                 train_generators,
                 inputs=[
                     "config",
-                    "experiment_images",
+                    "image_splits",
                     "replicate_checkpoints",
                     *SETTINGS,
                     "params:runtime.fresh",
@@ -47,19 +47,19 @@ def create_pipeline(variant: str) -> Pipeline:
             ),
             node(
                 make_synthetic_images,
-                inputs=["replicates", "experiment_images", *SETTINGS],
+                inputs=["replicates", "image_splits", *SETTINGS],
                 outputs="synthetic_images",
                 name="make_synthetic_images",
             ),
             node(
                 fit_classifiers,
-                inputs=["replicates", "experiment_images", "fits", "tracker", *SETTINGS],
+                inputs=["replicates", "image_splits", "fits", "tracker", *SETTINGS],
                 outputs="arm_fits",
                 name="fit_classifiers",
             ),
             node(
                 tabulate_fits,
-                inputs=["arm_fits", "experiment_images"],
+                inputs=["arm_fits", "image_splits"],
                 outputs=["arm_scores", "arm_histories"],
                 name="tabulate_fits",
             ),
@@ -73,7 +73,7 @@ def create_pipeline(variant: str) -> Pipeline:
             node(plot_arm_curves, inputs="arm_histories", outputs="arm_curves", name="plot_arm_curves"),
         ],
         namespace=variant,
-        inputs={"experiment_images", "tracker"},
+        inputs={"image_splits", "tracker"},
         parameters={*SETTINGS, "params:runtime.fresh"},
     )
     return separation + create_config_pipeline(variant) + experiment

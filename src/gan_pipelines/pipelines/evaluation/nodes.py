@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_pipelines import figures, gan, images, metrics
-from gan_pipelines.runtime import DeviceName
-from gan_pipelines.stores import KeyedStore
-from gan_pipelines.typed_config import from_dict
+from gan_pipelines.core.config import from_dict
+from gan_pipelines.core.runtime import DeviceName
+from gan_pipelines.core.stores import KeyedStore
 
 NEIGHBOUR_ROWS = 8
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_pipelines import figures, images
-from gan_pipelines.stores import KeyedStore
-from gan_pipelines.typed_config import from_dict
+from gan_pipelines.core.config import from_dict
+from gan_pipelines.core.stores import KeyedStore
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from kedro.io import DatasetError
 from numpy.typing import NDArray
 
 from gan_pipelines import figures, gan, metrics
+from gan_pipelines.core.config import flatten
+from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.datasets import CataloguedRun
-from gan_pipelines.runtime import DeviceName
-from gan_pipelines.typed_config import flatten
 
 Runs = list[CataloguedRun]
 Pictures = dict[str, NDArray[np.uint8]]

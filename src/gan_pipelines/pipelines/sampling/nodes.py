@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_pipelines import figures, gan
-from gan_pipelines.configure import configure_sampling
-from gan_pipelines.runtime import DeviceName
+from gan_pipelines.core.runtime import DeviceName
+from gan_pipelines.project.parameters import configure_sampling
 
 Pictures = dict[str, NDArray[np.uint8]]
 

@@ -12,10 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gan_pipelines import figures, gan, images
-from gan_pipelines.configure import configure_gan
+from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import GanConfig
-from gan_pipelines.progress import TrainingProgress
-from gan_pipelines.runtime import DeviceName
+from gan_pipelines.project.parameters import configure_gan
+from gan_pipelines.project.progress import TrainingProgress
 from gan_pipelines.tracking import MlflowTracker
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from gan_pipelines.errors import ProjectError
+from gan_pipelines.core.errors import ProjectError
 
 
 class DiskFull(ProjectError):

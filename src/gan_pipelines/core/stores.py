@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
-from gan_pipelines.files import replacing
+from gan_pipelines.core.files import atomic_write
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class KeyedStore:
             self.root.mkdir(parents=True, exist_ok=True)
             with _acquire(FileLock(self.root / f".{key}.lock")):
                 if not entry.exists():
-                    with replacing(entry) as unfinished:
+                    with atomic_write(entry) as unfinished:
                         unfinished.mkdir()
                         build(unfinished)
         return entry

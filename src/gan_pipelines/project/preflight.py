@@ -9,11 +9,13 @@ from typing import Any
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from gan_pipelines.augmentation.config import ExperimentConfig
-from gan_pipelines.augmentation.subjects import check_splits
-from gan_pipelines.configure import check_augmentation, configure_gan, configure_sampling
-from gan_pipelines.devices import resolve_device
-from gan_pipelines.disk import require_space
+from gan_pipelines.augmentation.config import AugmentationConfig
+from gan_pipelines.augmentation.splits import check_splits
+from gan_pipelines.core.config import ConfigError, from_dict, naming, require, suggest
+from gan_pipelines.core.devices import resolve_device
+from gan_pipelines.core.disk import require_space
+from gan_pipelines.core.runtime import ReportingConfig, RuntimeConfig
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan import (
     VARIANTS,
     CheckpointStore,
@@ -27,11 +29,9 @@ from gan_pipelines.gan.networks import FAMILIES
 from gan_pipelines.gan.summary import LayerSummary
 from gan_pipelines.images import DatasetConfig, ImageSource, bytes_to_prepare, open_source
 from gan_pipelines.metrics import ScoringConfig, check_class_sizes, open_inception
-from gan_pipelines.metrics.config import FEWEST_IMAGES
+from gan_pipelines.metrics.config import MIN_IMAGES
 from gan_pipelines.metrics.extractors import HELDOUT_SPLIT
-from gan_pipelines.runtime import ReportingConfig, RuntimeConfig
-from gan_pipelines.stores import KeyedStore
-from gan_pipelines.typed_config import ConfigError, from_dict, naming, require, suggest
+from gan_pipelines.project.parameters import check_transforms, configure_gan, configure_sampling
 
 SECTIONS = ["experiment", "dataset", "variants", "scoring", "augmentation", "sampling", "reporting", "runtime"]
 VARIANT_PREFIX = "params:variants."
@@ -102,7 +102,7 @@ def _check_dataset(inputs: set[str], catalog: DataCatalog, configs: Mapping[str,
     image_sets: KeyedStore = catalog.load("image_sets")
     needs = {image_sets.root: bytes_to_prepare(image_sets, source, dataset)}
     for variant, config in configs.items():
-        check_augmentation(f"variants.{variant}.augmentation", config.augmentation, dataset)
+        check_transforms(f"variants.{variant}.transforms", config.transforms, dataset)
         shape = ImageShape(dataset.channels, dataset.image_size, dataset.image_size)
         if FAMILIES[config.networks.family].conditional:
             _require_classes(variant, source)
@@ -112,7 +112,7 @@ def _check_dataset(inputs: set[str], catalog: DataCatalog, configs: Mapping[str,
         checkpoints: CheckpointStore = catalog.load(f"{variant}.checkpoints")
         needs[checkpoints.root] = (checkpoints.keep + 1) * checkpoint_bytes(layers)
         if "params:augmentation" in inputs:
-            experiment = from_dict(ExperimentConfig, _parameter(catalog, "params:augmentation"), "augmentation")
+            experiment = from_dict(AugmentationConfig, _parameter(catalog, "params:augmentation"), "augmentation")
             _require_classes("An augmentation experiment", source)
             _check_experiment(experiment, variant, config, dataset, split_sizes)
             states: CheckpointStore = catalog.load(f"{variant}.replicate_checkpoints")
@@ -136,10 +136,10 @@ def _summarize(variant: str, config: GanConfig, shape: ImageShape, num_classes: 
 
 
 def _check_experiment(
-    experiment: ExperimentConfig, variant: str, config: GanConfig, dataset: DatasetConfig, split_sizes: Counter[str]
+    experiment: AugmentationConfig, variant: str, config: GanConfig, dataset: DatasetConfig, split_sizes: Counter[str]
 ) -> None:
     check_splits(dataset.train_splits, list(split_sizes))
-    check_augmentation("augmentation.transforms", experiment.transforms, dataset)
+    check_transforms("augmentation.transforms", experiment.transforms, dataset)
     smallest = round(min(experiment.fractions) * split_sizes["train"])
     try:
         check_steps(config, smallest)
@@ -153,8 +153,8 @@ def _check_experiment(
 def _check_scoring(scoring: ScoringConfig, split_sizes: Counter[str], source: ImageSource) -> None:
     split = scoring.reference_split
     _require_split("scoring.reference_split", split, split_sizes)
-    allowed = f"a split with {FEWEST_IMAGES} images or more"
-    require(split_sizes[split] >= FEWEST_IMAGES, "scoring.reference_split", split, allowed)
+    allowed = f"a split with {MIN_IMAGES} images or more"
+    require(split_sizes[split] >= MIN_IMAGES, "scoring.reference_split", split, allowed)
     if scoring.extractor == "inception":
         open_inception(scoring.inception_weights)
     else:

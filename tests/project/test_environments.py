@@ -8,28 +8,28 @@ from pathlib import Path
 import pytest
 
 from gan_pipelines import settings
-from gan_pipelines.augmentation.config import ExperimentConfig
-from gan_pipelines.configure import check_augmentation, configure_gan
+from gan_pipelines.augmentation.config import AugmentationConfig
+from gan_pipelines.core.config import ConfigError, flatten, from_dict
 from gan_pipelines.gan import ImageShape, summarize_networks
 from gan_pipelines.gan.variants import VARIANTS as ROWS
 from gan_pipelines.images.config import DatasetConfig
 from gan_pipelines.metrics.config import ScoringConfig
-from gan_pipelines.typed_config import ConfigError, flatten, from_dict
+from gan_pipelines.project.parameters import check_transforms, configure_gan
 
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 
 # What the five experiments have in common, setting by setting.
 COMMON = {
     "networks.family": "dcgan",
     "networks.latent_size": 100,
     "networks.width": 64,
-    "networks.critic_norm": "batch",
+    "networks.discriminator_norm": "batch",
     "networks.spectral_norm": "none",
     "networks.attention": False,
     "objective": "non_saturating",
     "penalty": None,
     "weight_clip": None,
-    "critic_steps": 1,
+    "discriminator_steps": 1,
     "generator_optimizer.algorithm": "adam",
     "generator_optimizer.learning_rate": 2e-4,
     "generator_optimizer.betas": (0.5, 0.999),
@@ -39,9 +39,9 @@ COMMON = {
     "schedule.kind": "constant",
     "schedule.every_epochs": 30,
     "schedule.factor": 0.1,
-    "augmentation.horizontal_flip": False,
-    "augmentation.rotation_degrees": 0.0,
-    "augmentation.crop_padding": 0,
+    "transforms.horizontal_flip": False,
+    "transforms.rotation_degrees": 0.0,
+    "transforms.crop_padding": 0,
     "ema_decay": 0.999,
     "batch_size": 128,
     "epochs": 25,
@@ -66,10 +66,10 @@ VARIANTS = {
     "cifar10_64": {
         "dcgan": COMMON,
         "wgan": COMMON
-        | {"objective": "wasserstein", "weight_clip": 0.5, "critic_steps": 7, "batch_size": 64}
+        | {"objective": "wasserstein", "weight_clip": 0.5, "discriminator_steps": 7, "batch_size": 64}
         | both("algorithm", "rmsprop")
         | both("learning_rate", 5e-5),
-        "wgan_gp": PENALIZED | {"critic_steps": 7} | both("learning_rate", 1e-4),
+        "wgan_gp": PENALIZED | {"discriminator_steps": 7} | both("learning_rate", 1e-4),
         "acgan": COMMON | {"networks.family": "acgan", "batch_size": 64},
     },
     "cifar10_64_attention": {
@@ -84,11 +84,11 @@ VARIANTS = {
     },
     "cifar10_32": {
         "wgan_gp": PENALIZED
-        | {"networks.width": 128, "critic_steps": 5, "epochs": 100, "schedule.kind": "step"}
-        | {"augmentation.horizontal_flip": True, "augmentation.rotation_degrees": 10.0, "augmentation.crop_padding": 4},
+        | {"networks.width": 128, "discriminator_steps": 5, "epochs": 100, "schedule.kind": "step"}
+        | {"transforms.horizontal_flip": True, "transforms.rotation_degrees": 10.0, "transforms.crop_padding": 4},
     },
     "fashion_mnist": {
-        "mlp_gan": COMMON | {"networks.family": "mlp", "networks.critic_norm": "none", "epochs": 40},
+        "mlp_gan": COMMON | {"networks.family": "mlp", "networks.discriminator_norm": "none", "epochs": 40},
         "dcgan": COMMON | {"networks.family": "dcgan_5x5", "epochs": 20},
     },
 }
@@ -241,7 +241,7 @@ def test_everything_else_of_an_environment(env):
     assert parameters["experiment"] == env
     assert flatten(asdict(from_dict(DatasetConfig, parameters["dataset"], "dataset"))) == DATASETS[env]
     assert flatten(asdict(from_dict(ScoringConfig, parameters["scoring"], "scoring"))) == SCORINGS[env]
-    experiment = from_dict(ExperimentConfig, parameters["augmentation"], "augmentation")
+    experiment = from_dict(AugmentationConfig, parameters["augmentation"], "augmentation")
     assert flatten(asdict(experiment)) == AUGMENTATIONS[env]
     assert parameters["reporting"] == {"grid_every_epochs": GRID_EVERY[env]}
     assert load(env, "globals") == {"experiment": env}
@@ -262,23 +262,23 @@ def test_augmentation_stays_within_what_the_labels_bear(env):
     parameters = load(env)
     dataset = from_dict(DatasetConfig, parameters["dataset"], "dataset")
     for name, overrides in parameters["variants"].items():
-        check_augmentation(name, configure_gan(name, overrides).augmentation, dataset)
+        check_transforms(name, configure_gan(name, overrides).transforms, dataset)
 
 
 @pytest.mark.parametrize(
-    ("augmentation", "sentence"),
+    ("transforms", "sentence"),
     [
         ({"rotation_degrees": 180}, "rotation_degrees is 180.0, but must be at most 15 for these images"),
         ({"crop_padding": 32}, "crop_padding is 32, but must be below dataset.image_size, 32"),
         ({"horizontal_flip": True}, "horizontal_flip is True, but must be false for these images"),
     ],
 )
-def test_an_augmentation_that_makes_labels_wrong_is_refused(augmentation, sentence):
+def test_an_augmentation_that_makes_labels_wrong_is_refused(transforms, sentence):
     parameters = load(None)
-    config = configure_gan("acgan", {**parameters["variants"]["acgan"], "augmentation": augmentation})
+    config = configure_gan("acgan", {**parameters["variants"]["acgan"], "transforms": transforms})
     dataset = from_dict(DatasetConfig, parameters["dataset"], "dataset")
-    with pytest.raises(ConfigError, match=f"^variants.acgan.augmentation.{sentence}"):
-        check_augmentation("variants.acgan.augmentation", config.augmentation, dataset)
+    with pytest.raises(ConfigError, match=f"^variants.acgan.transforms.{sentence}"):
+        check_transforms("variants.acgan.transforms", config.transforms, dataset)
 
 
 def test_local_settings_change_what_they_name_and_an_experiment_replaces_whole_sections(tmp_path):

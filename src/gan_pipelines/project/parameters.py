@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from gan_pipelines.augmentation.config import ExperimentConfig
-from gan_pipelines.augmentation.subjects import Draw
-from gan_pipelines.gan.config import AugmentationConfig, GanConfig, SamplingConfig
+from gan_pipelines.augmentation.config import AugmentationConfig
+from gan_pipelines.augmentation.splits import Draw
+from gan_pipelines.core.config import from_dict, merge, require
+from gan_pipelines.gan.config import GanConfig, SamplingConfig, TransformConfig
 from gan_pipelines.gan.variants import VARIANTS
 from gan_pipelines.images.config import DatasetConfig
-from gan_pipelines.typed_config import from_dict, merge, require
 
 
 def configure_gan(variant: str, overrides: Mapping[str, Any] | None) -> GanConfig:
@@ -40,7 +40,7 @@ def configure_sampling(values: Mapping[str, Any]) -> SamplingConfig:
     return from_dict(SamplingConfig, values, "sampling")
 
 
-def configure_replicate(config: GanConfig, experiment: ExperimentConfig, draw: Draw) -> GanConfig:
+def configure_replicate(config: GanConfig, experiment: AugmentationConfig, draw: Draw) -> GanConfig:
     """The configuration of a variant for the real images of one replicate of an experiment.
 
     Unless the experiment states the epochs, they are so many that the steps are about those that the variant takes over
@@ -54,26 +54,26 @@ def configure_replicate(config: GanConfig, experiment: ExperimentConfig, draw: D
     return replace(config, epochs=epochs, schedule=schedule, seed=draw.seed)
 
 
-def check_augmentation(path: str, augmentation: AugmentationConfig, dataset: DatasetConfig) -> None:
-    """Raise a `ConfigError` if an augmentation would make images that their labels no longer fit, or empty ones.
+def check_transforms(path: str, transforms: TransformConfig, dataset: DatasetConfig) -> None:
+    """Raise a `ConfigError` if an transforms would make images that their labels no longer fit, or empty ones.
 
     Args:
         path: where it stands in the parameters.
-        augmentation: what is done to images.
+        transforms: what is done to images.
         dataset: says what their labels bear, and how large they are.
     """
     setting, allowed = "dataset.label_preserving", dataset.label_preserving
     require(
-        allowed.horizontal_flip or not augmentation.horizontal_flip,
+        allowed.horizontal_flip or not transforms.horizontal_flip,
         f"{path}.horizontal_flip",
         True,
         f"false for these images: {setting}.horizontal_flip says whether their labels bear it",
     )
     require(
-        augmentation.rotation_degrees <= allowed.rotation_degrees,
+        transforms.rotation_degrees <= allowed.rotation_degrees,
         f"{path}.rotation_degrees",
-        augmentation.rotation_degrees,
+        transforms.rotation_degrees,
         f"at most {allowed.rotation_degrees:g} for these images: {setting}.rotation_degrees is what labels bear",
     )
-    padding, size = augmentation.crop_padding, dataset.image_size
+    padding, size = transforms.crop_padding, dataset.image_size
     require(padding < size, f"{path}.crop_padding", padding, f"below dataset.image_size, {size}")

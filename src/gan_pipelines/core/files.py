@@ -13,7 +13,7 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def atomic_write(target: Path) -> Iterator[Path]:
     """Give a path to write a file or a folder to; once the block is done it takes the place of ``target``.
 
     An exception or a kill at any moment leaves the old file or the new one; of a folder that is replaced, at worst

@@ -6,14 +6,14 @@ import pytest
 from kedro.io import DataCatalog
 from omegaconf import OmegaConf
 
-from gan_pipelines.configure import configure_sampling
+from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.datasets import CataloguedRun, CheckpointStoreDataset, KeyedStoreDataset
-from gan_pipelines.errors import ProjectError
 from gan_pipelines.gan.variants import VARIANTS
 from gan_pipelines.pipeline_registry import register_pipelines
-from gan_pipelines.preflight import check_run
+from gan_pipelines.project.parameters import configure_sampling
+from gan_pipelines.project.preflight import check_run
 
-PARAMETERS = Path(__file__).parents[1] / "conf/base/parameters.yml"
+PARAMETERS = Path(__file__).parents[2] / "conf/base/parameters.yml"
 
 
 def catalog_of(changes):
@@ -66,8 +66,8 @@ def test_the_projects_own_parameters_pass(name):
             "variants.wgan_gp.batch_size is 2000, but must be at most the 1257 images",
         ),
         (
-            {"variants.wgan_gp.critic_steps": 99},
-            "variants.wgan_gp.critic_steps is 99, but must be at most the 39 batches of an epoch",
+            {"variants.wgan_gp.discriminator_steps": 99},
+            "variants.wgan_gp.discriminator_steps is 99, but must be at most the 39 batches of an epoch",
         ),
         ({"runtime.device": "gpu"}, "runtime.device is 'gpu', but must be one of auto, cpu, cuda, mps."),
         ({"reporting.grid_every_epochs": 0}, "reporting.grid_every_epochs is 0, but must be 1 or more."),

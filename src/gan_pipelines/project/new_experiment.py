@@ -7,15 +7,15 @@ import re
 from pathlib import Path
 from textwrap import indent
 
-from gan_pipelines.files import replacing
+from gan_pipelines.core.config import ConfigError, require
+from gan_pipelines.core.files import atomic_write
 from gan_pipelines.images import FolderReport
-from gan_pipelines.typed_config import ConfigError, require
 
 TRAINED_IMAGES = {"cpu": 120_000, "gpu": 2_000_000}
 """That the discriminator sees: at 32x32 about five minutes of one core, where it computes in bf16."""
 FITTED_IMAGES = 100_000
 """That the classifier whose features are used is fitted on, all epochs together: four to five minutes of one core."""
-KEDROS = ("base", "local")
+RESERVED_NAMES = ("base", "local")
 BATCH_SIZE = 32
 LEARNING_RATE = "1.0e-3"
 FRACTIONS = (0.1, 0.25, 0.5, 1)
@@ -25,14 +25,19 @@ def check_name(name: str, conf: Path) -> None:
     """Raise a `ConfigError` unless a new environment can have a name: it stands in paths and on the command line."""
     allowed = "letters, digits and _, beginning with a letter"
     require(re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) is not None, "the experiment's name", name, allowed)
-    require(name not in KEDROS, "the experiment's name", name, f"another than {' and '.join(KEDROS)}, which Kedro uses")
+    require(
+        name not in RESERVED_NAMES,
+        "the experiment's name",
+        name,
+        f"another than {' and '.join(RESERVED_NAMES)}, which Kedro uses",
+    )
     if (conf / name).exists():
         raise ConfigError(f"There is an experiment {name} already; choose another name, or remove {conf.name}/{name}.")
 
 
 def write_experiment(conf: Path, name: str, parameters: str) -> None:
     """Write the environment's folder, whole or not at all."""
-    with replacing(conf / name) as folder:
+    with atomic_write(conf / name) as folder:
         folder.mkdir()
         (folder / "globals.yml").write_text(f"experiment: {name}\n")
         (folder / "parameters.yml").write_text(parameters)
@@ -66,7 +71,7 @@ dataset:
 
 variants:
   {choose_variant(report)}:
-    networks: {{width: {64 if has_gpu else 32}, critic_norm: none}}
+    networks: {{width: {64 if has_gpu else 32}, discriminator_norm: none}}
     penalty: {{at: real, target_norm: 0, weight: 1}}   # R1 holds the discriminator back
     generator_optimizer: {{learning_rate: {LEARNING_RATE}, betas: [0, 0.9]}}
     discriminator_optimizer: {{learning_rate: {LEARNING_RATE}, betas: [0, 0.9]}}

@@ -8,13 +8,14 @@ import pytest
 import yaml
 from kedro.io import DataCatalog
 
-from gan_pipelines import preflight, settings
+from gan_pipelines import settings
+from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.datasets import CheckpointStoreDataset, KeyedStoreDataset
-from gan_pipelines.errors import ProjectError
 from gan_pipelines.images import inspect_folder
-from gan_pipelines.new_experiment import choose_variant, suggest_parameters, write_experiment
 from gan_pipelines.pipeline_registry import register_pipelines
-from gan_pipelines.preflight import check_run
+from gan_pipelines.project import preflight
+from gan_pipelines.project.new_experiment import choose_variant, suggest_parameters, write_experiment
+from gan_pipelines.project.preflight import check_run
 from pictures import write_pictures
 
 

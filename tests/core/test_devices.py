@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gan_pipelines.devices import RandomState, autocast, resolve_device, resolve_precision
-from gan_pipelines.typed_config import ConfigError
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.core.devices import RandomState, autocast, resolve_device, resolve_precision
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from gan_pipelines.errors import ProjectError
+from gan_pipelines.core.errors import ProjectError
 
 Config = TypeVar("Config")
 

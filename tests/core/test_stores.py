@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from gan_pipelines.stores import KeyedStore
+from gan_pipelines.core.stores import KeyedStore
 
 
 def visible(folder):
@@ -40,7 +40,7 @@ def test_a_build_that_fails_leaves_nothing(tmp_path):
 BUILDER = """
 import sys, time
 from pathlib import Path
-from gan_pipelines.stores import KeyedStore
+from gan_pipelines.core.stores import KeyedStore
 
 def build(folder):
     (folder / "entry.txt").write_text("sl")

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_pipelines.augmentation.config import ExperimentConfig
-from gan_pipelines.errors import ProjectError
+from gan_pipelines.augmentation.config import AugmentationConfig
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.images import ImageSet
 from gan_pipelines.images.duplicates import Duplicate, find_twins, make_thumbnails
-from gan_pipelines.typed_config import ConfigError
 
 VALID_SHARE = 0.1
 """Part of the training images that is set apart for the validation, where the dataset has no such split."""
@@ -24,7 +24,7 @@ class HeldOutImagesInTraining(ProjectError):
 
 
 @dataclass(frozen=True)
-class ExperimentImages:
+class ImageSplits:
     """Real images by their use.
 
     Attributes:
@@ -80,7 +80,7 @@ def check_splits(train_splits: tuple[str, ...], splits: list[str]) -> None:
         )
 
 
-def separate_images(images: ImageSet) -> ExperimentImages:
+def separate_images(images: ImageSet) -> ImageSplits:
     """Tell training, validation and test images apart, and leave out what would leak.
 
     Raises `HeldOutImagesInTraining` if that leaves a class without training or validation images.
@@ -108,12 +108,12 @@ def separate_images(images: ImageSet) -> ExperimentImages:
         kept.append(np.setdiff1d(asked, [found.row for found in twins]))
     for split, rows in zip(("training", "validation"), kept, strict=True):
         _require_every_class(images, rows, split)
-    return ExperimentImages(
+    return ImageSplits(
         images.take(kept[0], "train"), images.take(kept[1], "valid"), images.take(test, "test"), tuple(leaks)
     )
 
 
-def draw_images(images: ImageSet, config: ExperimentConfig) -> list[Draw]:
+def draw_images(images: ImageSet, config: AugmentationConfig) -> list[Draw]:
     """Draw each fraction for each replicate; of one seed, the smaller fractions are parts of the larger ones."""
     everything = np.arange(len(images))
     return [

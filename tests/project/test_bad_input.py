@@ -21,10 +21,12 @@ from kedro.io import DataCatalog
 from omegaconf import OmegaConf
 from PIL import Image
 
-from gan_pipelines import disk
 from gan_pipelines.classifier.resnet import Prediction
+from gan_pipelines.core import disk
+from gan_pipelines.core.errors import ProjectError
+from gan_pipelines.core.hashing import hash_images
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.datasets import CheckpointStoreDataset, GeneratorDataset, KeyedStoreDataset, RunsDataset
-from gan_pipelines.errors import ProjectError
 from gan_pipelines.gan import (
     VARIANTS,
     CheckpointStore,
@@ -37,17 +39,15 @@ from gan_pipelines.gan import (
     sample_classes,
     train,
 )
-from gan_pipelines.hashing import hash_images
-from gan_pipelines.hooks import explain
 from gan_pipelines.images import DatasetConfig, ImageSet, inspect_folder, prepare_image_set
 from gan_pipelines.metrics import FeatureExtractor, open_reference
-from gan_pipelines.new_experiment import check_name
 from gan_pipelines.pipeline_registry import register_pipelines
-from gan_pipelines.preflight import check_run
-from gan_pipelines.stores import KeyedStore
+from gan_pipelines.project.hooks import explain
+from gan_pipelines.project.new_experiment import check_name
+from gan_pipelines.project.preflight import check_run
 from pictures import write_pictures
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 TABLE = {
     kind.strip(): sentence.strip()
     for _, kind, sentence, _ in (
@@ -122,7 +122,7 @@ def preflight(pipeline="train_wgan_gp", extra=(), **changes):
     check_run(sum((pipelines[name] for name in extra), pipelines[pipeline]), catalog)
 
 
-case("a setting that does not exist")(lambda _: preflight(variants__wgan_gp__critic_step=3))
+case("a setting that does not exist")(lambda _: preflight(variants__wgan_gp__discriminator_step=3))
 case("a section that does not exist")(lambda _: preflight(variant__cdcgan__epochs=3))
 case("a variant that does not exist")(lambda _: preflight(variants__cdgan__epochs=3))
 case("a pipeline that does not exist")(lambda _: preflight("train_wgan_pg"))
@@ -135,11 +135,9 @@ case("weight clipping beside spectral norm")(
     )
 )
 case("a Wasserstein critic that nothing holds back")(lambda _: preflight(variants__wgan_gp__penalty=None))
-case("a rotation that the labels do not bear")(
-    lambda _: preflight(variants__wgan_gp__augmentation__rotation_degrees=90)
-)
+case("a rotation that the labels do not bear")(lambda _: preflight(variants__wgan_gp__transforms__rotation_degrees=90))
 case("mirror images of what has a left and a right")(
-    lambda _: preflight(variants__wgan_gp__augmentation__horizontal_flip=True)
+    lambda _: preflight(variants__wgan_gp__transforms__horizontal_flip=True)
 )
 case("attention in networks without feature maps")(
     lambda _: preflight("train_mlp_gan", variants__mlp_gan__networks__attention=True)
@@ -155,7 +153,7 @@ case("two channels")(lambda _: preflight(dataset__channels=2))
 case("a split that the data lack")(lambda _: preflight(dataset__train_splits=["train", "extra"]))
 case("a reference split that the data lack")(lambda _: preflight(scoring__reference_split="dev"))
 case("a batch larger than the data")(lambda _: preflight(variants__wgan_gp__batch_size=2000))
-case("more critic steps than batches")(lambda _: preflight(variants__wgan_gp__critic_steps=100))
+case("more critic steps than batches")(lambda _: preflight(variants__wgan_gp__discriminator_steps=100))
 case("grids every 0 epochs")(lambda _: preflight(reporting__grid_every_epochs=0))
 case("fewer samples than a score needs")(lambda _: preflight(scoring__samples=5))
 case("fewer samples while training than a score needs")(lambda _: preflight(scoring__during_training__samples=9))
@@ -479,8 +477,10 @@ def _(folder):
 
 
 def tiny(**changes) -> GanConfig:
-    networks = NetworkConfig(latent_size=4, width=4, critic_norm="none")
-    config = replace(VARIANTS["wgan_gp"], networks=networks, critic_steps=1, batch_size=8, epochs=3, precision="fp32")
+    networks = NetworkConfig(latent_size=4, width=4, discriminator_norm="none")
+    config = replace(
+        VARIANTS["wgan_gp"], networks=networks, discriminator_steps=1, batch_size=8, epochs=3, precision="fp32"
+    )
     return replace(config, **changes)
 
 

@@ -16,10 +16,10 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractVersionedDataset, DataCatalog
 from kedro.pipeline import Pipeline
 
-from gan_pipelines.errors import ProjectError, first_line
-from gan_pipelines.report import describe_results, summarize_run
+from gan_pipelines.core.config import ConfigError, suggest
+from gan_pipelines.core.errors import ProjectError, first_line
+from gan_pipelines.project.summary import describe_results, summarize_run
 from gan_pipelines.tracking import MlflowTracker, TrackingUnavailable
-from gan_pipelines.typed_config import ConfigError, suggest
 
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space",
@@ -40,11 +40,11 @@ class ErrorHooks:
     @hook_impl(wrapper=True, tryfirst=True)
     def after_context_created(self) -> Generator[None]:
         """See to it before anything else can fail."""
-        show_sentences()
+        install_excepthook()
         return (yield)
 
 
-def show_sentences() -> None:
+def install_excepthook() -> None:
     """Put a handler of uncaught errors before the one that prints tracebacks."""
     print_traceback = sys.excepthook
 
@@ -86,7 +86,7 @@ class PreflightHooks:
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Raise a `ProjectError` if the run could not end well."""
-        from gan_pipelines.preflight import check_run  # noqa: PLC0415 (PyTorch: not for listing the pipelines)
+        from gan_pipelines.project.preflight import check_run  # noqa: PLC0415 (PyTorch: not for listing the pipelines)
 
         check_run(pipeline, catalog, self.env)
 

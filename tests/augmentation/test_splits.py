@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_pipelines.augmentation import ExperimentConfig, check_splits, draw_images, separate_images
-from gan_pipelines.augmentation.subjects import HeldOutImagesInTraining
-from gan_pipelines.hashing import hash_images
+from gan_pipelines.augmentation import AugmentationConfig, check_splits, draw_images, separate_images
+from gan_pipelines.augmentation.splits import HeldOutImagesInTraining
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.images import ImageSet
-from gan_pipelines.typed_config import ConfigError
 
 
 def picture(seed):
@@ -106,7 +106,7 @@ def test_the_gan_may_not_see_what_is_measured_on():
 def test_draws_keep_the_classes_proportions_and_are_each_replicates_own(pictures):
     labels = np.array([0] * 30 + [1] * 10 + [0] * 20)
     train = image_set(pictures, SIZES, labels).select("train")
-    config = ExperimentConfig(fractions=(0.05, 0.5, 1.0), replicates=2, seed=3)
+    config = AugmentationConfig(fractions=(0.05, 0.5, 1.0), replicates=2, seed=3)
     draws = draw_images(train, config)
     assert [(draw.fraction, draw.seed) for draw in draws] == [
         (0.05, 3), (0.05, 4), (0.5, 3), (0.5, 4), (1.0, 3), (1.0, 4),
@@ -137,4 +137,4 @@ def test_draws_keep_the_classes_proportions_and_are_each_replicates_own(pictures
 )
 def test_settings_that_cannot_work_are_refused(settings, name):
     with pytest.raises(ConfigError, match=name):
-        replace(ExperimentConfig(), **settings)
+        replace(AugmentationConfig(), **settings)

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from gan_pipelines.typed_config import ConfigError, flatten, from_dict, merge, require
+from gan_pipelines.core.config import ConfigError, flatten, from_dict, merge, require
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import torch
 
-from gan_pipelines.runtime import DeviceName, Precision
-from gan_pipelines.typed_config import ConfigError, require_choice
+from gan_pipelines.core.config import ConfigError, require_choice
+from gan_pipelines.core.runtime import DeviceName, Precision
 
 
 def resolve_device(name: DeviceName) -> torch.device:

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from gan_pipelines.files import replacing
+from gan_pipelines.core.files import atomic_write
 
 
 @pytest.mark.parametrize("is_new", [True, False])
@@ -14,7 +14,7 @@ def test_a_folder_takes_the_place_of_what_was_there(tmp_path, is_new):
     if not is_new:
         target.mkdir(parents=True)
         (target / "old.txt").write_text("old")
-    with replacing(target) as unfinished:
+    with atomic_write(target) as unfinished:
         unfinished.mkdir()
         (unfinished / "new.txt").write_text("new")
         assert target.exists() != is_new
@@ -24,14 +24,14 @@ def test_a_folder_takes_the_place_of_what_was_there(tmp_path, is_new):
 
 def test_a_file_takes_the_place_of_what_was_there(tmp_path):
     (tmp_path / "target").write_text("old")
-    with replacing(tmp_path / "target") as unfinished:
+    with atomic_write(tmp_path / "target") as unfinished:
         unfinished.write_text("new")
         assert (tmp_path / "target").read_text() == "old"
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("target", "new")]
 
 
 def test_a_file_may_be_read_by_all(tmp_path):
-    with replacing(tmp_path / "file") as unfinished:
+    with atomic_write(tmp_path / "file") as unfinished:
         unfinished.touch(mode=0o600)
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
 
@@ -39,7 +39,7 @@ def test_a_file_may_be_read_by_all(tmp_path):
 def test_an_exception_leaves_what_was_there(tmp_path):
     target = tmp_path / "target"
     target.write_text("old")
-    with pytest.raises(ZeroDivisionError), replacing(target) as unfinished:
+    with pytest.raises(ZeroDivisionError), atomic_write(target) as unfinished:
         unfinished.write_text("half")
         1 / 0  # noqa: B018
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("target", "old")]
@@ -48,7 +48,7 @@ def test_an_exception_leaves_what_was_there(tmp_path):
 def test_what_a_killed_process_left_is_in_nobodys_way(tmp_path):
     (tmp_path / ".unfinished-target").mkdir()
     (tmp_path / ".unfinished-target/half").touch()
-    with replacing(tmp_path / "target") as unfinished:
+    with atomic_write(tmp_path / "target") as unfinished:
         unfinished.write_text("new")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("target", "new")]
 
@@ -69,16 +69,16 @@ def hide(error):
     ],
 )
 def test_what_the_system_said_is_told_whatever_a_library_makes_of_it(tmp_path, cause, number):
-    with pytest.raises(OSError) as caught, replacing(tmp_path / "target"):
+    with pytest.raises(OSError) as caught, atomic_write(tmp_path / "target"):
         cause()
     assert (caught.value.errno, caught.value.filename) == (number, str(tmp_path / "target"))
 
 
 def test_a_full_disk_that_a_library_only_speaks_of_is_one(tmp_path):
-    with pytest.raises(OSError, match="No space left"), replacing(tmp_path / "target"):
+    with pytest.raises(OSError, match="No space left"), atomic_write(tmp_path / "target"):
         raise RuntimeError("I/O error: No space left on device (os error 28)")
 
 
 def test_other_errors_stay_what_they_are(tmp_path):
-    with pytest.raises(RuntimeError, match="something else"), replacing(tmp_path / "target"):
+    with pytest.raises(RuntimeError, match="something else"), atomic_write(tmp_path / "target"):
         raise RuntimeError("something else")

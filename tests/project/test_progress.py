@@ -5,7 +5,7 @@ import logging
 import re
 import sys
 
-from gan_pipelines.progress import TrainingProgress
+from gan_pipelines.project.progress import TrainingProgress
 
 METRICS = {"discriminator_loss": -1.25, "generator_loss": 0.5, "images_per_second": 50.0}
 

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gan_pipelines.gan.config import AugmentationConfig
+from gan_pipelines.gan.config import TransformConfig
 
 
-def augment(images: Tensor, config: AugmentationConfig) -> Tensor:
+def apply_transforms(images: Tensor, config: TransformConfig) -> Tensor:
     """Flip, rotate and shift each image by its own draw, in one resampling.
 
     Args:
@@ -19,7 +19,7 @@ def augment(images: Tensor, config: AugmentationConfig) -> Tensor:
     Returns:
         (N, C, H, W) in [-1, 1]; pixels from outside the image are black (-1), as after zero padding.
     """
-    if config == AugmentationConfig():
+    if config == TransformConfig():
         return images
     count, _, height, width = images.shape
     matrices = _inverse_transforms(count, height, width, config, images.device)
@@ -28,9 +28,7 @@ def augment(images: Tensor, config: AugmentationConfig) -> Tensor:
     return F.grid_sample(images + 1, grid.to(images.dtype), mode="bilinear", align_corners=False) - 1
 
 
-def _inverse_transforms(
-    count: int, height: int, width: int, config: AugmentationConfig, device: torch.device
-) -> Tensor:
+def _inverse_transforms(count: int, height: int, width: int, config: TransformConfig, device: torch.device) -> Tensor:
     """(N, 2, 3) matrices from output to input coordinates, both in [-1, 1]."""
     angles = torch.deg2rad((torch.rand(count, device=device) * 2 - 1) * config.rotation_degrees)
     flips = torch.ones(count, device=device)

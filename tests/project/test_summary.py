@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gan_pipelines.report import summarize_run
+from gan_pipelines.project.summary import summarize_run
 
 
 def score(generator, weights, metric, value, spread=None):
