@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 from kedro.framework.startup import ProjectMetadata
 
-from gan_pipelines.core.config import from_dict
-from gan_pipelines.core.runtime import RuntimeConfig
+from gan_pipelines.core.config import parse
 from gan_pipelines.project.hooks import install_excepthook
+from gan_pipelines.project.parameters import RuntimeConfig
 
 
 @click.group(name="gan_pipelines")
@@ -39,7 +39,7 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path) -> None:
     install_excepthook()
     conf = metadata.project_path / "conf"
     check_name(name, conf)
-    runtime = from_dict(RuntimeConfig, {"device": os.environ.get("GAN_PIPELINES_DEVICE", "auto")}, "runtime")
+    runtime = parse(RuntimeConfig, {"device": os.environ.get("GAN_PIPELINES_DEVICE", "auto")}, "runtime")
     has_gpu = resolve_device(runtime.device).type != "cpu"
     report = inspect_folder(folder, largest_size=64 if has_gpu else 32)
     click.echo("\n".join([*report.describe(), *(f"Careful: {warning}" for warning in report.warn())]))

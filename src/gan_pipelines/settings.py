@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf.resolvers import oc
 
 from gan_pipelines.project.config_loader import ExperimentConfigLoader
+from gan_pipelines.project.context import ProjectContext
 from gan_pipelines.project.hooks import ErrorHooks, PreflightHooks, ReportHooks
 
 # An MLflow server that does not answer is to be known soon, and MLflow does not call home. Set here, before it starts
@@ -20,6 +21,7 @@ warnings.filterwarnings("ignore", message="register_new_resolver", category=User
 
 HOOKS = (ErrorHooks(), PreflightHooks(), ReportHooks())
 
+CONTEXT_CLASS = ProjectContext
 CONFIG_LOADER_CLASS = ExperimentConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

@@ -5,6 +5,7 @@ from .arms import make_synthetic_images as make_synthetic_images
 from .config import AugmentationConfig as AugmentationConfig
 from .config import list_arms as list_arms
 from .config import list_contrasts as list_contrasts
+from .replicates import configure_replicate as configure_replicate
 from .results import state_verdicts as state_verdicts
 from .results import tabulate_comparisons as tabulate_comparisons
 from .results import tabulate_fits as tabulate_fits

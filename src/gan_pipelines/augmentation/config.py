@@ -1,79 +1,73 @@
-"""How the experiment is laid out."""
+"""How the augmentation experiment is laid out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field, Strict
 
 from gan_pipelines.classifier.config import ClassifierConfig, Schedule
-from gan_pipelines.core.config import require, require_choice
+from gan_pipelines.core.config import Count, Integer, NonNegative, Numbers, Positive, Share, config, require
 from gan_pipelines.gan.config import TransformConfig, WeightSet
 
 Balance = Literal["real", "uniform"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class ArmClassifierConfig(ClassifierConfig):
-    """The classifier of every arm: plain SGD at a constant rate, unless said otherwise.
+    """Classifier of every arm: by default plain SGD at a constant learning rate.
 
     Attributes:
-        epochs: see `list_arms`; the best by the validation split counts.
+        epochs: number of epochs, of which the best on the validation split counts; see `list_arms` for their length.
     """
 
-    epochs: int = 30
-    learning_rate: float = 0.001
-    weight_decay: float = 0.0
+    epochs: Count = 30
+    learning_rate: Positive = 0.001
+    weight_decay: NonNegative = 0.0
     schedule: Schedule = "constant"
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class SyntheticConfig:
-    """Which generated images are used.
+    """Choice of the generated images.
 
     Attributes:
-        weights: which set of weights of the generator.
-        truncation: bound on the latents, or None; see `TrainedGenerator.sample_batches`.
-        balance: ``real`` has the classes of the real images as often as they have them, ``uniform`` all alike.
-        min_confidence: what a classifier of the real images must at least give the label, in [0, 1); 0 keeps all.
+        weights: set of weights of the generator.
+        truncation: bound on the latents, or null; see `TrainedGenerator.sample_batches`.
+        balance: ``real`` has the class frequencies of the real images, ``uniform`` equal ones.
+        min_confidence: minimum probability that a classifier of the real images gives the label; 0 keeps all images.
     """
 
     weights: WeightSet = "ema"
-    truncation: float | None = None
+    truncation: Positive | None = None
     balance: Balance = "real"
-    min_confidence: float = 0.0
-
-    def __post_init__(self) -> None:
-        require_choice("weights", self.weights, WeightSet)
-        require_choice("balance", self.balance, Balance)
-        bound = self.truncation
-        require(bound is None or bound > 0, "truncation", bound, "greater than 0, or null for none")
-        require(0 <= self.min_confidence < 1, "min_confidence", self.min_confidence, "at least 0 and below 1")
+    min_confidence: Share = 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class AugmentationConfig:
     """Fractions of the real images x replicates x arms.
 
     Attributes:
-        fractions: of the real training images that generator and classifiers have, each in (0, 1].
-        replicates: repetitions of all, each with its own draw of the fraction, generator and classifier seed. They
-            draw from the same images: what they say holds for this dataset.
-        ratios: generated images for each real one, one arm each.
-        synthetic: which generated images.
-        transforms: the ordinary augmentation that they are compared and combined with.
+        fractions: fractions of the real training images for generator and classifiers, each in (0, 1].
+        replicates: repetitions, each with its own draw of the images, generator and classifiers. All draw from the same
+            images: the result holds for this dataset.
+        ratios: generated images per real image, one arm each.
+        synthetic: choice of the generated images.
+        transforms: ordinary augmentation, which the generated images are compared and combined with.
         classifier: of every arm.
-        generator_epochs: over the fraction; None takes about as many steps as the variant has over all.
-        seed: of the first replicate; the others count on from there.
+        generator_epochs: passes over the fraction; null takes about as many steps as the variant takes over all images.
+        seed: of the first replicate; the next ones count up from it.
     """
 
-    fractions: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
-    replicates: int = 5
-    ratios: tuple[float, ...] = (1.0, 4.0)
+    fractions: Numbers = (0.1, 0.25, 0.5, 1.0)
+    replicates: Integer = 5
+    ratios: Numbers = (1.0, 4.0)
     synthetic: SyntheticConfig = SyntheticConfig()
     transforms: TransformConfig = TransformConfig()
     classifier: ArmClassifierConfig = ArmClassifierConfig()
-    generator_epochs: int | None = None
-    seed: int = 0
+    generator_epochs: Count | None = None
+    seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)] = 0
 
     def __post_init__(self) -> None:
         for name, values, bound in (("fractions", self.fractions, 1), ("ratios", self.ratios, 100)):
@@ -81,9 +75,6 @@ class AugmentationConfig:
             fits = bool(values) and all(0 < value <= bound for value in values) and len({*values}) == len(values)
             require(fits, name, list(values), allowed)
         require(self.replicates >= 2, "replicates", self.replicates, "2 or more, to tell a difference from chance")
-        epochs = self.generator_epochs
-        require(epochs is None or epochs >= 1, "generator_epochs", epochs, "1 or more, or null")
-        require(0 <= self.seed < 2**32, "seed", self.seed, "at least 0 and below 2**32")
 
     @property
     def largest_ratio(self) -> float:

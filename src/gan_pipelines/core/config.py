@@ -1,13 +1,17 @@
-"""Configuration as dataclasses: from plain values, with checks that end in a sentence that a user can act on."""
+"""Typed configurations: frozen dataclasses that check their values, and errors that are one sentence."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from functools import wraps
+from typing import Annotated, Any, Self, TypeVar, dataclass_transform, get_args, get_type_hints
+
+from pydantic import BeforeValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+from pydantic_core import ErrorDetails
 
 from gan_pipelines.core.errors import ProjectError
 
@@ -15,13 +19,27 @@ Config = TypeVar("Config")
 
 
 class ConfigError(ProjectError, ValueError):
-    """A setting that cannot work. The message names it, its value, and what is allowed."""
+    """A setting that cannot work.
+
+    Attributes:
+        path: name of the setting, ``variants.dcgan.epochs``; empty if the problem is not about one setting.
+        problem: the rest of the sentence.
+    """
+
+    def __init__(self, problem: str, path: str = "") -> None:
+        super().__init__(f"{path} {problem}" if path else problem)
+        self.problem = problem
+        self.path = path
+
+    def within(self, section: str) -> Self:
+        """The same error with ``section`` before the name of the setting."""
+        return type(self)(self.problem, f"{section}.{self.path}") if self.path else self
 
 
 def require(condition: bool, name: str, value: object, allowed: str) -> None:
     """Raise a `ConfigError` about the setting ``name`` unless ``condition`` holds."""
     if not condition:
-        raise ConfigError(f"{name} is {value!r}, but must be {allowed}.")
+        raise ConfigError(f"is {value!r}, but must be {allowed}.", name)
 
 
 def require_choice(name: str, value: object, literal: Any) -> None:
@@ -31,44 +49,84 @@ def require_choice(name: str, value: object, literal: Any) -> None:
 
 
 @contextmanager
-def naming(path: str) -> Iterator[None]:
-    """Put where settings stand, ``variants.dcgan``, before the name that a `ConfigError` of the block begins with."""
+def naming(section: str) -> Iterator[None]:
+    """Put ``section`` before the names of settings in each `ConfigError` of the block."""
     try:
         yield
     except ConfigError as error:
-        raise ConfigError(f"{path}.{error}") from error
+        raise error.within(section) from error
 
 
-def from_dict(config_type: type[Config], values: object, path: str) -> Config:
-    """Build a configuration dataclass, nested ones included, from plain values as YAML or JSON give them.
+# Types of settings. Strict: neither 3.0, "3" nor true is a whole number.
+
+
+def split_texts(value: object) -> object:
+    """Split ``a;b``, a list as the command line gives it, where a comma begins the next parameter."""
+    return [item.strip() for item in value.split(";")] if isinstance(value, str) else value
+
+
+def split_numbers(value: object) -> object:
+    """Split ``0.1;0.5`` likewise, into numbers if they are."""
+    try:
+        return [float(item) for item in value.split(";")] if isinstance(value, str) else value
+    except ValueError:
+        return split_texts(value)
+
+
+Integer = Annotated[int, Strict()]
+Count = Annotated[int, Strict(), Field(ge=1)]
+Seed = Annotated[int, Strict(), Field(ge=0, lt=2**63)]
+Real = Annotated[float, Strict()]
+Positive = Annotated[float, Strict(), Field(gt=0)]
+NonNegative = Annotated[float, Strict(), Field(ge=0)]
+Share = Annotated[float, Strict(), Field(ge=0, lt=1)]
+Degrees = Annotated[float, Strict(), Field(ge=0, le=180)]
+Switch = Annotated[bool, Strict()]
+Texts = Annotated[tuple[str, ...], BeforeValidator(split_texts)]
+Numbers = Annotated[tuple[Real, ...], BeforeValidator(split_numbers)]
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def config(cls: type[Config]) -> type[Config]:
+    """Make a class a frozen dataclass with keyword arguments that are validated.
+
+    Values that do not fit the types of the fields, and unknown names, raise a `ConfigError`.
+    """
+    settings = ConfigDict(extra="forbid", allow_inf_nan=False)
+    made: Any = pydantic_dataclass(frozen=True, kw_only=True, config=settings)(cls)
+    validate = made.__init__
+
+    @wraps(validate)
+    def initialize(self: Config, **values: Any) -> None:
+        try:
+            validate(self, **values)
+        except ValidationError as error:
+            raise _first_error(error, made) from error
+
+    made.__init__ = initialize
+    return made
+
+
+def parse(config_type: type[Config], values: object, path: str) -> Config:
+    """Build a configuration, nested ones included, from plain values as YAML or JSON give them.
 
     Args:
-        config_type: a dataclass whose fields are numbers, strings, booleans, literals, tuples, other such dataclasses,
-            or any of these or None.
+        config_type: a class made by `config`.
         values: a mapping from field names to values.
         path: where the values stand, for messages: ``variants.dcgan``.
 
     Raises:
-        ConfigError: if a value has the wrong type or is not allowed, a key is unknown, or a required one is missing.
+        ConfigError: if a value has the wrong type or is not allowed, a name is unknown, or a required one is missing.
     """
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{path} is {values!r}, but must be a mapping of settings.")
-    types_by_name = get_type_hints(config_type)
-    fields = dataclasses.fields(config_type)  # type: ignore[arg-type]
-    names = [field.name for field in fields]
-    for key in values:
-        if key not in names:
-            raise ConfigError(f"{path}.{key} is not a setting; {suggest(str(key), names)}")
-    arguments = {key: _convert(types_by_name[key], value, f"{path}.{key}") for key, value in values.items()}
-    required = [field.name for field in fields if field.default is dataclasses.MISSING]
-    if missing := [name for name in required if name not in arguments]:
-        raise ConfigError(f"{path} lacks {', '.join(missing)}.")
-    with naming(path):
-        return config_type(**arguments)
+    require(isinstance(values, Mapping), path, values, "a mapping of settings")
+    try:
+        return TypeAdapter(config_type).validate_python(values)
+    except ValidationError as error:
+        raise _first_error(error, config_type).within(path) from error
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay ``changes`` over ``base``, mapping by mapping; None and all else that is no mapping replaces."""
+    """Lay ``changes`` over ``base``, mapping by mapping; any other value replaces, None included."""
     merged = dict(base)
     for key, value in changes.items():
         both_mappings = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
@@ -90,40 +148,53 @@ def suggest(word: str, known: list[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
 
 
-def _convert(expected: Any, value: Any, path: str) -> Any:
-    origin = get_origin(expected)
-    if origin in (Union, types.UnionType):
-        if value is None:
-            return None
-        (expected,) = (option for option in get_args(expected) if option is not type(None))
-        return _convert(expected, value, path)
-    if origin is Literal:
-        require_choice(path, value, expected)
-        return value
-    if origin is tuple:
-        (item_type, *_) = get_args(expected)
-        items = _split(value, item_type) if isinstance(value, str) else value
-        if not isinstance(items, list | tuple):
-            raise ConfigError(f"{path} is {value!r}, but must be a list.")
-        return tuple(_convert(item_type, item, path) for item in items)
-    if dataclasses.is_dataclass(expected):
-        return from_dict(expected, value, path)  # type: ignore[arg-type]
-    return _convert_scalar(expected, value, path)
+_ALLOWED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "tuple_type": "a list",
+    "missing": "a longer list",
+    "too_long": "a list of {max_length}",
+    "dataclass_type": "a mapping of settings",
+    "greater_than_equal": "{ge:g} or more",
+    "greater_than": "greater than {gt:g}",
+    "less_than_equal": "at most {le:g}",
+    "less_than": "below {lt:g}",
+}
+"""Descriptions of allowed values by pydantic's type of error."""
 
 
-def _split(text: str, item_type: Callable[[str], Any]) -> list[Any]:
-    """Read a list as the command line can give it, where a comma begins the next parameter: ``0.1;0.5``."""
-    items = [item.strip() for item in text.split(";")]
-    try:
-        return [item_type(item) for item in items]
-    except ValueError:
-        return items  # the sentence about the item's type follows
+def _first_error(error: ValidationError, config_type: type) -> ConfigError:
+    """The first problem as a sentence; an unknown name comes first, since it is often why another one is missing."""
+    problems = error.errors(include_url=False)
+    unknown = [problem for problem in problems if problem["type"] == "unexpected_keyword_argument"]
+    return _to_config_error((unknown or problems)[0], config_type)
 
 
-def _convert_scalar(expected: type, value: Any, path: str) -> Any:
-    if expected is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, expected) and isinstance(value, bool) == (expected is bool):
-        return value
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    raise ConfigError(f"{path} is {value!r}, but must be {names[expected]}.")
+def _to_config_error(problem: ErrorDetails, config_type: type) -> ConfigError:
+    path = ".".join(str(part) for part in problem["loc"] if isinstance(part, str))
+    kind, context = problem["type"], problem.get("ctx", {})
+    cause = context.get("error")
+    if isinstance(cause, ConfigError):
+        return cause.within(path) if path else cause
+    if kind == "unexpected_keyword_argument":
+        known = [field.name for field in dataclasses.fields(_config_at(config_type, problem["loc"][:-1]))]
+        return ConfigError(f"is not a setting; {suggest(str(problem['loc'][-1]), known)}", path)
+    if kind == "missing" and isinstance(problem["loc"][-1], str):
+        return ConfigError("is missing.", path)
+    if kind == "literal_error":
+        allowed = "one of " + context["expected"].replace(" or ", ", ").replace("'", "")
+    else:
+        allowed = _ALLOWED.get(kind, problem["msg"]).format(**context)
+    return ConfigError(f"is {problem['input']!r}, but must be {allowed}.", path)
+
+
+def _config_at(config_type: type, location: tuple[int | str, ...]) -> Any:
+    """The configuration class of a nested setting."""
+    for name in location:
+        expected = get_type_hints(config_type)[str(name)]
+        options = [option for option in (expected, *get_args(expected)) if dataclasses.is_dataclass(option)]
+        config_type = options[0]  # type: ignore[assignment]
+    return config_type

@@ -24,7 +24,8 @@ def resolve_device(name: DeviceName) -> torch.device:
     if name == "auto":
         return torch.device(present[0])
     if name not in present:
-        raise ConfigError(f"device is {name!r}, but PyTorch finds only {', '.join(present)} here; use auto or cpu.")
+        found = f"is {name!r}, but PyTorch finds only {', '.join(present)} here; use auto or cpu."
+        raise ConfigError(found, "device")
     return torch.device(name)
 
 

@@ -1,12 +1,24 @@
-"""What a GAN is made of and how it is trained, as typed values that check themselves."""
+"""What a GAN is made of and how it is trained, as typed settings that check themselves."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from gan_pipelines.core.config import require, require_choice
+from pydantic import BeforeValidator, Field, Strict
+
+from gan_pipelines.core.config import (
+    Count,
+    Degrees,
+    NonNegative,
+    Positive,
+    Seed,
+    Share,
+    Switch,
+    config,
+    require,
+    split_numbers,
+    split_texts,
+)
 from gan_pipelines.core.runtime import Compilation, Precision
 
 NetworkFamilyName = Literal["mlp", "dcgan", "dcgan_5x5", "cdcgan", "acgan"]
@@ -17,59 +29,63 @@ PenaltyPoint = Literal["line", "real", "fake"]
 OptimizerName = Literal["adam", "rmsprop"]
 ScheduleName = Literal["constant", "step", "linear"]
 WeightSet = Literal["ema", "raw"]
-"""The moving average of the generator's weights, or the weights that the optimiser has."""
+"""The generator's exponential moving average, or the weights that the optimiser updates."""
 
 
-@dataclass(frozen=True, kw_only=True)
+def _to_names(value: object) -> object:
+    """Class names as texts: YAML reads 3 and 7 as numbers."""
+    return list(map(str, value)) if isinstance(value, list) else split_texts(str(value))
+
+
+BatchSize = Annotated[int, Strict(), Field(ge=2)]
+"""Two images or more: batch norm needs them."""
+Betas = Annotated[tuple[Share, Share], BeforeValidator(split_numbers)]
+ClassNames = Annotated[tuple[str, ...], BeforeValidator(_to_names), Field(min_length=1)]
+
+
+@config
 class NetworkConfig:
     """Sizes of generator and discriminator; image size, channels and classes come from the data.
 
     Attributes:
-        family: which pair of networks, a key of `networks.FAMILIES`.
+        family: pair of networks, a key of `networks.FAMILIES`.
         latent_size: length of the latent vector, drawn from N(0, 1).
-        width: channels of the discriminator's layer next to the image; each halving of the image doubles them. The mlp
-            networks have 4, 8 and 16 times as many units in their layers.
-        discriminator_norm: normalisation between the discriminator's layers. The gradient penalty's theory
-            (Gulrajani et al. 2017, section 4) wants none that couples the images of a batch.
-        spectral_norm: whose weights are divided by their spectral norm (Miyato et al. 2018).
+        width: channels of the discriminator's first layer; each halving of the image doubles them. The layers of the
+            mlp networks have 4, 8 and 16 times as many units.
+        discriminator_norm: normalisation between the discriminator's layers. A gradient penalty wants one that does not
+            couple the images of a batch, or none (Gulrajani et al. 2017, section 4).
+        spectral_norm: networks whose weights are divided by their spectral norm (Miyato et al. 2018).
         attention: self-attention after the last two hidden layers of both networks (Zhang et al. 2019).
     """
 
     family: NetworkFamilyName = "dcgan"
-    latent_size: int = 100
-    width: int = 64
+    latent_size: Count = 100
+    width: Count = 64
     discriminator_norm: NormName = "batch"
     spectral_norm: SpectralNorm = "none"
-    attention: bool = False
-
-    def __post_init__(self) -> None:
-        require_choice("family", self.family, NetworkFamilyName)
-        require_choice("discriminator_norm", self.discriminator_norm, NormName)
-        require_choice("spectral_norm", self.spectral_norm, SpectralNorm)
-        require(self.latent_size >= 1, "latent_size", self.latent_size, "1 or more")
-        require(self.width >= 1, "width", self.width, "1 or more")
+    attention: Switch = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class PenaltyConfig:
     """A gradient penalty: ``weight * mean((|grad D(x)| - target_norm)^2)`` over points x.
 
-    WGAN-GP is ``at="line", target_norm=1``; R1 and R2 are ``at="real"`` and ``at="fake"`` with ``target_norm=0``.
+    WGAN-GP is ``at: line, target_norm: 1``; R1 and R2 are ``at: real`` and ``at: fake`` with ``target_norm: 0``.
+
+    Attributes:
+        at: points at which the gradient is taken: on lines between real and generated images, or at either of them.
+        target_norm: norm of the gradient that is not penalised.
+        weight: factor on the penalty. For no penalty, set ``penalty: null``.
     """
 
     at: PenaltyPoint = "line"
-    target_norm: float = 1.0
-    weight: float = 10.0
-
-    def __post_init__(self) -> None:
-        require_choice("at", self.at, PenaltyPoint)
-        require(0 <= self.target_norm < math.inf, "target_norm", self.target_norm, "0 or more")
-        require(0 < self.weight < math.inf, "weight", self.weight, "greater than 0 (for no penalty, set penalty: null)")
+    target_norm: NonNegative = 1.0
+    weight: Positive = 10.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class OptimizerConfig:
-    """How a network learns.
+    """Optimiser of one network.
 
     Attributes:
         algorithm: ``adam`` (Kingma & Ba 2015), or ``rmsprop`` without momentum, with PyTorch's smoothing of 0.99.
@@ -78,38 +94,27 @@ class OptimizerConfig:
     """
 
     algorithm: OptimizerName = "adam"
-    learning_rate: float = 2e-4
-    betas: tuple[float, float] = (0.5, 0.999)
-
-    def __post_init__(self) -> None:
-        require_choice("algorithm", self.algorithm, OptimizerName)
-        object.__setattr__(self, "betas", tuple(map(float, self.betas)))  # Adam refuses a mix of int and float
-        require(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "greater than 0")
-        require(
-            len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
-            "betas",
-            self.betas,
-            "two numbers, each at least 0 and below 1",
-        )
+    learning_rate: Positive = 2e-4
+    betas: Betas = (0.5, 0.999)
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class ScheduleConfig:
-    """How both learning rates change by epoch.
+    """Learning rates of both networks by epoch.
 
-    ``constant``; ``step``: times ``factor`` every ``every_epochs``; ``linear``: down to 0 after the last epoch.
+    Attributes:
+        kind: ``constant``; ``step``: times ``factor`` every ``every_epochs``; ``linear``: to 0 after the last epoch.
+        every_epochs: of ``step``.
+        factor: of ``step``.
     """
 
     kind: ScheduleName = "constant"
-    every_epochs: int = 30
-    factor: float = 0.1
+    every_epochs: Count = 30
+    factor: Annotated[float, Strict(), Field(gt=0, le=1)] = 0.1
 
     def __post_init__(self) -> None:
-        require_choice("kind", self.kind, ScheduleName)
-        require(self.every_epochs >= 1, "every_epochs", self.every_epochs, "1 or more")
-        require(0 < self.factor <= 1, "factor", self.factor, "greater than 0 and at most 1")
-        steps = (self.every_epochs, self.factor) != (30, 0.1)
-        require(self.kind == "step" or not steps, "kind", self.kind, "step, since every_epochs or factor is set")
+        is_set = (self.every_epochs, self.factor) != (30, 0.1)
+        require(self.kind == "step" or not is_set, "kind", self.kind, "step, since every_epochs or factor is set")
 
     def learning_rate_factor(self, epoch: int, epochs: int) -> float:
         """The factor on the learning rates in the 0-based ``epoch`` of ``epochs``."""
@@ -120,81 +125,66 @@ class ScheduleConfig:
         return 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class TransformConfig:
-    """Random changes to images, each with its own draw.
+    """Random transforms of images, drawn for each image.
 
     Attributes:
-        horizontal_flip: mirror half of the images.
-        rotation_degrees: rotate by up to this angle either way.
-        crop_padding: shift by up to this many pixels either way, as a crop after padding does.
+        horizontal_flip: flip half of the images.
+        rotation_degrees: maximum angle of rotation, either way.
+        crop_padding: maximum shift in pixels, either way, as a random crop after padding gives.
     """
 
-    horizontal_flip: bool = False
-    rotation_degrees: float = 0.0
-    crop_padding: int = 0
-
-    def __post_init__(self) -> None:
-        require(0 <= self.rotation_degrees <= 180, "rotation_degrees", self.rotation_degrees, "from 0 to 180")
-        require(self.crop_padding >= 0, "crop_padding", self.crop_padding, "0 or more")
+    horizontal_flip: Switch = False
+    rotation_degrees: Degrees = 0.0
+    crop_padding: Annotated[int, Strict(), Field(ge=0)] = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class GanConfig:
-    """One variant, whole: networks x objective x penalty or constraint x optimisers x schedule, and its budget.
+    """One variant: networks x objective x penalty or constraint x optimisers x schedule, and its budget.
 
     Attributes:
-        objective: the pair of losses, a key of `objectives.OBJECTIVES`.
-        penalty: gradient penalty added to the discriminator's loss, or None.
-        weight_clip: bound on the absolute value of each of the discriminator's parameters after each of its steps
-            (Arjovsky et al. 2017, algorithm 1), or None.
+        networks: sizes of generator and discriminator.
+        objective: pair of losses, a key of `objectives.OBJECTIVES`.
+        penalty: gradient penalty added to the discriminator's loss, or null.
+        weight_clip: bound on the absolute value of the discriminator's parameters, applied after each of its steps
+            (Arjovsky et al. 2017, algorithm 1), or null.
         discriminator_steps: discriminator steps, each on a new batch, per generator step.
-        ema_decay: decay per generator step of the average over the generator's weights; 0 follows them exactly.
+        generator_optimizer: optimiser of the generator.
+        discriminator_optimizer: optimiser of the discriminator.
+        schedule: learning rates by epoch.
+        transforms: random transforms of the real images.
+        ema_decay: decay per generator step of the average of the generator's weights; 0 copies them.
+        batch_size: real images of a step; 2 or more, since batch norm needs two.
         epochs: passes of the discriminator over the real images.
         seed: of the weights, the order of the images, and every latent.
-        precision: ``auto`` is bf16 where the device computes in it natively and fp32 elsewhere.
-        compilation: of the forward passes, by torch.compile; a penalty's own pass stays as it is.
+        precision: ``auto`` is bf16 where the device computes in it natively, and fp32 elsewhere.
+        compilation: mode of torch.compile for the forward passes; a penalty is never compiled.
     """
 
     networks: NetworkConfig = NetworkConfig()
     objective: ObjectiveName
     penalty: PenaltyConfig | None = None
-    weight_clip: float | None = None
-    discriminator_steps: int = 1
+    weight_clip: Positive | None = None
+    discriminator_steps: Count = 1
     generator_optimizer: OptimizerConfig = OptimizerConfig()
     discriminator_optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     transforms: TransformConfig = TransformConfig()
-    ema_decay: float = 0.999
-    batch_size: int = 64
-    epochs: int = 25
-    seed: int = 0
+    ema_decay: Share = 0.999
+    batch_size: BatchSize = 64
+    epochs: Count = 25
+    seed: Seed = 0
     precision: Precision = "auto"
     compilation: Compilation = "none"
 
     def __post_init__(self) -> None:
-        require_choice("objective", self.objective, ObjectiveName)
-        require_choice("precision", self.precision, Precision)
-        require_choice("compilation", self.compilation, Compilation)
-        require(self.discriminator_steps >= 1, "discriminator_steps", self.discriminator_steps, "1 or more")
-        require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "at least 0 and below 1")
-        require(self.batch_size >= 2, "batch_size", self.batch_size, "2 or more (batch norm needs two images)")
-        require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
-        require(0 <= self.seed < 2**63, "seed", self.seed, "at least 0 and below 2**63")
-        self._check_constraints()
-
-    def _check_constraints(self) -> None:
-        """Raise a `ConfigError` if what bounds the discriminator's slope does not go together."""
         clip, penalty, spectral = self.weight_clip, self.penalty, self.networks.spectral_norm
         if clip is not None:
-            require(0 < clip < math.inf, "weight_clip", clip, "greater than 0 (for no clipping, null)")
             require(penalty is None, "weight_clip", clip, "null beside a penalty: each bounds the slope in its own way")
-            require(
-                spectral == "none",
-                "weight_clip",
-                clip,
-                "null beside spectral_norm, which divides the size of the weights out",
-            )
+            allowed = "null beside spectral_norm, which divides the size of the weights out"
+            require(spectral == "none", "weight_clip", clip, allowed)
         require(
             self.objective != "wasserstein" or bool(clip or penalty or spectral != "none"),
             "objective",
@@ -203,28 +193,20 @@ class GanConfig:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class SamplingConfig:
-    """Which images to make.
+    """Images to generate.
 
     Attributes:
-        count: number of images of each class; in all, if the generator knows no classes.
-        classes: names of the classes, or None for all.
+        count: number of images of each class; in all, if the generator is unconditional.
+        classes: names of the classes, or null for all.
         seed: of the latents.
-        truncation: bound on the latents, or None; see `TrainedGenerator.sample_batches`.
-        weights: which set of weights.
+        truncation: bound on the latents, or null; see `TrainedGenerator.sample_batches`.
+        weights: set of weights of the generator.
     """
 
-    count: int = 16
-    classes: tuple[str, ...] | None = None
-    seed: int = 0
-    truncation: float | None = None
+    count: Count = 16
+    classes: ClassNames | None = None
+    seed: Seed = 0
+    truncation: Positive | None = None
     weights: WeightSet = "ema"
-
-    def __post_init__(self) -> None:
-        require_choice("weights", self.weights, WeightSet)
-        require(self.count >= 1, "count", self.count, "1 or more")
-        require(self.classes is None or len(self.classes) > 0, "classes", self.classes, "null, or names of classes")
-        require(0 <= self.seed < 2**63, "seed", self.seed, "at least 0 and below 2**63")
-        bound = self.truncation
-        require(bound is None or 0 < bound < math.inf, "truncation", bound, "greater than 0, or null for none")

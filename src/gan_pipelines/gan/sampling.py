@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from gan_pipelines.core.config import ConfigError, from_dict, require, suggest
+from gan_pipelines.core.config import ConfigError, parse, require, suggest
 from gan_pipelines.core.devices import resolve_device
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.pixels import to_uint8
@@ -176,7 +176,7 @@ class TrainedGenerator:
             raise GeneratorUnusable(f"{path} holds {found}, but {FORMAT} was expected; train again.")
         description = json.loads(metadata["generator"])
         return cls(
-            config=from_dict(GanConfig, description["config"], str(path)),
+            config=parse(GanConfig, description["config"], str(path)),
             image_shape=ImageShape(*description["image_shape"]),
             class_names=tuple(description["class_names"]),
             training=description["training"],

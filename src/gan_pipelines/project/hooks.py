@@ -85,10 +85,20 @@ class PreflightHooks:
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Raise a `ProjectError` if the run could not end well."""
-        from gan_pipelines.project.preflight import check_run  # noqa: PLC0415 (PyTorch: not for listing the pipelines)
+        """Parse the parameters that the run uses and check the run; nodes receive typed parameters.
 
-        check_run(pipeline, catalog, self.env)
+        Raises:
+            ProjectError: if the run could not end well.
+        """
+        from gan_pipelines.project.parameters import PREFIX, parse_parameters  # noqa: PLC0415 (not for listing pipelines)
+        from gan_pipelines.project.preflight import check_run  # noqa: PLC0415 (loads PyTorch)
+
+        inputs = pipeline.inputs()
+        parameters = parse_parameters(catalog.load("parameters"), inputs)
+        check_run(pipeline, catalog, parameters, self.env)
+        for name in inputs:
+            if name.startswith(PREFIX):
+                catalog[name].save(parameters.value(name))
 
 
 class ReportHooks:

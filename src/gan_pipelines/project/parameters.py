@@ -1,21 +1,98 @@
-"""From the parameters of a run to typed configurations."""
+"""Parameters of a run, parsed once: sections of parameters.yml become typed configurations before a node sees them."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, replace
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
 
 from gan_pipelines.augmentation.config import AugmentationConfig
-from gan_pipelines.augmentation.splits import Draw
-from gan_pipelines.core.config import from_dict, merge, require
-from gan_pipelines.gan.config import GanConfig, SamplingConfig, TransformConfig
+from gan_pipelines.core.config import ConfigError, Count, Switch, config, merge, parse, require, suggest
+from gan_pipelines.core.runtime import DeviceName
+from gan_pipelines.gan.config import GanConfig, SamplingConfig
 from gan_pipelines.gan.variants import VARIANTS
 from gan_pipelines.images.config import DatasetConfig
+from gan_pipelines.metrics.config import ScoringConfig
+
+PREFIX = "params:"
 
 
-def configure_gan(variant: str, overrides: Mapping[str, Any] | None) -> GanConfig:
+@config
+class ReportingConfig:
+    """Reporting during training.
+
+    Attributes:
+        grid_every_epochs: epochs between two sample grids; the first and the last epoch have one as well.
+    """
+
+    grid_every_epochs: Count
+
+
+@config
+class RuntimeConfig:
+    """Settings of the machine, which change no result.
+
+    Attributes:
+        device: ``auto`` takes CUDA, then MPS, then the CPU.
+        fresh: train from the beginning, even if there is a checkpoint.
+    """
+
+    device: DeviceName = "auto"
+    fresh: Switch = False
+
+
+SECTIONS: Final[Mapping[str, type]] = {
+    "dataset": DatasetConfig,
+    "scoring": ScoringConfig,
+    "augmentation": AugmentationConfig,
+    "sampling": SamplingConfig,
+    "reporting": ReportingConfig,
+    "runtime": RuntimeConfig,
+}
+"""Configuration of each section but ``variants``, each of which starts from its row in `VARIANTS`."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The typed parameters of one run; a section that the run does not use is None."""
+
+    experiment: str
+    variants: Mapping[str, GanConfig] = field(default_factory=dict)
+    dataset: DatasetConfig | None = None
+    scoring: ScoringConfig | None = None
+    augmentation: AugmentationConfig | None = None
+    sampling: SamplingConfig | None = None
+    reporting: ReportingConfig | None = None
+    runtime: RuntimeConfig | None = None
+
+    def value(self, entry: str) -> Any:
+        """The typed value of a catalog entry such as ``params:dataset`` or ``params:runtime.device``."""
+        section, _, name = entry.removeprefix(PREFIX).partition(".")
+        found = getattr(self, section)
+        if not name:
+            return found
+        return found[name] if section == "variants" else getattr(found, name)
+
+
+def parse_parameters(raw: Mapping[str, Any], entries: Iterable[str]) -> Parameters:
+    """Parse the sections that a run uses.
+
+    Args:
+        raw: all parameters of the environment, as YAML gives them.
+        entries: names of catalog entries; those that begin with ``params:`` say which sections the run uses.
+
+    Raises:
+        ConfigError: if a section or variant is unknown or missing, or a setting in a section that is used is wrong.
+    """
+    _check_names(raw)
+    used = [entry.removeprefix(PREFIX).split(".") for entry in entries if entry.startswith(PREFIX)]
+    sections = {section: _parse_section(raw, section) for section, *_ in used if section in SECTIONS}
+    variants = sorted(name for section, *rest in used if section == "variants" for name in rest)
+    configs = {variant: _find_variant(raw, variant) for variant in variants}
+    return Parameters(experiment=raw["experiment"], variants=configs, **sections)
+
+
+def parse_variant(variant: str, overrides: Mapping[str, Any] | None) -> GanConfig:
     """Lay the parameters of a variant, None if there are none, over its row in the table of variants.
 
     Raises:
@@ -23,57 +100,33 @@ def configure_gan(variant: str, overrides: Mapping[str, Any] | None) -> GanConfi
     """
     path, overrides = f"variants.{variant}", overrides or {}
     require(isinstance(overrides, Mapping), path, overrides, "a mapping of settings")
-    return from_dict(GanConfig, merge(asdict(VARIANTS[variant]), overrides), path)
+    return parse(GanConfig, merge(asdict(VARIANTS[variant]), overrides), path)
 
 
-def configure_sampling(values: Mapping[str, Any]) -> SamplingConfig:
-    """Read the sampling parameters; classes may look like numbers.
-
-    Raises:
-        ConfigError: if a setting is unknown, has the wrong type, or is not allowed.
-    """
-    require(isinstance(values, Mapping), "sampling", values, "a mapping of settings")
-    classes = values.get("classes")
-    if classes is not None:
-        named = list(map(str, classes)) if isinstance(classes, list) else str(classes)  # YAML makes numbers of 3 and 7
-        values = {**values, "classes": named}
-    return from_dict(SamplingConfig, values, "sampling")
+def _parse_section(raw: Mapping[str, Any], section: str) -> Any:
+    if section not in raw:
+        raise ConfigError(f"The parameters of this environment lack {section}; {suggest(section, list(raw))}")
+    return parse(SECTIONS[section], raw[section], section)
 
 
-def configure_replicate(config: GanConfig, experiment: AugmentationConfig, draw: Draw) -> GanConfig:
-    """The configuration of a variant for the real images of one replicate of an experiment.
-
-    Unless the experiment states the epochs, they are so many that the steps are about those that the variant takes over
-    all images; a schedule stretches along.
-    """
-    epochs = experiment.generator_epochs or math.ceil(config.epochs / draw.fraction)
-    schedule = config.schedule
-    if schedule.kind == "step":
-        every = max(1, round(schedule.every_epochs * epochs / config.epochs))
-        schedule = replace(schedule, every_epochs=every)
-    return replace(config, epochs=epochs, schedule=schedule, seed=draw.seed)
+def _find_variant(raw: Mapping[str, Any], variant: str) -> GanConfig:
+    stated = raw.get("variants", {})
+    if variant not in stated:
+        raise ConfigError(
+            f"This environment says nothing of {variant}; variants.{variant}: {{}} in its parameters runs it with the "
+            "settings of its paper."
+        )
+    return parse_variant(variant, stated[variant])
 
 
-def check_transforms(path: str, transforms: TransformConfig, dataset: DatasetConfig) -> None:
-    """Raise a `ConfigError` if an transforms would make images that their labels no longer fit, or empty ones.
-
-    Args:
-        path: where it stands in the parameters.
-        transforms: what is done to images.
-        dataset: says what their labels bear, and how large they are.
-    """
-    setting, allowed = "dataset.label_preserving", dataset.label_preserving
-    require(
-        allowed.horizontal_flip or not transforms.horizontal_flip,
-        f"{path}.horizontal_flip",
-        True,
-        f"false for these images: {setting}.horizontal_flip says whether their labels bear it",
-    )
-    require(
-        transforms.rotation_degrees <= allowed.rotation_degrees,
-        f"{path}.rotation_degrees",
-        transforms.rotation_degrees,
-        f"at most {allowed.rotation_degrees:g} for these images: {setting}.rotation_degrees is what labels bear",
-    )
-    padding, size = transforms.crop_padding, dataset.image_size
-    require(padding < size, f"{path}.crop_padding", padding, f"below dataset.image_size, {size}")
+def _check_names(raw: Mapping[str, Any]) -> None:
+    """Raise a `ConfigError` if nothing reads a section or variant, since it is misspelt."""
+    known = ["experiment", "variants", *SECTIONS]
+    for section in raw:
+        if section not in known:
+            raise ConfigError(f"{section} is not a section of the parameters; {suggest(section, known)}")
+    variants = raw.get("variants") or {}
+    require(isinstance(variants, Mapping), "variants", variants, "a mapping of variants")
+    for variant in variants:
+        if variant not in VARIANTS:
+            raise ConfigError(f"variants.{variant} is not a variant; {suggest(variant, list(VARIANTS))}")

@@ -1,74 +1,80 @@
-"""Everything that can fail at the end of a run and be seen before its start."""
+"""Checks before a run: everything that would fail at its end and can be known at its start."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from gan_pipelines.augmentation.config import AugmentationConfig
 from gan_pipelines.augmentation.splits import check_splits
-from gan_pipelines.core.config import ConfigError, from_dict, naming, require, suggest
+from gan_pipelines.core.config import ConfigError, naming, require
 from gan_pipelines.core.devices import resolve_device
 from gan_pipelines.core.disk import require_space
-from gan_pipelines.core.runtime import ReportingConfig, RuntimeConfig
 from gan_pipelines.core.stores import KeyedStore
-from gan_pipelines.gan import (
-    VARIANTS,
-    CheckpointStore,
-    ImageShape,
-    check_steps,
-    checkpoint_bytes,
-    summarize_networks,
-)
-from gan_pipelines.gan.config import GanConfig
+from gan_pipelines.gan import CheckpointStore, ImageShape, check_steps, checkpoint_bytes, summarize_networks
+from gan_pipelines.gan.config import GanConfig, TransformConfig
 from gan_pipelines.gan.networks import FAMILIES
 from gan_pipelines.gan.summary import LayerSummary
 from gan_pipelines.images import DatasetConfig, ImageSource, bytes_to_prepare, open_source
 from gan_pipelines.metrics import ScoringConfig, check_class_sizes, open_inception
 from gan_pipelines.metrics.config import MIN_IMAGES
 from gan_pipelines.metrics.extractors import HELDOUT_SPLIT
-from gan_pipelines.project.parameters import check_transforms, configure_gan, configure_sampling
-
-SECTIONS = ["experiment", "dataset", "variants", "scoring", "augmentation", "sampling", "reporting", "runtime"]
-VARIANT_PREFIX = "params:variants."
+from gan_pipelines.project.parameters import Parameters
 
 
-def check_run(pipeline: Pipeline, catalog: DataCatalog, env: str | None = None) -> None:
-    """Check the parameters that a pipeline uses, the device, the networks, the feature extractor, and room on disk.
+def check_run(pipeline: Pipeline, catalog: DataCatalog, parameters: Parameters, env: str | None = None) -> None:
+    """Check the device, the dataset, the networks, the feature extractor, required entries, and room on the disk.
 
     Args:
         pipeline: what is to be run.
         catalog: in which it is run.
+        parameters: those that the pipeline uses.
         env: Kedro's environment, for the commands that sentences name.
 
     Raises:
         ProjectError: with a sentence that says what is wrong and what to do.
     """
-    _check_names(catalog)
-    kedro_run = f"kedro run --env={env}" if env else "kedro run"
-    inputs = pipeline.inputs()
-    variants = sorted(name.removeprefix(VARIANT_PREFIX) for name in inputs if name.startswith(VARIANT_PREFIX))
-    if len(variants) > 1:
+    if len(parameters.variants) > 1:
         raise ConfigError(
-            f"One run trains one variant, and this one would train {' and '.join(variants)}: run each alone."
+            f"One run trains one variant, and this one would train {' and '.join(parameters.variants)}: run each alone."
         )
-    configs = {
-        variant: configure_gan(variant, _parameter(catalog, f"{VARIANT_PREFIX}{variant}")) for variant in variants
-    }
-    if "params:runtime.device" in inputs:
-        runtime = from_dict(RuntimeConfig, _parameter(catalog, "params:runtime"), "runtime")
+    if parameters.runtime is not None:
         with naming("runtime"):
-            resolve_device(runtime.device)
-    if "params:reporting.grid_every_epochs" in inputs:
-        from_dict(ReportingConfig, _parameter(catalog, "params:reporting"), "reporting")
-    if "params:dataset" in inputs:
-        _check_dataset(inputs, catalog, configs)
-    if "params:sampling" in inputs:
-        configure_sampling(_parameter(catalog, "params:sampling"))
+            resolve_device(parameters.runtime.device)
+    if parameters.dataset is not None:
+        _check_dataset(parameters.dataset, parameters, catalog)
+    _check_entries(pipeline.inputs(), catalog, f"kedro run --env={env}" if env else "kedro run")
+
+
+def check_transforms(path: str, transforms: TransformConfig, dataset: DatasetConfig) -> None:
+    """Raise a `ConfigError` if transforms would make labels wrong or shift images out of sight.
+
+    Args:
+        path: name of the setting.
+        transforms: of images.
+        dataset: says which transforms keep its labels right, and how large its images are.
+    """
+    setting, allowed = "dataset.label_preserving", dataset.label_preserving
+    require(
+        allowed.horizontal_flip or not transforms.horizontal_flip,
+        f"{path}.horizontal_flip",
+        True,
+        f"false for these images: {setting}.horizontal_flip says whether their labels bear it",
+    )
+    require(
+        transforms.rotation_degrees <= allowed.rotation_degrees,
+        f"{path}.rotation_degrees",
+        transforms.rotation_degrees,
+        f"at most {allowed.rotation_degrees:g} for these images: {setting}.rotation_degrees is what labels bear",
+    )
+    padding, size = transforms.crop_padding, dataset.image_size
+    require(padding < size, f"{path}.crop_padding", padding, f"below dataset.image_size, {size}")
+
+
+def _check_entries(inputs: set[str], catalog: DataCatalog, kedro_run: str) -> None:
+    """Raise a `ConfigError` if an entry that another pipeline makes is not there yet."""
     if "all_runs" in inputs and not any("scores" in run for run in catalog.load("all_runs")):
         raise ConfigError(f"There is nothing to compare yet: {kedro_run} --pipelines=train_<variant> makes scores.")
     for name in sorted(inputs, reverse=True):  # a generator before the best one
@@ -81,27 +87,15 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog, env: str | None = None) 
             raise ConfigError(f"There is no {name} in the catalog yet: {kedro_run} --pipelines=ingest makes one.")
 
 
-def _check_names(catalog: DataCatalog) -> None:
-    """Raise a `ConfigError` if there are parameters that nothing reads, since their section or variant is misspelt."""
-    for name in catalog.keys():  # noqa: SIM118
-        section, _, rest = name.removeprefix("params:").partition(".")
-        variant = rest.partition(".")[0]
-        if name.startswith("params:") and section not in SECTIONS:
-            raise ConfigError(f"{section} is not a section of the parameters; {suggest(section, SECTIONS)}")
-        if name.startswith(VARIANT_PREFIX) and variant not in VARIANTS:
-            raise ConfigError(f"variants.{variant} is not a variant; {suggest(variant, list(VARIANTS))}")
-
-
-def _check_dataset(inputs: set[str], catalog: DataCatalog, configs: Mapping[str, GanConfig]) -> None:
+def _check_dataset(dataset: DatasetConfig, parameters: Parameters, catalog: DataCatalog) -> None:
     """Check the dataset, what is trained and measured on it, and the room that this needs."""
-    dataset = from_dict(DatasetConfig, _parameter(catalog, "params:dataset"), "dataset")
     source = open_source(dataset)
     split_sizes = Counter(item.split for item in source.items)
     for split in dataset.train_splits:
         _require_split("dataset.train_splits", split, split_sizes)
     image_sets: KeyedStore = catalog.load("image_sets")
     needs = {image_sets.root: bytes_to_prepare(image_sets, source, dataset)}
-    for variant, config in configs.items():
+    for variant, config in parameters.variants.items():
         check_transforms(f"variants.{variant}.transforms", config.transforms, dataset)
         shape = ImageShape(dataset.channels, dataset.image_size, dataset.image_size)
         if FAMILIES[config.networks.family].conditional:
@@ -111,19 +105,17 @@ def _check_dataset(inputs: set[str], catalog: DataCatalog, configs: Mapping[str,
             check_steps(config, sum(split_sizes[split] for split in dataset.train_splits))
         checkpoints: CheckpointStore = catalog.load(f"{variant}.checkpoints")
         needs[checkpoints.root] = (checkpoints.keep + 1) * checkpoint_bytes(layers)
-        if "params:augmentation" in inputs:
-            experiment = from_dict(AugmentationConfig, _parameter(catalog, "params:augmentation"), "augmentation")
+        if (experiment := parameters.augmentation) is not None:
             _require_classes("An augmentation experiment", source)
             _check_experiment(experiment, variant, config, dataset, split_sizes)
             states: CheckpointStore = catalog.load(f"{variant}.replicate_checkpoints")
             trainings = len(experiment.fractions) * experiment.replicates
             needs[states.root] = (trainings * states.keep + 1) * checkpoint_bytes(layers)
     require_space(needs)
-    if "params:scoring" in inputs:
-        scoring = from_dict(ScoringConfig, _parameter(catalog, "params:scoring"), "scoring")
-        _check_scoring(scoring, split_sizes, source)
-        if any(FAMILIES[config.networks.family].conditional for config in configs.values()):
-            _check_classes(scoring, source)
+    if parameters.scoring is not None:
+        _check_scoring(parameters.scoring, split_sizes, source)
+        if any(FAMILIES[config.networks.family].conditional for config in parameters.variants.values()):
+            _check_classes(parameters.scoring, source)
 
 
 def _summarize(variant: str, config: GanConfig, shape: ImageShape, num_classes: int) -> list[LayerSummary]:
@@ -131,8 +123,8 @@ def _summarize(variant: str, config: GanConfig, shape: ImageShape, num_classes: 
     try:
         return summarize_networks(config, shape, num_classes)
     except ConfigError as error:
-        section = "dataset" if str(error).startswith("image_size") else f"variants.{variant}.networks"
-        raise ConfigError(f"{section}.{error}") from error
+        section = "dataset" if error.path == "image_size" else f"variants.{variant}.networks"
+        raise error.within(section) from error
 
 
 def _check_experiment(
@@ -183,17 +175,3 @@ def _check_classes(scoring: ScoringConfig, source: ImageSource) -> None:
 
 def _require_split(name: str, split: str, split_sizes: Counter[str]) -> None:
     require(split in split_sizes, name, split, f"one of {', '.join(split_sizes)}")
-
-
-def _parameter(catalog: DataCatalog, name: str) -> Any:
-    if name not in catalog:
-        known = [key.removeprefix("params:") for key in catalog.keys() if key.startswith("params:")]  # noqa: SIM118
-        wanted = name.removeprefix("params:")
-        if name.startswith(VARIANT_PREFIX):
-            variant = wanted.removeprefix("variants.")
-            raise ConfigError(
-                f"This environment says nothing of {variant}; variants.{variant}: {{}} in its parameters runs it with "
-                "the settings of its paper."
-            )
-        raise ConfigError(f"The parameters of this environment lack {wanted}; {suggest(wanted, known)}")
-    return catalog.load(name)

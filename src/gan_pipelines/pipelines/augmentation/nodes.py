@@ -9,11 +9,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from gan_pipelines import augmentation, figures, gan, images
-from gan_pipelines.core.config import from_dict
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan.config import GanConfig
-from gan_pipelines.project.parameters import configure_replicate
 from gan_pipelines.project.progress import TrainingProgress
 from gan_pipelines.tracking import MlflowTracker
 
@@ -36,7 +34,7 @@ def train_generators(
     config: GanConfig,
     image_splits: augmentation.ImageSplits,
     checkpoints: gan.CheckpointStore,
-    experiment: dict[str, Any],
+    settings: augmentation.AugmentationConfig,
     device: DeviceName,
     fresh: bool,
 ) -> list[augmentation.Replicate]:
@@ -44,9 +42,8 @@ def train_generators(
 
     With ``fresh`` nothing of earlier trainings is used.
     """
-    settings = from_dict(augmentation.AugmentationConfig, experiment, "augmentation")
     draws = augmentation.draw_images(image_splits.train, settings)
-    configs = [configure_replicate(config, settings, draw) for draw in draws]
+    configs = [augmentation.configure_replicate(config, settings, draw) for draw in draws]
     for each, draw in zip(configs, draws, strict=True):  # before the first is trained
         gan.check_steps(each, len(draw.images))
     replicates = []
@@ -74,11 +71,10 @@ def _train_generator(
 def make_synthetic_images(
     replicates: list[augmentation.Replicate],
     image_splits: augmentation.ImageSplits,
-    experiment: dict[str, Any],
+    settings: augmentation.AugmentationConfig,
     device: DeviceName,
 ) -> augmentation.SyntheticImages:
     """Make the generated images of the first replicate with the most real images, as its arms see them."""
-    settings = from_dict(augmentation.AugmentationConfig, experiment, "augmentation")
     largest = max(replicates, key=lambda replicate: replicate.draw.fraction)
     return augmentation.make_synthetic_images(image_splits, largest, settings, device)
 
@@ -88,11 +84,10 @@ def fit_classifiers(
     image_splits: augmentation.ImageSplits,
     fits: KeyedStore,
     tracker: MlflowTracker,
-    experiment: dict[str, Any],
+    settings: augmentation.AugmentationConfig,
     device: DeviceName,
 ) -> list[augmentation.ArmFit]:
     """Fit the classifier of every arm in every replicate, unless the store holds it; each is a run of its own."""
-    settings = from_dict(augmentation.AugmentationConfig, experiment, "augmentation")
     done = []
     total = len(replicates) * len(augmentation.list_arms(settings))
     with tqdm(total=total, unit="fit", desc="fitting classifiers", disable=None) as bar:
@@ -130,10 +125,9 @@ def tabulate_fits(
 
 
 def compare_arms(
-    arm_fits: list[augmentation.ArmFit], experiment: dict[str, Any]
+    arm_fits: list[augmentation.ArmFit], settings: augmentation.AugmentationConfig
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Compare arms in pairs, and say whether the generated images help."""
-    settings = from_dict(augmentation.AugmentationConfig, experiment, "augmentation")
     comparisons = augmentation.tabulate_comparisons(arm_fits, settings)
     return comparisons, augmentation.state_verdicts(arm_fits, comparisons, settings)
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_pipelines import figures, gan, images, metrics
-from gan_pipelines.core.config import from_dict
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
 
@@ -17,30 +16,31 @@ NEIGHBOUR_ROWS = 8
 
 
 def open_extractor(
-    extractors: KeyedStore, image_set: images.ImageSet, scoring: dict[str, Any], device: DeviceName
+    extractors: KeyedStore, image_set: images.ImageSet, scoring: metrics.ScoringConfig, device: DeviceName
 ) -> metrics.FeatureExtractor:
     """Open the feature extractor; a classifier is fitted unless the store holds it."""
-    config = from_dict(metrics.ScoringConfig, scoring, "scoring")
-    return metrics.get_extractor(extractors, image_set, config, device)
+    return metrics.get_extractor(extractors, image_set, scoring, device)
 
 
 def open_reference(
     references: KeyedStore,
     image_set: images.ImageSet,
     extractor: metrics.FeatureExtractor,
-    scoring: dict[str, Any],
+    scoring: metrics.ScoringConfig,
     device: DeviceName,
 ) -> metrics.Reference:
     """Open the features of the real images; they are extracted unless the store holds them."""
-    config = from_dict(metrics.ScoringConfig, scoring, "scoring")
-    return metrics.open_reference(references, image_set.select(config.reference_split), extractor, device)
+    return metrics.open_reference(references, image_set.select(scoring.reference_split), extractor, device)
 
 
 def make_monitor(
-    extractor: metrics.FeatureExtractor, reference: metrics.Reference, scoring: dict[str, Any], device: DeviceName
+    extractor: metrics.FeatureExtractor,
+    reference: metrics.Reference,
+    scoring: metrics.ScoringConfig,
+    device: DeviceName,
 ) -> gan.Monitor:
     """Make the cheap score of a training."""
-    return metrics.make_monitor(extractor, reference, from_dict(metrics.ScoringConfig, scoring, "scoring"), device)
+    return metrics.make_monitor(extractor, reference, scoring, device)
 
 
 def score_generators(
@@ -48,14 +48,13 @@ def score_generators(
     best_generator: gan.TrainedGenerator,
     extractor: metrics.FeatureExtractor,
     reference: metrics.Reference,
-    scoring: dict[str, Any],
+    scoring: metrics.ScoringConfig,
     device: DeviceName,
 ) -> list[dict[str, Any]]:
     """Score the last and the best generator with both sets of weights; return one plain record per score."""
-    config = from_dict(metrics.ScoringConfig, scoring, "scoring")
-    last = metrics.score_generator(generator, extractor, reference, config, device)
+    last = metrics.score_generator(generator, extractor, reference, scoring, device)
     is_same = (generator.version, generator.training) == (best_generator.version, best_generator.training)
-    best = last if is_same else metrics.score_generator(best_generator, extractor, reference, config, device)
+    best = last if is_same else metrics.score_generator(best_generator, extractor, reference, scoring, device)
     records = []
     for name, scores in {"last": last, "best": best}.items():
         for record in map(asdict, scores):

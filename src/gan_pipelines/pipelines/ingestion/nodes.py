@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_pipelines import figures, images
-from gan_pipelines.core.config import from_dict
 from gan_pipelines.core.stores import KeyedStore
 
 logger = logging.getLogger(__name__)
@@ -18,18 +17,17 @@ IMAGES_SHOWN = 64  # as many as a training decodes at the end of each epoch
 
 
 def prepare_images(
-    image_sets: KeyedStore, dataset: dict[str, Any]
+    image_sets: KeyedStore, dataset: images.DatasetConfig
 ) -> tuple[images.ImageSet, images.ImageSet, dict[str, Any]]:
     """Resize the images of a dataset, unless the store holds them; return all, those to train on, and the manifest."""
-    config = from_dict(images.DatasetConfig, dataset, "dataset")
-    image_set = images.prepare_image_set(image_sets, config)
+    image_set = images.prepare_image_set(image_sets, dataset)
     if image_set.skipped:
         logger.warning("%d pictures were left out: the manifest lists them", len(image_set.skipped))
     if image_set.duplicates:
         logger.info(
             "%d images stand in two splits, the same or nearly: the manifest lists them", len(image_set.duplicates)
         )
-    return image_set, image_set.select(*config.train_splits), image_set.manifest()
+    return image_set, image_set.select(*dataset.train_splits), image_set.manifest()
 
 
 def show_images(train_images: images.ImageSet) -> dict[str, NDArray[np.uint8]]:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from gan_pipelines import figures, gan
 from gan_pipelines.core.runtime import DeviceName
-from gan_pipelines.project.parameters import configure_sampling
 
 Pictures = dict[str, NDArray[np.uint8]]
 
 
 def make_samples(
-    generator: gan.TrainedGenerator, sampling: dict[str, Any], device: DeviceName
+    generator: gan.TrainedGenerator, sampling: gan.SamplingConfig, device: DeviceName
 ) -> tuple[Pictures, Pictures]:
     """Make images by class, named ``<class>/<number>``, and a grid with a row for each class."""
-    config = configure_sampling(sampling)
-    samples = gan.sample_classes(generator, config, device)
+    samples = gan.sample_classes(generator, sampling, device)
     pictures = {
         f"{_folder(name)}{number:05d}": image.permute(1, 2, 0).numpy()
         for name, images in samples.items()

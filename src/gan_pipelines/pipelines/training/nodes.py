@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,18 +12,13 @@ from numpy.typing import NDArray
 from gan_pipelines import figures, gan, images
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import GanConfig
-from gan_pipelines.project.parameters import configure_gan
 from gan_pipelines.project.progress import TrainingProgress
 from gan_pipelines.tracking import MlflowTracker
 
 
-def config_resolver(variant: str) -> Callable[[dict[str, Any], DeviceName], GanConfig]:
-    """Make the node that lays the parameters of a variant over its row, and settles what ``auto`` is on the device."""
-
-    def resolve_config(overrides: dict[str, Any], device: DeviceName) -> GanConfig:
-        return gan.resolve_auto(configure_gan(variant, overrides), device)
-
-    return resolve_config
+def resolve_config(config: GanConfig, device: DeviceName) -> GanConfig:
+    """Replace settings that are ``auto`` by what they are on the device."""
+    return gan.resolve_auto(config, device)
 
 
 def summarize_model(config: GanConfig, train_images: images.ImageSet) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node
 
-from gan_pipelines.pipelines.training.nodes import config_resolver, plot_losses, summarize_model, train_gan
+from gan_pipelines.pipelines.training.nodes import plot_losses, resolve_config, summarize_model, train_gan
 
 
 def create_config_pipeline(variant: str) -> Pipeline:
@@ -12,15 +12,15 @@ def create_config_pipeline(variant: str) -> Pipeline:
     return Pipeline(
         [
             node(
-                config_resolver(variant),
-                inputs=["params:overrides", "params:runtime.device"],
+                resolve_config,
+                inputs=["params:variant", "params:runtime.device"],
                 outputs="config",
                 name="resolve_config",
             )
         ],
         namespace=variant,
         parameters={
-            "params:overrides": f"params:variants.{variant}",
+            "params:variant": f"params:variants.{variant}",
             "params:runtime.device": "params:runtime.device",
         },
     )
