@@ -1,4 +1,4 @@
-"""Checks before a run: everything that would fail at its end and can be known at its start."""
+"""Checks before a run of all that can be known before it starts."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _check_entries(inputs: set[str], catalog: DataCatalog, kedro_run: str) -> No
 
 
 def _check_dataset(dataset: DatasetConfig, parameters: Parameters, catalog: DataCatalog) -> None:
-    """Check the dataset, what is trained and measured on it, and the room that this needs."""
+    """Check the dataset, the networks, the scores, the experiment, and free disk space."""
     source = open_source(dataset)
     split_sizes = Counter(item.split for item in source.items)
     for split in dataset.train_splits:
@@ -119,7 +119,7 @@ def _check_dataset(dataset: DatasetConfig, parameters: Parameters, catalog: Data
 
 
 def _summarize(variant: str, config: GanConfig, shape: ImageShape, num_classes: int) -> list[LayerSummary]:
-    """The layers of the networks. Raises a `ConfigError` that names the parameter because of which they cannot be."""
+    """List the layers of the networks. Raises a `ConfigError` about the setting that does not fit."""
     try:
         return summarize_networks(config, shape, num_classes)
     except ConfigError as error:
