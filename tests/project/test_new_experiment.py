@@ -37,7 +37,8 @@ def check(folder, report, pipeline):
     """Write an environment, load it as Kedro does, and check a run with it."""
     conf = folder / "conf"
     (conf / "base").mkdir(parents=True)
-    (conf / "base/parameters.yml").write_text("augmentation: {}\nreporting: {}\nruntime: {device: cpu}\n")
+    stated = ["experiment: ${globals:experiment}", "augmentation: {}", "reporting: {}", "runtime: {device: cpu}"]
+    (conf / "base/parameters.yml").write_text("\n".join(stated))
     (conf / "base/globals.yml").write_text("experiment: digits\n")
     write_experiment(conf, "cards", suggest_parameters(report, report.dataset.path, has_gpu=False))
     loader = settings.CONFIG_LOADER_CLASS(str(conf), env="cards", **settings.CONFIG_LOADER_ARGS)
