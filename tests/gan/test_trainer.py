@@ -160,8 +160,8 @@ def test_the_hash_of_the_data_may_be_given(tiny_gan, tiny_images, monkeypatch):
     assert given == computed
 
 
-def test_the_generator_steps_once_in_critic_steps_also_across_epochs(tiny_gan, tiny_images):
-    # Five steps an epoch and three critic steps: generator steps after steps 3, 6, 9 of 10.
+def test_the_generator_steps_once_in_discriminator_steps_also_across_epochs(tiny_gan, tiny_images):
+    # Five steps an epoch, discriminator_steps 3: generator steps after steps 3, 6, 9 of 10.
     data = TrainingData.prepare(tiny_images, None, (), CPU)
     state = TrainingState(replace(tiny_gan, discriminator_steps=3), data)
     follow, counts = state.update_ema, []
@@ -171,21 +171,21 @@ def test_the_generator_steps_once_in_critic_steps_also_across_epochs(tiny_gan, t
     assert counts == [3, 6, 9]
 
 
-def test_critic_steps_leave_the_generator_alone_and_generator_steps_the_critic(tiny_gan, tiny_images):
+def test_a_step_of_one_network_leaves_the_other_alone(tiny_gan, tiny_images):
     data = TrainingData.prepare(tiny_images, None, (), CPU)
     state = TrainingState(replace(tiny_gan, discriminator_steps=5), data)
     generator = [parameter.clone() for parameter in state.generator.parameters()]
-    critic = [parameter.clone() for parameter in state.discriminator.parameters()]
+    discriminator = [parameter.clone() for parameter in state.discriminator.parameters()]
     fake = state.generator(state.draw_latents(8))
     for real, _ in data.batches(torch.arange(43), 8):
         trainer._discriminator_step(state, real, fake.detach(), None)
     assert all(map(torch.equal, generator, state.generator.parameters()))
-    assert not any(map(torch.equal, critic, state.discriminator.parameters()))
+    assert not any(map(torch.equal, discriminator, state.discriminator.parameters()))
 
-    critic = [parameter.clone() for parameter in state.discriminator.parameters()]
+    discriminator = [parameter.clone() for parameter in state.discriminator.parameters()]
     trainer._generator_step(state, fake, None)
     assert not any(map(torch.equal, generator, state.generator.parameters()))
-    assert all(map(torch.equal, critic, state.discriminator.parameters()))
+    assert all(map(torch.equal, discriminator, state.discriminator.parameters()))
     assert all(parameter.requires_grad for parameter in state.discriminator.parameters())
 
 
@@ -565,7 +565,7 @@ def test_bf16_trains_and_keeps_fp32_weights(tiny_gan, tiny_images):
 def test_compiled_training_ends_where_eager_training_ends(tiny_gan, tiny_images):
     torch._dynamo.utils.counters.clear()
     compiled = run(replace(tiny_gan, compilation="default"), tiny_images)[-1].generator
-    assert torch._dynamo.utils.counters["frames"]["ok"] >= 2  # generator and critic
+    assert torch._dynamo.utils.counters["frames"]["ok"] >= 2  # generator and discriminator
     eager = run(tiny_gan, tiny_images)[-1].generator
     torch.testing.assert_close(dict(compiled.weights["raw"]), dict(eager.weights["raw"]), rtol=0, atol=1e-4)
 

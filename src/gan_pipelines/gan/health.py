@@ -66,8 +66,8 @@ def relative_diversity(samples: Tensor, real: NDArray[np.uint8]) -> float:
 def describe_mode_collapse(sample_diversity: float) -> str:
     """Describe a relative diversity below `NARROW_BELOW` in a sentence."""
     return (
-        f"Most samples have a twin, {sample_diversity:.0%} as far away as among real images: mode collapse. "
-        "Look at the sample grids."
+        f"Most samples have a near-duplicate (mode collapse): their diversity is {sample_diversity:.0%} of that of "
+        "real images. Look at the sample grids."
     )
 
 
@@ -127,8 +127,8 @@ class HealthCheck:
         self.collapsed_epochs = self.collapsed_epochs + 1 if sample_diversity < COLLAPSED_BELOW else 0
         if self.has_been_diverse and self.collapsed_epochs >= PATIENCE_EPOCHS:
             raise TrainingDiverged(
-                f"the generator collapsed: for {PATIENCE_EPOCHS} epochs up to epoch {epoch} its samples have differed "
-                f"by less than {COLLAPSED_BELOW:.0%} of what real images do; lower the learning rates, or choose "
+                f"the generator collapsed: for {PATIENCE_EPOCHS} epochs up to epoch {epoch} the diversity of its "
+                f"samples was below {COLLAPSED_BELOW:.0%} of that of real images; lower the learning rates, or choose "
                 "another objective or seed"
             )
         if self.has_been_wide and self.narrow_epochs == PATIENCE_EPOCHS:

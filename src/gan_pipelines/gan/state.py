@@ -28,8 +28,9 @@ ALGORITHM_VERSION = 2
 """Version of the training algorithm, part of every fingerprint.
 
 Raise it when the same settings and seed begin to give other weights, and when a default in `gan.config` changes.
-Settings at their default are not hashed, so a changed default alone would leave the fingerprint as it is. In both cases
-`tests/gan/test_golden.py` fails. A raised version makes every training start anew.
+Settings at their default are not hashed, so a changed default alone would leave the fingerprint as it is. The tests
+`gan/test_golden.py` (weights) and `gan/test_fingerprint.py` (defaults) fail in these cases. With a raised version,
+every training starts from the beginning.
 """
 RECOMPILE_LIMIT = 256
 """Maximum number of graphs that torch.compile makes of a function in a process; PyTorch's default is 8. Beyond it, the
@@ -178,7 +179,7 @@ class TrainingState:
             return to_uint8(network(self.fixed_latents, labels)).cpu()
 
     def update_learning_rates(self) -> None:
-        """Set the learning rates of the next epoch."""
+        """Set the learning rates of the epoch under way, or of the next one."""
         config = self.config
         factor = config.schedule.learning_rate_factor(self.epoch, config.epochs)
         for optimizer, settings in (
