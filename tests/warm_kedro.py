@@ -1,8 +1,8 @@
 """A process that has loaded the libraries, and forks a child for each `kedro` command that it is asked for.
 
-Each child is what the console script would be, a process of its own from `main` to its exit code, but for the seconds in
-which PyTorch and MLflow are imported. The project's own code is imported by the child, and so is what Kedro configures
-as it is imported.
+Each child is what the console script would be, a process of its own from `main` to its exit code, but for the seconds
+in which PyTorch and MLflow are imported. The project's own code is imported by the child, and so is what Kedro
+configures as it is imported.
 """
 
 from __future__ import annotations
