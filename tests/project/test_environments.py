@@ -11,12 +11,13 @@ import yaml
 
 from gan_pipelines import settings
 from gan_pipelines.augmentation.config import AugmentationConfig
-from gan_pipelines.core.config import ConfigError, flatten, from_dict
+from gan_pipelines.core.config import ConfigError, flatten, parse
 from gan_pipelines.gan import ImageShape, summarize_networks
 from gan_pipelines.gan.variants import VARIANTS as ROWS
 from gan_pipelines.images.config import DatasetConfig
 from gan_pipelines.metrics.config import ScoringConfig
-from gan_pipelines.project.parameters import check_transforms, configure_gan
+from gan_pipelines.project.parameters import parse_variant
+from gan_pipelines.project.preflight import check_transforms
 
 CONF = Path(__file__).parents[2] / "conf"
 OWN_SECTIONS = ("dataset", "variants", "scoring", "augmentation", "reporting")
@@ -30,7 +31,7 @@ def adam(learning_rate):
     return both("algorithm", "adam") | both("learning_rate", learning_rate) | both("betas", (0.5, 0.999))
 
 
-# The facts of the reports, and of what they leave open the choices that shared/experiments.md names.
+# Facts of the reports and, where these are silent, the choices of this project.
 NETWORKS = {"networks.family": "dcgan", "networks.width": 64, "networks.discriminator_norm": "batch"}
 DCGAN = NETWORKS | adam(2e-4) | {"objective": "non_saturating", "discriminator_steps": 1, "batch_size": 128}
 CRITIC = NETWORKS | {"objective": "wasserstein", "discriminator_steps": 7, "batch_size": 64}
@@ -155,7 +156,7 @@ def load(env, kind="parameters", conf=CONF):
 
 def configure(env, section):
     """A section of an environment with its defaults, setting by setting."""
-    return flatten(asdict(from_dict(CONFIGS[section], load(env)[section], section)))
+    return flatten(asdict(parse(CONFIGS[section], load(env)[section], section)))
 
 
 def test_the_five_experiments_are_there():
@@ -165,7 +166,7 @@ def test_the_five_experiments_are_there():
 @pytest.mark.parametrize("env", VARIANTS)
 def test_the_variants_of_an_experiment_are_what_its_report_says(env):
     overrides = load(env)["variants"]
-    resolved = {name: flatten(asdict(configure_gan(name, override))) for name, override in overrides.items()}
+    resolved = {name: flatten(asdict(parse_variant(name, override))) for name, override in overrides.items()}
     expected = {name: UNLESS_STATED | facts for name, facts in VARIANTS[env].items()}
     for facts in expected.values():
         if facts.keys() >= PENALTY.keys():
@@ -235,11 +236,11 @@ PARAMETERS = {
 
 @pytest.mark.parametrize("env", VARIANTS)
 def test_the_networks_of_an_environment_have_the_published_sizes(env):
-    dataset = from_dict(DatasetConfig, load(env)["dataset"], "dataset")
+    dataset = parse(DatasetConfig, load(env)["dataset"], "dataset")
     shape = ImageShape(dataset.channels, dataset.image_size, dataset.image_size)
     counts = {}
     for name, overrides in load(env)["variants"].items():
-        layers = summarize_networks(configure_gan(name, overrides), shape, 53 if env == "playing_cards" else 10)
+        layers = summarize_networks(parse_variant(name, overrides), shape, 53 if env == "playing_cards" else 10)
         counts[name] = tuple(layer.parameters for layer in layers if layer.layer == "total")
         rows = sum(layer.parameters for layer in layers if layer.layer != "total")
         assert rows == sum(counts[name])
@@ -248,7 +249,7 @@ def test_the_networks_of_an_environment_have_the_published_sizes(env):
 
 def test_base_has_settings_for_every_variant():
     for name, overrides in load(None)["variants"].items():
-        config = configure_gan(name, overrides)
+        config = parse_variant(name, overrides)
         assert (config.batch_size, config.ema_decay, config.seed, config.precision) == (32, 0.98, 0, "auto")
     assert set(load(None)["variants"]) == set(ROWS)
 
@@ -256,9 +257,9 @@ def test_base_has_settings_for_every_variant():
 @pytest.mark.parametrize("env", [None, *VARIANTS])
 def test_augmentation_stays_within_what_the_labels_bear(env):
     parameters = load(env)
-    dataset = from_dict(DatasetConfig, parameters["dataset"], "dataset")
+    dataset = parse(DatasetConfig, parameters["dataset"], "dataset")
     for name, overrides in parameters["variants"].items():
-        check_transforms(name, configure_gan(name, overrides).transforms, dataset)
+        check_transforms(name, parse_variant(name, overrides).transforms, dataset)
 
 
 @pytest.mark.parametrize(
@@ -271,8 +272,8 @@ def test_augmentation_stays_within_what_the_labels_bear(env):
 )
 def test_an_augmentation_that_makes_labels_wrong_is_refused(transforms, sentence):
     parameters = load(None)
-    config = configure_gan("acgan", {**parameters["variants"]["acgan"], "transforms": transforms})
-    dataset = from_dict(DatasetConfig, parameters["dataset"], "dataset")
+    config = parse_variant("acgan", {**parameters["variants"]["acgan"], "transforms": transforms})
+    dataset = parse(DatasetConfig, parameters["dataset"], "dataset")
     with pytest.raises(ConfigError, match=f"^variants.acgan.transforms.{sentence}"):
         check_transforms("variants.acgan.transforms", config.transforms, dataset)
 
