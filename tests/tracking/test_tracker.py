@@ -57,8 +57,7 @@ def test_without_a_run_nothing_is_logged(tmp_path):
     tracker = MlflowTracker(tmp_path / "mlruns")
     tracker.log_history(history(2))
     tracker.log_picture("samples", 1, np.zeros((4, 4, 3), np.uint8))
-    identity = {"weights": "ema", "generator": "last"}
-    tracker.log_scores([{"metric": "fid", "value": 1.0, "comparability": {}, "identity": identity, "flags": ()}])
+    tracker.log_metrics({"fid": 1.0})
     tracker.begin_training("abc", continues=True)
     tracker.end_run("FINISHED")
     assert not (tmp_path / "mlruns").exists()

@@ -1,0 +1,204 @@
+"""The hooks that own the MLflow run, around a pipeline of one node and a real store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import mlflow
+import pytest
+import requests
+from kedro.io import DataCatalog, MemoryDataset, Version
+from kedro.pipeline import Pipeline, node
+
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.core.findings import Findings
+from gan_pipelines.datasets import JSONDataset, TrackerDataset
+from gan_pipelines.gan import VARIANTS
+from gan_pipelines.metrics import ScoringConfig
+from gan_pipelines.tracking import MlflowTracker
+from gan_pipelines.tracking.entries import read_logging
+from gan_pipelines.tracking.errors import TrackingUnavailable
+from gan_pipelines.tracking.hooks import TrackingHooks
+from gan_pipelines.tracking.outages import is_outage
+
+VERSION = "2026-01-01T00.00.00.000Z"
+PIPELINE = Pipeline([node(lambda *_: {}, ["params:variants.wgan_gp", "params:scoring"], "report", name="score")])
+
+
+@pytest.fixture
+def client(tmp_path, tracking_uri):
+    tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow.set_experiment("tests")
+    return mlflow.MlflowClient()
+
+
+def make_catalog(folder, **metadata):
+    report = JSONDataset(filepath=f"{folder}/report.json", version=None, metadata={"mlflow": metadata})
+    return DataCatalog(
+        {
+            "tracker": TrackerDataset(filepath=f"{folder}/mlruns"),
+            "report": report,
+            "params:experiment": MemoryDataset("digits"),
+            "params:variants.wgan_gp": MemoryDataset(VARIANTS["wgan_gp"]),
+            "params:scoring": MemoryDataset(ScoringConfig(samples=20)),
+        }
+    )
+
+
+def begin(folder, catalog, pipelines=("train_wgan_gp",)):
+    """Hooks with a run that has begun, as kedro-mlflow would have opened it."""
+    hooks = TrackingHooks()
+    with_context(hooks, folder)
+    mlflow.start_run()
+    hooks.after_catalog_created(catalog, VERSION)
+    hooks.before_pipeline_run({"pipeline_names": list(pipelines)}, PIPELINE, catalog)
+    return hooks, hooks.tracker.run_id
+
+
+def with_context(hooks, folder, error=None):
+    run_wrapper(hooks.after_context_created(SimpleNamespace(project_path=folder)), error)
+
+
+def run_wrapper(wrapper, error=None):
+    """Drive a hook wrapper as pluggy does: the hooks that it encloses return or raise."""
+    next(wrapper)
+    try:
+        wrapper.send(None) if error is None else wrapper.throw(error)
+    except StopIteration:
+        return
+
+
+def test_a_run_is_named_tagged_and_gets_the_typed_parameters_once(client, tmp_path):
+    hooks, run_id = begin(tmp_path, make_catalog(tmp_path))
+    run_wrapper(hooks.after_pipeline_run())
+    run = client.get_run(run_id)
+    assert run.info.run_name == "train_wgan_gp seed 0 digits"
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["catalog_version"] == VERSION
+    assert run.data.params["scoring.samples"] == "20"
+    assert run.data.params["scoring.during_training.weights"] == "ema"
+    assert not [name for name in run.data.params if "variants" in name]
+
+
+@pytest.mark.parametrize(("pipelines", "name"), [([], "wgan_gp seed 0 digits"), (["a", "b"], "a+b seed 0 digits")])
+def test_a_run_without_a_pipeline_name_is_named_by_its_variant(client, tmp_path, pipelines, name):
+    hooks, run_id = begin(tmp_path, make_catalog(tmp_path), pipelines)
+    assert client.get_run(run_id).info.run_name == name
+    hooks.tracker.end_run("FINISHED")
+
+
+def test_kedro_mlflow_sees_no_parameters_of_nodes(tmp_path, client):
+    inputs = {"params:scoring": 1, "images": 2, "params:runtime.device": 3}
+    wrapper = TrackingHooks().before_node_run(inputs)
+    next(wrapper)
+    assert inputs == {"images": 2}
+    with pytest.raises(StopIteration):
+        wrapper.send(None)
+    assert inputs == {"images": 2, "params:scoring": 1, "params:runtime.device": 3}
+
+
+def test_metadata_says_what_of_an_entry_is_logged(client, tmp_path):
+    config = VARIANTS["wgan_gp"]
+    for metadata, data in (
+        ({"params": True}, config),
+        ({"tags": {"dataset_hash": "content_hash"}}, {"content_hash": "abc"}),
+        ({"findings": True}, Findings({"fid_ema": 2.5}, {"flags": "odd"}, ("FID 2.5", "Careful: odd"))),
+    ):
+        hooks, run_id = begin(tmp_path, make_catalog(tmp_path, **metadata))
+        hooks.after_dataset_saved("report", data)
+        hooks.after_dataset_saved("of no metadata", {"content_hash": "xyz"})
+        run_wrapper(hooks.after_pipeline_run())
+        run = client.get_run(run_id).data
+        assert run.params.get("penalty.weight") == ("10.0" if "params" in metadata else None)
+        assert run.tags.get("dataset_hash") == ("abc" if "tags" in metadata else None)
+        assert run.metrics == ({"fid_ema": 2.5} if "findings" in metadata else {})
+        assert run.tags.get("flags") == ("odd" if "findings" in metadata else None)
+        described = "FID 2.5\n\nCareful: odd" if "findings" in metadata else None
+        assert run.tags.get("mlflow.note.content") == described
+
+
+@pytest.mark.parametrize("is_logged", [True, False])
+def test_the_file_of_this_run_is_logged_if_the_metadata_says_so(client, tmp_path, is_logged):
+    catalog = make_catalog(tmp_path, file=is_logged)
+    for version in ("2025-01-01T00.00.00.000Z", VERSION):
+        JSONDataset(filepath=f"{tmp_path}/report.json", version=Version(None, version)).save({"of": version})
+    metadata = {"mlflow": {"file": is_logged}}
+    report = JSONDataset(filepath=f"{tmp_path}/report.json", version=Version(None, VERSION), metadata=metadata)
+    catalog["wgan_gp.report"] = report
+    hooks, run_id = begin(tmp_path, catalog)
+    hooks.logging |= read_logging(catalog, ["wgan_gp.report"])
+    hooks.after_dataset_saved("wgan_gp.report", {"of": VERSION})
+    run_wrapper(hooks.after_pipeline_run())
+    logged = [file.path for file in client.list_artifacts(run_id, "report")]
+    assert logged == (["report/report.json"] if is_logged else [])
+    if is_logged:
+        assert VERSION in Path(client.download_artifacts(run_id, "report/report.json")).read_text()
+
+
+def test_a_wrong_metadata_is_named_with_its_entry(tmp_path):
+    with pytest.raises(ConfigError, match=r"^report.metadata.mlflow.files is not a setting; did you mean file\?$"):
+        read_logging(make_catalog(tmp_path, files=True), ["report"])
+
+
+@pytest.mark.parametrize("error", [ValueError("own"), KeyboardInterrupt()])
+def test_a_run_whose_end_raises_has_failed(client, tmp_path, error):
+    hooks, run_id = begin(tmp_path, make_catalog(tmp_path))
+    with pytest.raises(type(error)):
+        run_wrapper(hooks.after_pipeline_run(), error)
+    assert client.get_run(run_id).info.status == "FAILED"
+
+
+def test_an_mlflow_that_fails_at_the_end_ends_nothing(client, tmp_path):
+    hooks, run_id = begin(tmp_path, make_catalog(tmp_path))
+    run_wrapper(hooks.after_pipeline_run(), mlflow.exceptions.MlflowException("down"))
+    assert client.get_run(run_id).info.status == "FINISHED"
+
+
+def test_a_pipeline_that_fails_is_a_failed_run(client, tmp_path):
+    hooks, run_id = begin(tmp_path, make_catalog(tmp_path))
+    run_wrapper(hooks.on_pipeline_error())
+    assert client.get_run(run_id).info.status == "FAILED"
+
+
+def test_an_mlflow_that_does_not_answer_at_the_start_is_a_sentence(tmp_path):
+    with pytest.raises(TrackingUnavailable, match=r"^MLflow does not answer \(down\); start its server"):
+        with_context(TrackingHooks(), tmp_path, requests.ConnectionError("down"))
+    with pytest.raises(ValueError, match="own"):
+        with_context(TrackingHooks(), tmp_path, ValueError("own"))
+
+
+def test_a_callers_run_is_neither_named_nor_ended(client, tmp_path):
+    with mlflow.start_run(run_name="mine") as run:
+        hooks = TrackingHooks()
+        with_context(hooks, tmp_path)
+        catalog = make_catalog(tmp_path)
+        hooks.after_catalog_created(catalog, VERSION)
+        hooks.before_pipeline_run({"pipeline_names": ["train_wgan_gp"]}, PIPELINE, catalog)
+        run_wrapper(hooks.after_pipeline_run())
+        assert client.get_run(run.info.run_id).info.status == "RUNNING"
+    assert client.get_run(run.info.run_id).info.run_name == "mine"
+
+
+def test_without_a_tracker_in_the_catalog_one_is_made(tmp_path):
+    hooks = TrackingHooks()
+    hooks.project_path = tmp_path
+    hooks.after_catalog_created(DataCatalog({}), VERSION)
+    assert isinstance(hooks.tracker, MlflowTracker)
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (mlflow.exceptions.MlflowException("down"), True),
+        (
+            mlflow.exceptions.MlflowException("no", error_code=mlflow.protos.databricks_pb2.INVALID_PARAMETER_VALUE),
+            False,
+        ),
+        (requests.ConnectionError(), True),
+        (TimeoutError(), True),
+        (ValueError(), False),
+    ],
+)
+def test_an_outage_is_told_from_a_refusal(error, passes):
+    assert is_outage(error) is passes
