@@ -28,6 +28,7 @@ from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan.config import TransformConfig
 from gan_pipelines.images import ImageSet
+from gan_pipelines.images.duplicates import make_thumbnails
 
 CLASSIFIER = ArmClassifierConfig(epochs=8, batch_size=16, learning_rate=0.03, schedule="cosine")
 CONFIG = AugmentationConfig(
@@ -54,7 +55,7 @@ def digits():
     sizes = {"train": 700, "test": 300, "valid": 100}
     labels = bunch.target[:1100].astype(np.int64)
     names = tuple(map(str, range(1100)))
-    return separate_images(ImageSet(images, hash_images(images), labels, NAMES, sizes, "box", names))
+    return separate_images(ImageSet(images, hash_images(images), labels, NAMES, sizes, "box", names, make_thumbnails(images)))
 
 
 @dataclass
