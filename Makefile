@@ -11,7 +11,7 @@ export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint ui viz viz-static table bench clean
+.PHONY: help install run test test-all lint schema ui viz viz-static table bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ lint: .venv/installed-dev  ## ruff, mypy and the import contract
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+schema: .venv/installed  ## write the JSON schema of the parameters, for editors
+	$(BIN)/python -m gan_pipelines.project.schema > conf/parameters.schema.json
 
 ui: .venv/installed  ## compare runs in MLflow's browser interface
 	$(BIN)/kedro mlflow ui

@@ -18,7 +18,7 @@ import torch
 import yaml
 
 from gan_pipelines.classifier import Classifier, fit_classifier
-from gan_pipelines.core.config import from_dict
+from gan_pipelines.core.config import parse
 from gan_pipelines.core.pixels import to_float
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan import CheckpointStore, Epoch, GanConfig, TrainedGenerator, train
@@ -28,7 +28,7 @@ from gan_pipelines.images import DatasetConfig, ImageSet, prepare_image_set
 from gan_pipelines.metrics.config import ScoringConfig
 from gan_pipelines.metrics.frechet import Moments, frechet_distance
 from gan_pipelines.metrics.inception_score import inception_score
-from gan_pipelines.project.parameters import configure_gan
+from gan_pipelines.project.parameters import parse_variant
 
 PARAMETERS = Path(__file__).parents[1] / "conf/fashion_mnist/parameters.yml"
 PUBLISHED_BATCH = 96
@@ -50,13 +50,13 @@ def main() -> None:
     options = parser.parse_args()
 
     parameters = yaml.safe_load(PARAMETERS.read_text())
-    dataset = from_dict(DatasetConfig, parameters["dataset"] | {"path": options.data, "download": False}, "dataset")
+    dataset = parse(DatasetConfig, parameters["dataset"] | {"path": options.data, "download": False}, "dataset")
     images = prepare_image_set(KeyedStore(options.out / "image_sets"), dataset)
     if options.command == "score":
-        score(options.out, images, from_dict(ScoringConfig, parameters["scoring"], "scoring"))
+        score(options.out, images, parse(ScoringConfig, parameters["scoring"], "scoring"))
         return
     config = replace(
-        configure_gan(options.variant, parameters["variants"][options.variant]),
+        parse_variant(options.variant, parameters["variants"][options.variant]),
         objective=options.objective,
         penalty=PenaltyConfig() if options.objective == "wasserstein" else None,
         seed=options.seed,

@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
-from gan_pipelines.core.config import from_dict
+from gan_pipelines.core.config import parse
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan import CheckpointStore, TrainedGenerator, train
 from gan_pipelines.images import DatasetConfig, ImageSet, prepare_image_set
@@ -40,7 +40,7 @@ from gan_pipelines.metrics import (
     neighbour_scores,
     open_reference,
 )
-from gan_pipelines.project.parameters import configure_gan
+from gan_pipelines.project.parameters import parse_variant
 
 CONF = Path(__file__).parents[1] / "conf"
 MAX_IMAGES = 5_000
@@ -72,18 +72,18 @@ def main() -> None:
         dataset |= {"path": options.data, "download": False}
     if options.image_folder:
         dataset |= {"source": "image_folder"}
-    scoring = from_dict(ScoringConfig, parameters["scoring"], "scoring")
+    scoring = parse(ScoringConfig, parameters["scoring"], "scoring")
     if options.classifier_epochs:  # with the stem that is affordable
         classifier = replace(scoring.classifier, epochs=options.classifier_epochs, stem="imagenet")
         scoring = replace(scoring, classifier=classifier)
-    images = prepare_image_set(KeyedStore(options.out / "image_sets"), from_dict(DatasetConfig, dataset, "dataset"))
+    images = prepare_image_set(KeyedStore(options.out / "image_sets"), parse(DatasetConfig, dataset, "dataset"))
     extractor = get_extractor(KeyedStore(options.out / "extractors"), images, scoring, "auto")
     print(extractor.provenance, flush=True)
     rows = Rows(options.out / f"{options.command}-{options.env}.csv", dict(extractor.provenance))
     if options.command == "floors":
         measure_floors(rows, images, extractor)
     else:
-        config = configure_gan(options.variant, parameters["variants"][options.variant])
+        config = parse_variant(options.variant, parameters["variants"][options.variant])
         config = replace(config, epochs=options.epochs or config.epochs, precision="auto")
         measure_chance(rows, images, extractor, config, options)
 

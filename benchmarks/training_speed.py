@@ -44,7 +44,7 @@ from gan_pipelines.gan.config import OptimizerConfig
 from gan_pipelines.gan.networks import build_discriminator, build_generator
 from gan_pipelines.gan.objectives import OBJECTIVES
 from gan_pipelines.gan.penalties import clip_weights, gradient_penalty, penalty_points
-from gan_pipelines.project.parameters import configure_gan
+from gan_pipelines.project.parameters import parse_variant
 
 CONF = Path(__file__).parents[1] / "conf"
 WORKERS = 2
@@ -184,7 +184,7 @@ class Bench:
         self.device = device
         self.folder = folder
         parameters = yaml.safe_load((CONF / workload.experiment / "parameters.yml").read_text())
-        self.config = configure_gan(workload.variant, parameters["variants"][workload.variant])
+        self.config = parse_variant(workload.variant, parameters["variants"][workload.variant])
         self.shape = ImageShape(workload.channels, workload.size, workload.size)
         write_pictures(folder / "pictures", workload)
         self.steps = self.config.discriminator_steps

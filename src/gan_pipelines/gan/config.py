@@ -40,7 +40,11 @@ def _to_names(value: object) -> object:
 BatchSize = Annotated[int, Strict(), Field(ge=2)]
 """Two images or more: batch norm needs them."""
 Betas = Annotated[tuple[Share, Share], BeforeValidator(split_numbers)]
-ClassNames = Annotated[tuple[str, ...], BeforeValidator(_to_names), Field(min_length=1)]
+ClassNames = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_to_names, json_schema_input_type=list[str | int]),
+    Field(min_length=1),
+]
 
 
 @config
