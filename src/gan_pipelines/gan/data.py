@@ -63,6 +63,7 @@ class TrainingData:
         labels: NDArray[np.int64] | Tensor | None,
         class_names: Sequence[str],
         device: torch.device,
+        data_hash: str | None = None,
     ) -> TrainingData:
         """Check images and labels, fingerprint them, and put them on the device."""
         images = torch.as_tensor(images)
@@ -76,8 +77,9 @@ class TrainingData:
             require(
                 highest < len(class_names), "the highest label", highest, f"below the {len(class_names)} class names"
             )
-        plain_labels = None if labels is None else labels.cpu().numpy()
-        data_hash = hash_dataset(hash_images(images.cpu().numpy()), plain_labels, class_names)
+        if data_hash is None:
+            plain_labels = None if labels is None else labels.cpu().numpy()
+            data_hash = hash_dataset(hash_images(images.cpu().numpy()), plain_labels, class_names)
         return cls(images, labels, tuple(class_names), data_hash, device)
 
     def __len__(self) -> int:

@@ -67,6 +67,7 @@ def train(  # noqa: PLR0913 (all but the images are keywords)
     labels: NDArray[np.int64] | Tensor | None = None,
     *,
     class_names: Sequence[str] = (),
+    data_hash: str | None = None,
     device: DeviceName = "auto",
     checkpoints: CheckpointStore | None = None,
     samples_every: int = 10,
@@ -83,6 +84,7 @@ def train(  # noqa: PLR0913 (all but the images are keywords)
         images: (N, C, H, W) uint8; they are copied to the device as they are.
         labels: (N,) class indices, for conditional variants.
         class_names: of the labels.
+        data_hash: hash of images, labels and class names if it is known, see `hash_dataset`.
         device: where to train.
         checkpoints: where to keep the state, now and then also within an epoch.
         samples_every: epochs between those whose samples go into `Epoch.sample_history`.
@@ -102,7 +104,7 @@ def train(  # noqa: PLR0913 (all but the images are keywords)
     """
     conditional = FAMILIES[config.networks.family].conditional
     require(labels is not None or not conditional, "labels", None, f"given for the {config.networks.family} networks")
-    data = TrainingData.prepare(images, labels, class_names, resolve_device(device))
+    data = TrainingData.prepare(images, labels, class_names, resolve_device(device), data_hash)
     check_steps(config, len(data))
     require(samples_every >= 1, "samples_every", samples_every, "1 or more")
     state = TrainingState(config, data)
