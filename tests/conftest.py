@@ -49,7 +49,9 @@ def striped_images() -> ImageSet:
     images = (labels[:, None, None, None] * 190 + noise).astype(np.uint8)
     split_sizes = {"train": 40, "test": 20, "valid": 10}
     names = tuple(map(str, range(70)))
-    return ImageSet(images, hash_images(images), labels, ("dark", "bright"), split_sizes, "bicubic", names, make_thumbnails(images))
+    return ImageSet(
+        images, hash_images(images), labels, ("dark", "bright"), split_sizes, "bicubic", names, make_thumbnails(images)
+    )
 
 
 @pytest.fixture(scope="session")

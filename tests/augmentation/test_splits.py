@@ -34,7 +34,9 @@ def image_set(images, split_sizes, labels=None):
     images = np.stack(images)
     names = tuple(f"{split}/{n}.jpg" for split, size in split_sizes.items() for n in range(size))
     labels = np.arange(len(images)) % 2 if labels is None else labels
-    return ImageSet(images, hash_images(images), labels, ("a", "b"), split_sizes, "bicubic", names, make_thumbnails(images))
+    return ImageSet(
+        images, hash_images(images), labels, ("a", "b"), split_sizes, "bicubic", names, make_thumbnails(images)
+    )
 
 
 @pytest.fixture

@@ -18,7 +18,9 @@ def image_set():
     images = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 2, 2), np.uint8)
     split_sizes = {"train": 6, "test": 3, "valid": 1}
     labels, names = np.arange(10) % 3, tuple("0123456789")
-    return ImageSet(images, hash_images(images), labels, ("a", "b", "c"), split_sizes, "bicubic", names, make_thumbnails(images))
+    return ImageSet(
+        images, hash_images(images), labels, ("a", "b", "c"), split_sizes, "bicubic", names, make_thumbnails(images)
+    )
 
 
 @pytest.mark.parametrize(
