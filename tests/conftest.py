@@ -15,6 +15,7 @@ from command_line import copy_project, kedro, small
 from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.gan import VARIANTS, GanConfig, NetworkConfig
 from gan_pipelines.images import ImageSet
+from gan_pipelines.images.duplicates import make_thumbnails
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +52,9 @@ def striped_images() -> ImageSet:
     images = (labels[:, None, None, None] * 190 + noise).astype(np.uint8)
     split_sizes = {"train": 40, "test": 20, "valid": 10}
     names = tuple(map(str, range(70)))
-    return ImageSet(images, hash_images(images), labels, ("dark", "bright"), split_sizes, "bicubic", names)
+    return ImageSet(
+        images, hash_images(images), labels, ("dark", "bright"), split_sizes, "bicubic", names, make_thumbnails(images)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         pipelines[f"train_{variant}"] = monitoring + training.create_pipeline(variant) + evaluate
         pipelines[f"evaluate_{variant}"] = evaluate
         pipelines[f"sample_{variant}"] = sampling.create_pipeline(variant)
-        pipelines[f"augment_{variant}"] = ingest + augmentation.create_pipeline(variant)
+        pipelines[f"augment_{variant}"] = monitoring + ingest + augmentation.create_pipeline(variant)
     pipelines["__default__"] = pipelines[f"train_{DEFAULT_VARIANT}"] + pipelines[f"augment_{DEFAULT_VARIANT}"]
     return pipelines

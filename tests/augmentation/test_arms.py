@@ -18,7 +18,7 @@ from gan_pipelines.augmentation import (
     fit_arms,
     list_arms,
     list_contrasts,
-    make_synthetic_images,
+    make_synthetic_set,
     separate_images,
     state_verdicts,
     tabulate_comparisons,
@@ -28,6 +28,7 @@ from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan.config import TransformConfig
 from gan_pipelines.images import ImageSet
+from gan_pipelines.images.duplicates import make_thumbnails
 
 CLASSIFIER = ArmClassifierConfig(epochs=8, batch_size=16, learning_rate=0.03, schedule="cosine")
 CONFIG = AugmentationConfig(
@@ -54,12 +55,14 @@ def digits():
     sizes = {"train": 700, "test": 300, "valid": 100}
     labels = bunch.target[:1100].astype(np.int64)
     names = tuple(map(str, range(1100)))
-    return separate_images(ImageSet(images, hash_images(images), labels, NAMES, sizes, "box", names))
+    return separate_images(
+        ImageSet(images, hash_images(images), labels, NAMES, sizes, "box", names, make_thumbnails(images))
+    )
 
 
 @dataclass
 class PlantedGenerator:
-    """Stands in for a generator: it makes what it is told to."""
+    """Stands in for a generator: `make` decides about its images."""
 
     make: object
     is_conditional: bool = True
@@ -98,7 +101,7 @@ def noise(digits, draw):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """Holds what the plants have in common: the classifiers of real images alone."""
+    """Shared by all plants: their classifiers of real images alone are the same."""
     return KeyedStore(tmp_path_factory.mktemp("fits"))
 
 
@@ -109,7 +112,9 @@ def experiment(digits, store, plant):
     fits = []
     for draw in draw_images(digits.train, CONFIG):
         generator = PlantedGenerator(plant(digits, draw), weights={"ema": {"w": identity}})
-        fitting = arms._ReplicateFitting(store, digits, Replicate(draw, generator), CONFIG, "cpu")
+        replicate = Replicate(draw, generator)
+        synthetic = make_synthetic_set(store, digits, replicate, CONFIG, "cpu")
+        fitting = arms._ReplicateFitting(store, digits, replicate, synthetic, CONFIG, "cpu")
         fits += [fitting.fit(arm) for arm in wanted]
     return fits
 
@@ -141,8 +146,13 @@ def replicate(digits):
 SHORT = replace(CONFIG, classifier=replace(CLASSIFIER, epochs=1), ratios=(1.0, 2.0))
 
 
+def fit_all(store, digits, replicate, config):
+    synthetic = make_synthetic_set(store, digits, replicate, config, "cpu")
+    return list(fit_arms(store, digits, replicate, synthetic, config, "cpu"))
+
+
 def test_every_arm_has_its_images_and_all_but_one_the_same_steps(digits, replicate, tmp_path):
-    fits = {fit.arm: fit for fit in fit_arms(KeyedStore(tmp_path), digits, replicate, SHORT, "cpu")}
+    fits = {fit.arm: fit for fit in fit_all(KeyedStore(tmp_path), digits, replicate, SHORT)}
     count = len(replicate.draw.images)
     assert {name: (fit.real_images, fit.synthetic_images) for name, fit in fits.items()} == {
         "real": (count, 0),
@@ -170,20 +180,36 @@ def test_every_arm_has_its_images_and_all_but_one_the_same_steps(digits, replica
 
 def test_what_is_fitted_is_not_fitted_again(digits, replicate, tmp_path, monkeypatch):
     store = KeyedStore(tmp_path)
-    first = list(fit_arms(store, digits, replicate, SHORT, "cpu"))
+    first = fit_all(store, digits, replicate, SHORT)
     monkeypatch.setattr(arms, "fit_selected", lambda *_, **__: pytest.fail("fitted again"))
     monkeypatch.setattr(PlantedGenerator, "sample", lambda *_, **__: pytest.fail("sampled again"))
-    again = list(fit_arms(store, digits, replicate, SHORT, "cpu"))
+    again = fit_all(store, digits, replicate, SHORT)
     for one, other in zip(first, again, strict=True):
         assert vars(one) | {"correct": None} == vars(other) | {"correct": None}
         assert np.array_equal(one.correct, other.correct)
 
 
+def keys_of(digits, replicate, config):
+    fitting = arms._ReplicateFitting(KeyedStore("nowhere"), digits, replicate, None, config, "cpu")
+    return {arm.name: fitting._key(arm) for arm in list_arms(config)}
+
+
+def test_fits_of_earlier_versions_are_found(digits, replicate):
+    assert keys_of(digits, replicate, SHORT) == {
+        "real": "bd23565244bd4921",
+        "real_longer": "2af29e43db54d071",
+        "added_1x": "57aac4103f1cf82d",
+        "added_2x": "3c14794fc11d8f88",
+        "synthetic_only": "977e434ab58b36fa",
+        "transformed": "8e3ca310c9a491bc",
+        "transformed_added_2x": "436a2ffb1c5ea349",
+    }
+
+
 def test_a_change_of_anything_that_matters_is_another_fit(digits, replicate):
     def keys(replicate=replicate, **changes):
         config = replace(SHORT, **changes)
-        fitting = arms._ReplicateFitting(KeyedStore("nowhere"), digits, replicate, config, "cpu")
-        return {arm.name: fitting._key(arm) for arm in list_arms(config)}
+        return keys_of(digits, replicate, config)
 
     plain = keys()
     assert len({*plain.values()}) == len(plain)
@@ -203,33 +229,3 @@ def test_a_change_of_anything_that_matters_is_another_fit(digits, replicate):
     fewer = Draw(draw.fraction, draw.seed, draw.images.take(np.arange(20), "train"))
     assert changed(keys(replicate._replace(draw=fewer))) == {*plain}
     assert keys(fractions=(0.1, 0.5), replicates=9) == plain
-
-
-@pytest.mark.parametrize(("spread", "is_warned"), [(0, True), (150, False)])
-def test_generated_images_that_are_all_alike_are_warned_of(digits, replicate, caplog, spread, is_warned):
-    grey = PlantedGenerator(
-        lambda wanted, random: (100 + spread * torch.randint(0, 2, (len(wanted), 1, 16, 16), generator=random)).to(
-            torch.uint8
-        )
-    )
-    make_synthetic_images(digits, replicate._replace(generator=grey), CONFIG, "cpu")
-    assert ("Most generated images of seed 0 have a twin" in caplog.text) == is_warned
-
-
-def test_labels_of_unconditional_images_come_from_a_classifier_of_the_same_real_images(digits, replicate, monkeypatch):
-    seen = []
-    fit_selected = arms.fit_selected
-
-    def spy(train, *arguments, **options):
-        seen.append(train.images)
-        return fit_selected(train, *arguments, **options)
-
-    monkeypatch.setattr(arms, "fit_selected", spy)
-    make = held_back(digits, replicate.draw)
-    any_class = PlantedGenerator(
-        lambda labels, random: make(torch.randint(0, 10, (250,), generator=random), random), is_conditional=False
-    )
-    made = make_synthetic_images(digits, replicate._replace(generator=any_class), CONFIG, "cpu")
-    assert made.provenance["labels_from"] == "classifier"
-    assert made.provenance["real_images"] == len(replicate.draw.images)
-    assert [torch.equal(images, torch.from_numpy(replicate.draw.images.images)) for images in seen] == [True]

@@ -13,6 +13,7 @@ from gan_pipelines.augmentation.splits import HeldOutImagesInTraining
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.images import ImageSet
+from gan_pipelines.images.duplicates import make_thumbnails
 
 
 def picture(seed):
@@ -33,7 +34,9 @@ def image_set(images, split_sizes, labels=None):
     images = np.stack(images)
     names = tuple(f"{split}/{n}.jpg" for split, size in split_sizes.items() for n in range(size))
     labels = np.arange(len(images)) % 2 if labels is None else labels
-    return ImageSet(images, hash_images(images), labels, ("a", "b"), split_sizes, "bicubic", names)
+    return ImageSet(
+        images, hash_images(images), labels, ("a", "b"), split_sizes, "bicubic", names, make_thumbnails(images)
+    )
 
 
 @pytest.fixture

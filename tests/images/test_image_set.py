@@ -9,6 +9,7 @@ import pytest
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.images import ImageSet
+from gan_pipelines.images.duplicates import make_thumbnails
 
 
 @pytest.fixture
@@ -17,7 +18,9 @@ def image_set():
     images = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 2, 2), np.uint8)
     split_sizes = {"train": 6, "test": 3, "valid": 1}
     labels, names = np.arange(10) % 3, tuple("0123456789")
-    return ImageSet(images, hash_images(images), labels, ("a", "b", "c"), split_sizes, "bicubic", names)
+    return ImageSet(
+        images, hash_images(images), labels, ("a", "b", "c"), split_sizes, "bicubic", names, make_thumbnails(images)
+    )
 
 
 @pytest.mark.parametrize(
@@ -35,6 +38,7 @@ def test_splits_are_told_apart(image_set, splits, shades):
     assert chosen.labels.tolist() == [shade % 3 for shade in shades]
     assert list(chosen.split_sizes) == [split for split in image_set.split_sizes if split in splits]
     assert len(chosen) == len(shades)
+    assert np.array_equal(chosen.thumbnails, make_thumbnails(chosen.images))
 
 
 def test_splits_side_by_side_are_a_view(image_set):
@@ -65,6 +69,21 @@ def test_the_manifest_counts_what_is_there(image_set):
     assert manifest["content_hash"] == image_set.content_hash
     assert manifest["split_hashes"]["test"] == image_set.select("test").content_hash
     assert len(set(manifest["split_hashes"].values())) == 3
+
+
+def test_an_image_set_is_hashed_once(image_set, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(
+        "gan_pipelines.images.image_set.hash_dataset", lambda *parts: hashed.append(len(parts[0])) or str(parts[1])
+    )
+    image_set.manifest()
+    image_set.manifest()
+    assert image_set.content_hash == image_set.content_hash
+    assert sorted(hashed) == [1, 3, 6, 10]
+    hashed.clear()
+    test = image_set.select("test")
+    assert test.manifest()["split_hashes"] == {"test": test.content_hash}
+    assert hashed == [3]
 
 
 def test_the_hash_sees_every_pixel_label_and_name(image_set):

@@ -11,6 +11,7 @@ from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images import DatasetConfig, ImageSet, prepare, prepare_image_set
+from gan_pipelines.images.duplicates import make_thumbnails
 from gan_pipelines.images.sources import open_digits
 
 CONFIG = DatasetConfig(source="digits", image_size=32, channels=1)
@@ -48,6 +49,14 @@ def test_images_are_memory_mapped(digits):
     assert isinstance(digits.images, np.memmap)
 
 
+def test_thumbnails_are_computed_once_and_kept(tmp_path, monkeypatch):
+    config = replace(CONFIG, image_size=8)
+    first = prepare_image_set(KeyedStore(tmp_path), config)
+    monkeypatch.setattr(prepare, "make_thumbnails", lambda *_: pytest.fail("computed again"))
+    again = prepare_image_set(KeyedStore(tmp_path), config)
+    assert np.array_equal(again.thumbnails, make_thumbnails(np.asarray(first.images)))
+
+
 def test_a_second_call_prepares_nothing(tmp_path, monkeypatch):
     store = KeyedStore(tmp_path)
     first = prepare_image_set(store, replace(CONFIG, image_size=8))
@@ -81,7 +90,7 @@ def test_the_source_is_the_same_each_time():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image_size": 0}, "image_size is 0, but must be from 1 to 4096"),
+        ({"image_size": 0}, "image_size is 0, but must be 1 or more"),
         ({"channels": 2}, "channels is 2, but must be 1 or 3"),
         ({"resize_filter": "nearest"}, "resize_filter is 'nearest'"),
         ({"source": "imagenet"}, "source is 'imagenet'"),

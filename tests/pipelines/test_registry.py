@@ -45,8 +45,10 @@ def test_the_default_is_the_whole_chain_of_a_conditional_variant():
 def test_the_experiment_takes_images_and_trains_generators_of_its_own():
     pipeline = register_pipelines()["augment_wgan_gp"]
     assert {name for name in pipeline.inputs() if not name.startswith("params:")} == {
-        "image_sets", "tracker", "wgan_gp.replicate_checkpoints", "wgan_gp.fits",
+        "image_sets", "extractors", "references", "tracker",
+        "wgan_gp.replicate_checkpoints", "wgan_gp.synthetic_store", "wgan_gp.fits",
     }  # fmt: skip
+    assert "train_gan" not in str(pipeline)
     of_variant = ("synthetic_images", "comparisons", "verdicts", "arms_figure", "arm_curves")
     assert {"leaks", *(f"wgan_gp.{kind}" for kind in of_variant)} < pipeline.outputs() | pipeline.datasets()
 

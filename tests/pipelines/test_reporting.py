@@ -8,7 +8,8 @@ import pytest
 from kedro.io import DatasetError
 
 from gan_pipelines.datasets import CataloguedRun
-from gan_pipelines.gan import train
+from gan_pipelines.gan import VARIANTS, train
+from gan_pipelines.metrics import tabulate_scores
 from gan_pipelines.pipelines.reporting import nodes
 
 
@@ -74,45 +75,58 @@ def generators(tiny_gan, tiny_images):
     return make
 
 
-def test_settings_that_differ_within_a_variant_are_columns(generators):
-    plain, other_seed, other = generators(), generators(seed=5), generators(batch_size=16)
+def test_settings_that_differ_within_a_variant_are_columns():
+    plain = replace(VARIANTS["wgan_gp"], batch_size=8)
+    configs = {"r": plain, "s": replace(plain, batch_size=16), "t": replace(plain, seed=5, epochs=7)}
     runs = [
-        run("a", str(number), record(recipe=generator.training["recipe"]), generator=generator)
-        for number, generator in enumerate((plain, other_seed, other))
+        run("a", str(number), record(recipe=recipe), config=config)
+        for number, (recipe, config) in enumerate(configs.items())
     ]
     table = nodes.list_runs(runs)
-    assert table["batch_size"].tolist() == ["8", "8", "16"]
+    assert table["batch_size"].tolist() == ["8", "16", "8"]
     assert list(table.columns[:7]) == ["run", "variant", "seed", "epochs", "recipe", "batch_size", "fid_ema"]
-    apart = [run("a", "0", record(recipe=plain.training["recipe"]), generator=plain), run("b", "1", record())]
-    assert "batch_size" not in nodes.list_runs(apart)
+    other_variant = run("b", "1", record(recipe="s"), config=configs["s"])
+    assert "batch_size" not in nodes.list_runs([runs[0], other_variant])
 
 
-def test_a_setting_that_one_recipe_lacks_is_a_column_and_epochs_are_none(generators):
-    free, bound = generators(penalty=None, objective="hinge"), generators(objective="hinge")
-    bound = replace(bound, config=replace(bound.config, epochs=7))
-    table = nodes.list_runs(
-        [run("a", str(n), record(recipe=g.training["recipe"]), generator=g) for n, g in enumerate((free, bound))]
-    )
-    assert table["penalty.weight"].tolist() == ["none", "10.0"]
-    assert "epochs" not in table.columns[5:]  # a training with more of them is the same recipe
+def test_a_setting_that_one_recipe_lacks_is_none():
+    bound = VARIANTS["wgan_gp"]
+    free = replace(bound, penalty=None, objective="hinge")
+    runs = [run("a", "1", record(recipe="r"), config=free), run("a", "2", record(recipe="s"), config=bound)]
+    assert nodes.list_runs(runs)["penalty.weight"].tolist() == ["none", "10.0"]
 
 
 def broken():
-    raise DatasetError("of an older format")
+    raise DatasetError("written by an older version")
 
 
-def test_a_generator_that_cannot_be_read_does_not_bar_the_comparison(generators):
+def test_runs_without_a_readable_configuration_show_blanks():
+    plain = VARIANTS["wgan_gp"]
+    runs = [
+        run("a", "1", record(recipe="r"), config=plain),
+        run("a", "2", record(recipe="s"), config=replace(plain, batch_size=8)),
+        run("a", "3", record(recipe="t")),
+        CataloguedRun("a", "4", {"scores": lambda: [record(recipe="u")], "config": broken}),
+    ]
+    table = nodes.list_runs(runs)
+    assert table["batch_size"].fillna("").tolist() == ["64", "8", "", ""]
+    assert nodes.list_runs(runs[2:])["run"].tolist() == ["3", "4"]
+    assert "<td>4</td>" in page_of(runs)
+
+
+def test_only_the_newest_readable_generator_of_each_variant_is_loaded(generators):
     good = generators()
-    torn = CataloguedRun("a", "2", {"generator": broken, "scores": lambda: [record(recipe="s")]})
-    runs = [run("a", "1", record(recipe=good.training["recipe"]), generator=good), torn]
-    assert len(nodes.list_runs(runs)) == 2
-    assert list(nodes.interpolate_latents(runs, "cpu")) == ["a 1"]
+    unread = CataloguedRun("a", "1", {"generator": lambda: pytest.fail("an older generator was loaded")})
+    torn = CataloguedRun("a", "3", {"generator": broken, "scores": lambda: [record(recipe="s")]})
+    runs = [unread, run("a", "2", record(), generator=good), torn, CataloguedRun("b", "1", {"generator": broken})]
+    assert list(nodes.interpolate_latents(runs, "cpu")) == ["a 2"]
+    assert len(nodes.list_runs(runs[1:3])) == 2
 
 
 def page_of(runs):
     """The page of some runs."""
     averages = nodes.average_scores(runs)
-    scores, grid = nodes.tabulate_scores(averages), {"real": np.zeros((8, 8, 3), np.uint8)}
+    scores, grid = tabulate_scores(averages), {"real": np.zeros((8, 8, 3), np.uint8)}
     return nodes.render_comparison(runs, averages, scores, nodes.list_runs(runs), {}, grid, {}, "digits")
 
 

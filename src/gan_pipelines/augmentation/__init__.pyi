@@ -1,10 +1,9 @@
 from .arms import ArmFit as ArmFit
-from .arms import Replicate as Replicate
 from .arms import fit_arms as fit_arms
-from .arms import make_synthetic_images as make_synthetic_images
 from .config import AugmentationConfig as AugmentationConfig
 from .config import list_arms as list_arms
 from .config import list_contrasts as list_contrasts
+from .replicates import Replicate as Replicate
 from .replicates import configure_replicate as configure_replicate
 from .results import state_verdicts as state_verdicts
 from .results import tabulate_comparisons as tabulate_comparisons
@@ -20,3 +19,5 @@ from .statistics import compare_paired as compare_paired
 from .summary import summarize_experiment as summarize_experiment
 from .synthesis import SyntheticImages as SyntheticImages
 from .synthesis import synthesize as synthesize
+from .synthetic_sets import make_synthetic_set as make_synthetic_set
+from .synthetic_sets import synthetic_bytes as synthetic_bytes

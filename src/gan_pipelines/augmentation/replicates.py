@@ -1,13 +1,27 @@
-"""Training of the generator of one replicate."""
+"""A replicate of the experiment: its real images, and the generator trained on them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import NamedTuple
 
-from gan_pipelines.augmentation.config import AugmentationConfig
+import torch
+
+from gan_pipelines.augmentation.config import Arm, ArmClassifierConfig, AugmentationConfig
 from gan_pipelines.augmentation.splits import Draw
-from gan_pipelines.gan.config import GanConfig
+from gan_pipelines.classifier import LabelledImages, steps_per_epoch
+from gan_pipelines.core.hashing import hash_arrays
+from gan_pipelines.gan import TrainedGenerator
+from gan_pipelines.gan.config import GanConfig, WeightSet
+from gan_pipelines.images import ImageSet
+
+
+class Replicate(NamedTuple):
+    """The real images of one replicate, and the generator trained on them alone."""
+
+    draw: Draw
+    generator: TrainedGenerator
 
 
 def configure_replicate(config: GanConfig, experiment: AugmentationConfig, draw: Draw) -> GanConfig:
@@ -22,3 +36,30 @@ def configure_replicate(config: GanConfig, experiment: AugmentationConfig, draw:
         every = max(1, round(schedule.every_epochs * epochs / config.epochs))
         schedule = replace(schedule, every_epochs=every)
     return replace(config, epochs=epochs, schedule=schedule, seed=draw.seed)
+
+
+def configure_classifier(config: AugmentationConfig, draw: Draw) -> ArmClassifierConfig:
+    """Give the classifier the seed of a replicate, so that all its arms start from the same weights."""
+    return replace(config.classifier, seed=draw.seed)
+
+
+def count_synthetic(ratio: float, real_images: int) -> int:
+    """Number of synthetic images for a ratio; at least two, since batch norm needs two."""
+    return max(2, round(ratio * real_images))
+
+
+def count_steps(arm: Arm, real_images: int, config: AugmentationConfig) -> int:
+    """Number of optimiser steps of an arm, see `list_arms`."""
+    count = real_images + (0 if arm.is_short else count_synthetic(config.largest_ratio, real_images))
+    return config.classifier.epochs * steps_per_epoch(count, config.classifier.batch_size)
+
+
+def hash_generator(generator: TrainedGenerator, weights: WeightSet) -> str:
+    """SHA-256 of one set of a generator's weights, 64 hexadecimal digits."""
+    tensors = generator.weights[weights]
+    return hash_arrays(tensors[name].numpy() for name in sorted(tensors))
+
+
+def to_tensors(images: ImageSet) -> LabelledImages:
+    """Images and labels of a set as tensors that share its memory."""
+    return LabelledImages(torch.from_numpy(images.images), torch.from_numpy(images.labels))

@@ -12,11 +12,10 @@ from gan_pipelines.augmentation.config import AugmentationConfig
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.images import ImageSet
-from gan_pipelines.images.duplicates import Duplicate, find_twins, make_thumbnails
+from gan_pipelines.images.duplicates import Duplicate, find_twins
 
 VALID_SHARE = 0.1
 """Part of the training images that is set apart for the validation, where the dataset has no such split."""
-THUMBNAILS_AT_ONCE = 1_000
 
 
 class HeldOutImagesInTraining(ProjectError):
@@ -94,16 +93,10 @@ def separate_images(images: ImageSet) -> ImageSplits:
     else:
         is_valid = np.isin(train, draw_rows(images.labels, train, VALID_SHARE, seed=0))
         train, valid = train[~is_valid], train[is_valid]
-    thumbnails = np.concatenate(
-        [
-            make_thumbnails(images.images[first : first + THUMBNAILS_AT_ONCE])
-            for first in range(0, len(images), THUMBNAILS_AT_ONCE)
-        ]
-    )
     leaks = []
     kept = []
     for asked, known in ((train, np.concatenate([valid, test])), (valid, test)):
-        twins = find_twins(images.images, images.image_hashes, thumbnails, asked=asked, known=known)
+        twins = find_twins(images.images, images.image_hashes, images.thumbnails, asked=asked, known=known)
         leaks += [Duplicate(images.names[row], images.names[twin], correlation) for row, twin, correlation in twins]
         kept.append(np.setdiff1d(asked, [found.row for found in twins]))
     for split, rows in zip(("training", "validation"), kept, strict=True):

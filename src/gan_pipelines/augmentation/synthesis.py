@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,16 +24,18 @@ from gan_pipelines.gan import WeightSet
 
 logger = logging.getLogger(__name__)
 
-LabelSource = Literal["generator", "classifier"]
-
+IMAGES_FILE = "images.npy"
+LABELS_FILE = "labels.npy"
+PLACES_FILE = "places.npy"
+DESCRIPTION_FILE = "description.json"
 ATTEMPTS = 20
-"""Rounds in which images are made, in place of those that were turned down in earlier ones."""
+"""Maximum number of rounds in which missing images are generated again."""
 MIN_OFFERED = 250
-"""Images that a classifier chooses from in each round, so that the last few places do not wait for luck."""
+"""Minimum number of images per round that a classifier chooses from: the last few need many candidates."""
 
 
 class SynthesisFailed(ProjectError):
-    """A generator from which the wanted images cannot be had."""
+    """None of a generator's images is good enough."""
 
 
 class Generator(Protocol):
@@ -39,7 +43,7 @@ class Generator(Protocol):
 
     @property
     def is_conditional(self) -> bool:
-        """Whether it makes the class that it is asked for."""
+        """Whether it generates images of a given class."""
 
     def sample(
         self,
@@ -51,19 +55,19 @@ class Generator(Protocol):
         truncation: float | None,
         device: DeviceName,
     ) -> Tensor:
-        """Make images: (count, C, H, W) uint8 on the CPU."""
+        """Generate images: (count, C, H, W) uint8 on the CPU."""
 
 
 @dataclass(frozen=True)
 class SyntheticImages:
-    """Generated images with labels, and where both come from.
+    """Generated images with labels and provenance.
 
     Attributes:
-        images: (N, C, H, W) uint8.
+        images: (N, C, H, W) uint8; memory-mapped if loaded from disk.
         labels: (N,) int64 indices into ``class_names``.
-        places: (N,) ascending: which of the wanted images each one is; a filter may leave some out.
-        class_names: of the labels.
-        provenance: in plain values: generator, seed, settings, what the labels come from, and images that are missing.
+        places: (N,) ascending positions among the requested images; some are missing if images were rejected.
+        class_names: names of the classes.
+        provenance: plain values: settings, seed, source of the labels, and the number of missing images by class.
     """
 
     images: Tensor
@@ -72,24 +76,44 @@ class SyntheticImages:
     class_names: tuple[str, ...]
     provenance: Mapping[str, Any]
 
+    def save(self, folder: Path) -> None:
+        """Write arrays and description into an existing folder."""
+        for name, tensor in ((IMAGES_FILE, self.images), (LABELS_FILE, self.labels), (PLACES_FILE, self.places)):
+            np.save(folder / name, tensor.numpy())
+        description = {"class_names": self.class_names, "provenance": self.provenance}
+        (folder / DESCRIPTION_FILE).write_text(json.dumps(description))
+
+    @classmethod
+    def load(cls, folder: Path) -> SyntheticImages:
+        """Open a folder that `save` wrote; images are read when they are used."""
+        description = json.loads((folder / DESCRIPTION_FILE).read_text())
+        return cls(
+            # Copy-on-write: the file never changes, and PyTorch does not warn about read-only memory.
+            images=torch.from_numpy(np.load(folder / IMAGES_FILE, mmap_mode="c")),
+            labels=torch.from_numpy(np.load(folder / LABELS_FILE)),
+            places=torch.from_numpy(np.load(folder / PLACES_FILE)),
+            class_names=tuple(description["class_names"]),
+            provenance=description["provenance"],
+        )
+
 
 def choose_labels(real: NDArray[np.int64], num_classes: int, count: int, config: SyntheticConfig) -> Tensor:
-    """Class indices (count,) of the images to make.
+    """Choose the class indices (count,) of the images to generate.
 
-    Where the first so many images are taken, as for a smaller ratio, their balance is the same.
+    The first images alone, as a smaller ratio takes them, have the same class frequencies.
 
     Args:
         real: (N,) class indices of the real images.
-        num_classes: of them.
-        count: of images.
-        config: says how the classes are balanced.
+        num_classes: number of classes.
+        count: number of images to generate.
+        config: balance of the classes.
     """
     pattern = np.arange(num_classes) if config.balance == "uniform" else np.random.default_rng(0).permutation(real)
     return torch.from_numpy(np.resize(pattern, count).astype(np.int64))
 
 
 def needs_judge(generator: Generator, config: SyntheticConfig) -> bool:
-    """Whether `synthesize` needs a classifier, for the labels or to filter."""
+    """Whether `synthesize` needs a classifier, for labels or for confidences."""
     return config.min_confidence > 0 or not generator.is_conditional
 
 
@@ -103,24 +127,24 @@ def synthesize(
     judge: Classifier | None = None,
     device: DeviceName = "auto",
 ) -> SyntheticImages:
-    """Make an image for each label.
+    """Generate an image for each label.
 
-    An unconditional generator's images get their labels from ``judge``. With ``config.min_confidence``, images of whose
-    label the judge is less sure are made anew, some twenty times over; what is still missing then is left out, and
+    The images of an unconditional generator are labelled by ``judge``. Images whose label has a probability below
+    ``config.min_confidence`` are replaced, in up to `ATTEMPTS` rounds. Images still missing then are left out and
     counted in the provenance.
 
     Args:
-        generator: what makes them.
-        labels: (N,) wanted class indices.
-        class_names: of the labels.
-        config: weights, truncation, and the confidence that is asked for.
-        seed: of the latents.
-        judge: a classifier that was fitted on nothing but real images that the generator was trained on.
-        device: where to compute.
+        generator: generator of the images.
+        labels: (N,) requested class indices.
+        class_names: names of the classes.
+        config: weights, truncation and minimum confidence.
+        seed: seed of the latents.
+        judge: classifier fitted only on real images that the generator was trained on; None if none is needed.
+        device: device to compute on.
 
     Raises:
-        ValueError: if a judge is needed and there is none.
-        SynthesisFailed: if no image at all could be had.
+        ValueError: if a judge is needed and None is given.
+        SynthesisFailed: if no image is good enough.
     """
     if needs_judge(generator, config) and judge is None:
         raise ValueError("judge is None, but must be a classifier, to give labels or to filter.")
@@ -152,7 +176,7 @@ def synthesize(
         )
     if len(open_places):
         logger.warning(
-            "%d of %d images are missing: the classifier was not sure enough of any that the generator made",
+            "%d of %d images are missing: the classifier was not confident enough of any that were generated",
             len(open_places),
             len(labels),
         )
@@ -171,7 +195,7 @@ def synthesize(
 def _label(
     images: Tensor, asked: Tensor, generator: Generator, config: SyntheticConfig, judge: Classifier | None
 ) -> tuple[Tensor, Tensor]:
-    """Class indices (N,) of generated images, and which of them (N,) are good enough."""
+    """Class indices (N,) of generated images, and whether each is good enough (N,)."""
     if judge is None:
         return asked, torch.ones(len(asked), dtype=torch.bool)
     probabilities = judge.predict(images).softmax(1)
@@ -180,7 +204,7 @@ def _label(
 
 
 def _fit_in(wanted: Tensor, labels: Tensor, is_good: Tensor) -> tuple[Tensor, Tensor]:
-    """Positions among those wanted that can be filled, and of the images that fill them."""
+    """Match images with requested labels: positions in ``wanted``, and of the images that fill them."""
     taken, offered = [], []
     for label in wanted.unique():
         places, images = (wanted == label).nonzero()[:, 0], (is_good & (labels == label)).nonzero()[:, 0]

@@ -1,4 +1,4 @@
-"""Images that stand in more than one split, and so flatter whatever is measured on the other."""
+"""Duplicates and near-duplicates across splits: they make scores on held-out images too good."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from numpy.typing import NDArray
 
 THUMBNAIL_SIZE = 4
 THUMBNAIL_DISTANCE = 12.0
-"""Root of the mean squared difference, in grey levels, up to which two thumbnails are worth a closer look."""
+"""Maximum root mean squared difference, in grey levels, between the thumbnails of two near-duplicates."""
 CANDIDATES = 5
-"""Nearest thumbnails that are looked at."""
+"""Number of nearest thumbnails whose images are compared."""
 NEAR_CORRELATION = 0.95
-"""Correlation of all pixels from which two images count as near-duplicates. Among playing cards and CIFAR-10 nearly all
-pairs above it showed the same picture, and a little below it the first did not."""
+"""Minimum correlation of the pixels of two near-duplicates.
+
+Of playing cards and CIFAR-10, nearly all pairs above it show the same picture; a little below it, some do not.
+"""
 
 
 class Duplicate(NamedTuple):
-    """Two images of different splits that are the same, or nearly.
+    """A duplicate or near-duplicate across splits.
 
     Attributes:
-        image: name of the one in the later split.
-        twin: name of the one in an earlier split.
-        correlation: of their pixels; 1.0 exactly if all are equal, less if not.
+        image: name of the image in the later split.
+        twin: name of the image in the earlier split.
+        correlation: correlation of their pixels; 1.0 only if all pixels are equal.
     """
 
     image: str
@@ -34,10 +36,13 @@ class Duplicate(NamedTuple):
 
 
 def make_thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Shrink images to 4x4 means of their green channel, or their only one, which stands for brightness: (N, 16).
+    """Shrink images to 4x4 means of the green channel, or of the only one.
 
     Args:
         images: (N, C, S, S) uint8.
+
+    Returns:
+        (N, T) float32 with T = 16, or S * S if S is below 4.
     """
     green = images[:, images.shape[1] // 2]
     size = min(THUMBNAIL_SIZE, green.shape[-1])
@@ -48,12 +53,12 @@ def make_thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 class Twins(NamedTuple):
-    """Two images that are the same, or nearly.
+    """Rows of a duplicate or near-duplicate.
 
     Attributes:
-        row: of the one that was asked about.
-        twin: row of the other, the most alike that was found.
-        correlation: of their pixels, see `Duplicate`.
+        row: row of the image.
+        twin: row of the image most similar to it.
+        correlation: correlation of their pixels, see `Duplicate`.
     """
 
     row: int
@@ -68,14 +73,14 @@ def find_duplicates(
     split_sizes: Mapping[str, int],
     names: Sequence[str],
 ) -> tuple[Duplicate, ...]:
-    """List each image that has an exact or near-duplicate in an earlier split, with its best match.
+    """List the images that have a duplicate or near-duplicate in an earlier split, each with its best match.
 
     Args:
         images: (N, C, S, S) uint8, ordered by split; few of them are read.
-        image_hashes: (N, 32) of each.
-        thumbnails: (N, T) of each, as `make_thumbnails` gives them.
-        split_sizes: number of images of each split, in their order.
-        names: of the images.
+        image_hashes: (N, 32) uint8, as returned by `hash_images`.
+        thumbnails: (N, T) float32, as returned by `make_thumbnails`.
+        split_sizes: number of images of each split, in the order of ``images``.
+        names: name of each image.
     """
     edges = np.cumsum([0, *split_sizes.values()])
     found = [
@@ -94,14 +99,14 @@ def find_twins(
     asked: NDArray[np.intp],
     known: NDArray[np.intp],
 ) -> list[Twins]:
-    """List each image of some rows that has an exact or near-duplicate among other rows, with its best match.
+    """List the images of some rows that have a duplicate or near-duplicate in other rows, each with its best match.
 
     Args:
         images: (N, C, S, S) uint8; few of them are read.
-        image_hashes: (N, 32) of each.
-        thumbnails: (N, T) of each, as `make_thumbnails` gives them.
-        asked: rows to look for.
-        known: rows to look in, none of those asked about.
+        image_hashes: (N, 32) uint8, as returned by `hash_images`.
+        thumbnails: (N, T) float32, as returned by `make_thumbnails`.
+        asked: rows to check.
+        known: rows to search, disjoint from ``asked``.
     """
     if not len(known):
         return []
@@ -120,8 +125,8 @@ def find_twins(
 
 
 def _nearest(known: NDArray[np.float32], asked: NDArray[np.float32]) -> list[list[int]]:
-    """For each thumbnail the indices of the nearest known ones that are near enough."""
-    from scipy.spatial import KDTree  # noqa: PLC0415 (half a second, which processes that decode need not wait)
+    """Find for each thumbnail the indices of the nearest known ones within `THUMBNAIL_DISTANCE`."""
+    from scipy.spatial import KDTree  # noqa: PLC0415 (half a second that decoding processes save)
 
     radius = THUMBNAIL_DISTANCE * np.sqrt(known.shape[1])
     distances, indices = KDTree(known).query(asked, k=CANDIDATES, distance_upper_bound=radius, workers=-1)
@@ -129,7 +134,7 @@ def _nearest(known: NDArray[np.float32], asked: NDArray[np.float32]) -> list[lis
 
 
 def _correlation(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Pearson's over all pixels, to four digits and below 1; 0 for an image of one shade."""
+    """Pearson correlation of all pixels, rounded to four digits, below 1; 0 for an image of a single shade."""
     deviations = [image.ravel() - image.mean(dtype=np.float64) for image in (first, second)]
     norm = np.linalg.norm(deviations[0]) * np.linalg.norm(deviations[1])
     return 0.0 if norm == 0 else min(round(float(deviations[0] @ deviations[1] / norm), 4), 0.9999)

@@ -1,10 +1,11 @@
-"""Images in the one form that the project uses: uint8, one size, labelled, told apart by split, memory-mapped."""
+"""The form in which the project keeps images: labelled uint8 arrays of one size, ordered by split, memory-mapped."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from gan_pipelines.images.duplicates import Duplicate
 IMAGES_FILE = "images.npy"
 LABELS_FILE = "labels.npy"
 HASHES_FILE = "image_hashes.npy"
+THUMBNAILS_FILE = "thumbnails.npy"
 NAMES_FILE = "names.json"
 MANIFEST_FILE = "manifest.json"
 
@@ -27,15 +29,16 @@ class ImageSet:
     """Images with their labels, ordered by split.
 
     Attributes:
-        images: (N, C, H, W) uint8, channels 1 (grey) or 3 (RGB); memory-mapped when it was loaded.
-        image_hashes: (N, 32) uint8, as `hash_images` gives them.
+        images: (N, C, H, W) uint8 with 1 (grey) or 3 (RGB) channels; memory-mapped if loaded from disk.
+        image_hashes: (N, 32) uint8, as returned by `hash_images`.
         labels: (N,) int64 indices into ``class_names``.
-        class_names: of the labels.
-        split_sizes: number of images of each split, in the order in which they lie in ``images``.
-        resize_filter: how the images were brought to their size.
-        names: what a person would look for each image by.
-        skipped: files that were left out, each with the reason.
-        duplicates: images that stand, the same or nearly, in two splits.
+        class_names: names of the classes.
+        split_sizes: number of images of each split, in the order of ``images``.
+        resize_filter: Pillow filter that resized the images.
+        names: name of each image: its file, or its position in the source.
+        thumbnails: (N, T) float32, as returned by `make_thumbnails`.
+        skipped: files that could not be used, each with the reason.
+        duplicates: images that have a duplicate or near-duplicate in an earlier split.
     """
 
     images: NDArray[np.uint8]
@@ -45,22 +48,30 @@ class ImageSet:
     split_sizes: Mapping[str, int]
     resize_filter: str
     names: tuple[str, ...]
+    thumbnails: NDArray[np.float32]
     skipped: tuple[str, ...] = ()
     duplicates: tuple[Duplicate, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
-        """Hash of images, labels and class names, 64 hexadecimal digits; a training records the same."""
+        """Hash of images, labels and class names, 64 hexadecimal digits; the data hash of a training on them."""
         return hash_dataset(self.image_hashes, self.labels, self.class_names)
 
+    @cached_property
+    def split_hashes(self) -> dict[str, str]:
+        """The `content_hash` of each split."""
+        if len(self.split_sizes) == 1:
+            return dict.fromkeys(self.split_sizes, self.content_hash)
+        return {split: self.select(split).content_hash for split in self.split_sizes}
+
     def select(self, *splits: str) -> ImageSet:
-        """The images of some splits, in the order of this set; a view if they lie side by side, else a copy.
+        """Select splits, in the order of this set; a view if they are adjacent, else a copy.
 
         Raises:
-            ConfigError: if there is no such split.
+            ConfigError: if a split does not exist.
         """
         for split in splits:
             if split not in self.split_sizes:
@@ -69,20 +80,20 @@ class ImageSet:
         return self._take(np.concatenate([self.rows(split) for split in sizes]), sizes)
 
     def rows(self, split: str) -> NDArray[np.intp]:
-        """The rows in which the images of a split lie."""
+        """Rows of the images of a split."""
         splits = list(self.split_sizes)
         first = sum(self.split_sizes[earlier] for earlier in splits[: splits.index(split)])
         return np.arange(first, first + self.split_sizes[split])
 
     def rows_by_class_in_turn(self, count: int) -> NDArray[np.intp]:
-        """Rows of one image of each class, then of a second of each, and so on; a class without more starts over."""
+        """Rows of ``count`` images that cycle through the classes; a class that runs out of images starts over."""
         by_class = [np.flatnonzero(self.labels == label) for label in range(len(self.class_names))]
         present = [rows for rows in by_class if len(rows)]
         turns, places = np.divmod(np.arange(count), len(present))
         return np.array([present[place][turn % len(present[place])] for turn, place in zip(turns, places, strict=True)])
 
     def take(self, rows: NDArray[np.intp], split: str) -> ImageSet:
-        """The images of some rows, in ascending order, as one split; a view if they lie side by side, else a copy."""
+        """Take rows, in ascending order, as one split; a view if they are adjacent, else a copy."""
         return self._take(rows, {split: len(rows)})
 
     def _take(self, rows: NDArray[np.intp], split_sizes: dict[str, int]) -> ImageSet:
@@ -96,10 +107,11 @@ class ImageSet:
             split_sizes=split_sizes,
             resize_filter=self.resize_filter,
             names=tuple(self.names[row] for row in rows),
+            thumbnails=self.thumbnails[chosen],
         )
 
     def manifest(self) -> dict[str, Any]:
-        """What the set holds, in plain values: counts per split and class, shape, hashes, skipped files, duplicates."""
+        """Describe the set in plain values: counts by split and class, shape, hashes, skipped files, duplicates."""
         counts = {
             split: dict(zip(self.class_names, self._class_counts(split), strict=True)) for split in self.split_sizes
         }
@@ -112,7 +124,7 @@ class ImageSet:
             "class_names": list(self.class_names),
             "split_sizes": dict(self.split_sizes),
             "class_counts": counts,
-            "split_hashes": {split: self.select(split).content_hash for split in self.split_sizes},
+            "split_hashes": self.split_hashes,
             "resize_filter": self.resize_filter,
             "skipped": list(self.skipped),
             "duplicates": [duplicate._asdict() for duplicate in self.duplicates],
@@ -120,18 +132,19 @@ class ImageSet:
         }
 
     def save_description(self, folder: Path) -> None:
-        """Write all but the images, which whoever made them has put into ``IMAGES_FILE``."""
+        """Write everything but the images, which are in ``IMAGES_FILE`` already."""
         np.save(folder / HASHES_FILE, self.image_hashes)
         np.save(folder / LABELS_FILE, self.labels)
+        np.save(folder / THUMBNAILS_FILE, self.thumbnails)
         (folder / NAMES_FILE).write_text(json.dumps(self.names))
         (folder / MANIFEST_FILE).write_text(json.dumps(self.manifest(), indent=2))
 
     @classmethod
     def load(cls, folder: Path) -> ImageSet:
-        """Open a folder that `prepare_image_set` has filled, without reading the images."""
+        """Open a folder that `prepare_image_set` wrote; images are read when they are used."""
         manifest = json.loads((folder / MANIFEST_FILE).read_text())
         return cls(
-            # Copy-on-write: nothing reaches the file, and PyTorch does not warn of read-only memory.
+            # Copy-on-write: the file never changes, and PyTorch does not warn about read-only memory.
             images=np.load(folder / IMAGES_FILE, mmap_mode="c"),
             image_hashes=np.load(folder / HASHES_FILE),
             labels=np.load(folder / LABELS_FILE),
@@ -139,10 +152,11 @@ class ImageSet:
             split_sizes=manifest["split_sizes"],
             resize_filter=manifest["resize_filter"],
             names=tuple(json.loads((folder / NAMES_FILE).read_text())),
+            thumbnails=np.load(folder / THUMBNAILS_FILE),
             skipped=tuple(manifest["skipped"]),
             duplicates=tuple(Duplicate(**duplicate) for duplicate in manifest["duplicates"]),
         )
 
     def _class_counts(self, split: str) -> list[int]:
-        counts: list[int] = np.bincount(self.select(split).labels, minlength=len(self.class_names)).tolist()
+        counts: list[int] = np.bincount(self.labels[self.rows(split)], minlength=len(self.class_names)).tolist()
         return counts

@@ -1,4 +1,4 @@
-"""From a source to an `ImageSet`: decode and resize once, on all cores, keep for good."""
+"""From a source to an `ImageSet`: images are decoded and resized once, on all cores, and kept in a store."""
 
 from __future__ import annotations
 
@@ -25,21 +25,24 @@ from gan_pipelines.images.errors import BadImage, DatasetUnusable
 from gan_pipelines.images.image_set import IMAGES_FILE, ImageSet
 from gan_pipelines.images.sources import SPLITS, ImageSource, open_source
 
-LAYOUT_VERSION = 4
-"""Part of the key of every prepared set: raise it when the same settings begin to give other pixels."""
+LAYOUT_VERSION = 5
+"""Version of a prepared set, part of its key. Raise it when pixels or files change for the same settings.
+
+5: the folder holds the thumbnails (``thumbnails.npy``).
+"""
 CHUNK = 128
-"""Images that a process decodes at a time, so that memory stays bounded."""
+"""Number of images that a process decodes at a time; it bounds the memory."""
 
 
 class Chunk(NamedTuple):
-    """What is known of some images, whose pixels are in the file.
+    """Decoded images whose pixels are in the file already.
 
     Attributes:
-        first: the row of the file where their pixels begin.
-        indices: of each in the source.
-        hashes: (N, 32).
-        thumbnails: (N, T), for the search for duplicates.
-        skipped: why others were left out.
+        first: row of the file at which their pixels begin.
+        indices: index of each image in the source.
+        hashes: (N, 32) uint8, as returned by `hash_images`.
+        thumbnails: (N, T) float32, as returned by `make_thumbnails`.
+        skipped: reasons why other images of the chunk were skipped.
     """
 
     first: int
@@ -50,10 +53,10 @@ class Chunk(NamedTuple):
 
 
 def prepare_image_set(store: KeyedStore, config: DatasetConfig) -> ImageSet:
-    """Return the images of a configuration, decoding them only if the store does not hold them yet.
+    """Return the images of a configuration; decode them only if the store does not hold them yet.
 
     Raises:
-        DatasetUnusable: if the source is not there or lacks images, or a split has lost a class to bad ones.
+        DatasetUnusable: if the source is missing or lacks images, or no image of a class and split can be used.
         BadImage: if an image cannot be decoded and ``on_bad_image`` is ``error``.
     """
     source = open_source(config)
@@ -62,7 +65,7 @@ def prepare_image_set(store: KeyedStore, config: DatasetConfig) -> ImageSet:
 
 
 def bytes_to_prepare(store: KeyedStore, source: ImageSource, config: DatasetConfig) -> int:
-    """How much `prepare_image_set` will write: nothing if the store holds the images."""
+    """Estimate the bytes that `prepare_image_set` writes: 0 if the store holds the images."""
     needed = len(source.items) * config.channels * config.image_size**2
     return 0 if _key(source, config) in store else needed
 
@@ -94,6 +97,7 @@ def _write_image_set(source: ImageSource, config: DatasetConfig, folder: Path) -
         split_sizes=split_sizes,
         resize_filter=config.resize_filter,
         names=names,
+        thumbnails=thumbnails,
         skipped=tuple(reason for chunk in chunks for reason in chunk.skipped),
         duplicates=find_duplicates(images, hashes, thumbnails, split_sizes, names),
     ).save_description(folder)
@@ -111,7 +115,7 @@ def _require_all_classes(source: ImageSource, indices: Sequence[int]) -> None:
 
 @dataclass(frozen=True)
 class _Rows:
-    """A NumPy file of uint8 that several processes write to, each its own rows: no pixel goes from one to another."""
+    """A uint8 NumPy file to which several processes write, each its own rows: no pixels are sent between processes."""
 
     path: Path
     shape: tuple[int, ...]
@@ -125,13 +129,13 @@ class _Rows:
         return cls(path, shape, offset)
 
     def write(self, first: int, pixels: NDArray[np.uint8]) -> None:
-        """Write (N, *shape) from a row on."""
+        """Write pixels (N, *shape) into the rows from ``first`` on."""
         with self.path.open("r+b") as file:
             file.seek(self.offset + first * math.prod(self.shape))
             file.write(pixels.data)
 
     def close_gaps(self, pieces: Iterable[tuple[int, int]]) -> None:
-        """Move pieces, each its first row and its number of rows, together, and end the file after the last."""
+        """Move pieces, each given by first row and number of rows, together and cut the file off after the last."""
         size, count = math.prod(self.shape), 0
         with self.path.open("r+b") as file:
             for first, rows in pieces:
@@ -147,7 +151,7 @@ class _Rows:
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> int:
-    """Write NumPy's own header and return its length, which padding keeps the same for fewer rows."""
+    """Write NumPy's header and return its length, which NumPy pads to the same length for fewer rows."""
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
     return file.tell()
 
@@ -162,7 +166,7 @@ def _decode(decoder: _Decoder, order: Sequence[int]) -> list[Chunk]:
         with ProcessPoolExecutor(helpers, get_context("spawn"), _start_helper, (decoder,)) as pool:
             try:
                 futures = [pool.submit(_decode_in_helper, first, order[first : first + CHUNK]) for first in firsts]
-                # This process decodes too, from the end, while the others come up and after.
+                # This process decodes too, from the end: the others take a while to start.
                 own = []
                 while futures and futures[-1].cancel():
                     first = firsts[len(futures) - 1]
@@ -181,14 +185,14 @@ def _advance(bar: tqdm[NoReturn], chunk: Chunk) -> Chunk:
 
 @dataclass(frozen=True)
 class _Decoder:
-    """All that a process needs to decode any chunk."""
+    """Everything that a process needs to decode a chunk."""
 
     source: ImageSource
     config: DatasetConfig
     rows: _Rows
 
     def decode(self, first: int, indices: Sequence[int]) -> Chunk:
-        """Decode some images and write their pixels from row ``first`` on."""
+        """Decode images and write their pixels into the rows from ``first`` on."""
         pixels = np.empty((len(indices), *self.rows.shape), np.uint8)
         kept: list[int] = []
         skipped: list[str] = []
@@ -206,7 +210,7 @@ class _Decoder:
 
 
 _decoder: _Decoder
-"""Of a helper process: sent once, not with every chunk."""
+"""Decoder of a helper process, sent once instead of with every chunk."""
 
 
 def _start_helper(decoder: _Decoder) -> None:

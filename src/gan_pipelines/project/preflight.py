@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from kedro.io import DataCatalog
@@ -9,6 +10,7 @@ from kedro.pipeline import Pipeline
 
 from gan_pipelines.augmentation.config import AugmentationConfig
 from gan_pipelines.augmentation.splits import check_splits
+from gan_pipelines.augmentation.synthetic_sets import synthetic_bytes
 from gan_pipelines.core.config import ConfigError, naming, require
 from gan_pipelines.core.devices import resolve_device
 from gan_pipelines.core.disk import require_space
@@ -46,7 +48,8 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog, parameters: Parameters, 
         with naming("runtime"):
             resolve_device(parameters.runtime.device)
     if parameters.dataset is not None:
-        _check_dataset(parameters.dataset, parameters, catalog)
+        is_scored = any(name.endswith(".scores") for name in pipeline.outputs())
+        _check_dataset(parameters.dataset, parameters, catalog, is_scored)
     _check_entries(pipeline.inputs(), catalog, f"kedro run --env={env}" if env else "kedro run")
 
 
@@ -89,8 +92,11 @@ def _check_entries(inputs: set[str], catalog: DataCatalog, kedro_run: str) -> No
             raise ConfigError(f"There is no {name} in the catalog yet: {kedro_run} --pipelines=ingest makes one.")
 
 
-def _check_dataset(dataset: DatasetConfig, parameters: Parameters, catalog: DataCatalog) -> None:
-    """Check the dataset, the networks, the scores, the experiment, and free disk space."""
+def _check_dataset(dataset: DatasetConfig, parameters: Parameters, catalog: DataCatalog, is_scored: bool) -> None:
+    """Check the dataset, the networks, the scores, the experiment, and free disk space.
+
+    The monitor of an augmentation experiment measures no single classes: their sizes matter only if ``is_scored``.
+    """
     source = open_source(dataset)
     split_sizes = Counter(item.split for item in source.items)
     for split in dataset.train_splits:
@@ -110,13 +116,15 @@ def _check_dataset(dataset: DatasetConfig, parameters: Parameters, catalog: Data
         if (experiment := parameters.augmentation) is not None:
             _require_classes("An augmentation experiment", source)
             _check_experiment(experiment, variant, config, dataset, split_sizes)
+            synthetic: KeyedStore = catalog.load(f"{variant}.synthetic_store")
+            needs[synthetic.root] = synthetic_bytes(experiment, split_sizes["train"], math.prod(shape))
             states: CheckpointStore = catalog.load(f"{variant}.replicate_checkpoints")
             trainings = len(experiment.fractions) * experiment.replicates
             needs[states.root] = (trainings * states.keep + 1) * checkpoint_bytes(layers)
     require_space(needs)
     if parameters.scoring is not None:
         _check_scoring(parameters.scoring, split_sizes, source)
-        if any(FAMILIES[config.networks.family].conditional for config in parameters.variants.values()):
+        if is_scored and any(FAMILIES[config.networks.family].conditional for config in parameters.variants.values()):
             _check_classes(parameters.scoring, source)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -13,95 +14,126 @@ from gan_pipelines.core.findings import Findings
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan.config import GanConfig
-from gan_pipelines.project.progress import TrainingProgress
+from gan_pipelines.project.training import train_generator
 from gan_pipelines.tracking import MlflowTracker
 
 logger = logging.getLogger(__name__)
 
 LEAKS_SHOWN = 3
+SCORES = ("fid_", "is_")
+"""Prefixes of the metrics that a monitor measures."""
 
 
 def separate_images(image_set: images.ImageSet) -> tuple[augmentation.ImageSplits, list[dict[str, Any]]]:
-    """Tell training, validation and test images apart; return them, and those that were left out as leaks."""
-    separated = augmentation.separate_images(image_set)
-    if leaks := separated.leaks:
+    """Separate training, validation and test images; return them and the leaks, which are left out."""
+    splits = augmentation.separate_images(image_set)
+    if leaks := splits.leaks:
         shown = ", ".join(f"{leak.image} = {leak.twin} ({leak.correlation:g})" for leak in leaks[:LEAKS_SHOWN])
         more = f" and {len(leaks) - LEAKS_SHOWN} more" if len(leaks) > LEAKS_SHOWN else ""
-        logger.info("Left out, since they show a held-out image too, the same or nearly: %s%s", shown, more)
-    return separated, [leak._asdict() for leak in leaks]
+        logger.info("Left out as duplicates or near-duplicates of held-out images: %s%s", shown, more)
+    return splits, [leak._asdict() for leak in leaks]
 
 
 def train_generators(
     config: GanConfig,
     image_splits: augmentation.ImageSplits,
     checkpoints: gan.CheckpointStore,
+    monitor: gan.Monitor,
+    tracker: MlflowTracker,
     settings: augmentation.AugmentationConfig,
     device: DeviceName,
     fresh: bool,
 ) -> list[augmentation.Replicate]:
-    """Train a generator on each fraction in each replicate, or go on where that was cut short.
+    """Train the generator of every replicate, each scored once at its end and logged as a nested MLflow run.
 
-    With ``fresh`` nothing of earlier trainings is used.
+    Interrupted trainings are continued unless ``fresh``.
     """
     draws = augmentation.draw_images(image_splits.train, settings)
     configs = [augmentation.configure_replicate(config, settings, draw) for draw in draws]
-    for each, draw in zip(configs, draws, strict=True):  # before the first is trained
+    for each, draw in zip(configs, draws, strict=True):  # before the first training
         gan.check_steps(each, len(draw.images))
     replicates = []
     for number, (each, draw) in enumerate(zip(configs, draws, strict=True), start=1):
         logger.info("Generator %d of %d, on %d real images", number, len(draws), len(draw.images))
-        if fresh:
-            checkpoints.discard(gan.fingerprint(each, draw.images.content_hash, device))
-        replicates.append(augmentation.Replicate(draw, _train_generator(each, draw.images, checkpoints, device)))
+        epoch = train_generator(
+            each,
+            draw.images,
+            checkpoints,
+            replace(monitor, every_epochs=each.epochs),
+            device=device,
+            fresh=fresh,
+            progress_lines=4,
+        )
+        _track_generator(tracker, draw, epoch)
+        replicates.append(augmentation.Replicate(draw, epoch.generator))
     return replicates
 
 
-def _train_generator(
-    config: GanConfig, real: images.ImageSet, checkpoints: gan.CheckpointStore, device: DeviceName
-) -> gan.TrainedGenerator:
-    training = gan.train(
-        config, real.images, real.labels, class_names=real.class_names, device=device, checkpoints=checkpoints
+def _track_generator(tracker: MlflowTracker, draw: augmentation.Draw, epoch: gan.Epoch) -> None:
+    scores = {name: value for name, value in epoch.metrics.items() if name.startswith(SCORES)}
+    history = [{name: value for name, value in row.items() if name not in scores} for row in epoch.history]
+    images_per_epoch = epoch.images_seen / epoch.number
+    tracker.log_child(
+        f"generator {draw.fraction:g} seed {draw.seed}",
+        {
+            "fraction": draw.fraction,
+            "seed": draw.seed,
+            "real_images": len(draw.images),
+            "epochs": epoch.number,
+            "training": epoch.generator.training["fingerprint"],
+        },
+        history,
+        scores,
+        seconds=sum(images_per_epoch / row["images_per_second"] for row in history),
     )
-    images_per_epoch = len(real) // config.batch_size * config.batch_size
-    with TrainingProgress(config.epochs, images_per_epoch, lines=4) as progress:
-        for epoch in training:
-            progress.on_epoch(epoch.number, epoch.images_seen, epoch.metrics)
-    return epoch.generator
 
 
 def make_synthetic_images(
     replicates: list[augmentation.Replicate],
     image_splits: augmentation.ImageSplits,
+    synthetic_store: KeyedStore,
     settings: augmentation.AugmentationConfig,
     device: DeviceName,
+) -> list[augmentation.SyntheticImages]:
+    """Generate the synthetic images of every replicate, unless the store holds them."""
+    return [
+        augmentation.make_synthetic_set(synthetic_store, image_splits, replicate, settings, device)
+        for replicate in tqdm(replicates, unit="set", desc="generating images", disable=None)
+    ]
+
+
+def choose_synthetic_images(
+    replicates: list[augmentation.Replicate], synthetic_sets: list[augmentation.SyntheticImages]
 ) -> augmentation.SyntheticImages:
-    """Make the generated images of the first replicate with the most real images, as its arms see them."""
-    largest = max(replicates, key=lambda replicate: replicate.draw.fraction)
-    return augmentation.make_synthetic_images(image_splits, largest, settings, device)
+    """Choose the synthetic images to export: those of the first replicate with the most real images."""
+    pairs = zip(replicates, synthetic_sets, strict=True)
+    _, chosen = max(pairs, key=lambda pair: pair[0].draw.fraction)
+    return chosen
 
 
 def fit_classifiers(
     replicates: list[augmentation.Replicate],
+    synthetic_sets: list[augmentation.SyntheticImages],
     image_splits: augmentation.ImageSplits,
     fits: KeyedStore,
     tracker: MlflowTracker,
     settings: augmentation.AugmentationConfig,
     device: DeviceName,
 ) -> list[augmentation.ArmFit]:
-    """Fit the classifier of every arm in every replicate, unless the store holds it; each is a run of its own."""
+    """Fit the classifiers of all arms and replicates, unless the store holds them; log each as a nested MLflow run."""
     done = []
     total = len(replicates) * len(augmentation.list_arms(settings))
     with tqdm(total=total, unit="fit", desc="fitting classifiers", disable=None) as bar:
-        for replicate in replicates:
-            for fit in augmentation.fit_arms(fits, image_splits, replicate, settings, device):
+        for replicate, synthetic in zip(replicates, synthetic_sets, strict=True):
+            for fit in augmentation.fit_arms(fits, image_splits, replicate, synthetic, settings, device):
                 done.append(fit)
-                _track(tracker, fit)
+                _track_fit(tracker, fit)
                 bar.update()
             logger.info("%d of %d classifiers fitted", len(done), total)
     return done
 
 
-def _track(tracker: MlflowTracker, fit: augmentation.ArmFit) -> None:
+def _track_fit(tracker: MlflowTracker, fit: augmentation.ArmFit) -> None:
     names = ("fraction", "seed", "arm", "real_images", "synthetic_images", "steps", "best_epoch")
     scores = fit.scores
     tracker.log_child(
@@ -120,7 +152,7 @@ def _track(tracker: MlflowTracker, fit: augmentation.ArmFit) -> None:
 def tabulate_fits(
     arm_fits: list[augmentation.ArmFit], image_splits: augmentation.ImageSplits
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """List the classifiers with their scores, and their epochs."""
+    """Tabulate the scores of the classifiers, and their metrics by epoch."""
     scores = augmentation.tabulate_fits(arm_fits, image_splits.test.class_names)
     return scores, augmentation.tabulate_histories(arm_fits)
 
@@ -128,7 +160,7 @@ def tabulate_fits(
 def compare_arms(
     arm_fits: list[augmentation.ArmFit], settings: augmentation.AugmentationConfig
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Compare arms in pairs, and say whether the generated images help."""
+    """Compare pairs of arms; state whether the synthetic images help."""
     comparisons = augmentation.tabulate_comparisons(arm_fits, settings)
     return comparisons, augmentation.state_verdicts(arm_fits, comparisons, settings)
 
@@ -141,10 +173,10 @@ def summarize_experiment(
 
 
 def plot_arms(arm_scores: pd.DataFrame, comparisons: pd.DataFrame) -> figures.Figure:
-    """Draw the accuracy of each classifier, and the differences between arms with their intervals."""
+    """Plot the accuracy of each classifier, and the differences between arms with their intervals."""
     return figures.plot_arms(arm_scores, comparisons)
 
 
 def plot_arm_curves(arm_histories: pd.DataFrame) -> figures.Figure:
-    """Draw loss and accuracy by epoch of each arm, with bands over the replicates."""
+    """Plot loss and accuracy by epoch of each arm, with bands over the replicates."""
     return figures.plot_arm_curves(arm_histories)

@@ -1,10 +1,11 @@
-"""The augmentation experiment of one variant."""
+"""The augmentation pipeline of one variant."""
 
 from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node
 
 from gan_pipelines.pipelines.augmentation.nodes import (
+    choose_synthetic_images,
     compare_arms,
     fit_classifiers,
     make_synthetic_images,
@@ -21,7 +22,7 @@ SETTINGS = ["params:augmentation", "params:runtime.device"]
 
 
 def create_pipeline(variant: str) -> Pipeline:
-    """Images to generators on fractions of them, to classifiers with and without generated images, to a verdict."""
+    """From images to generators on fractions of them, to classifiers with and without synthetic images, to verdicts."""
     separation = Pipeline(
         [
             node(
@@ -40,6 +41,8 @@ def create_pipeline(variant: str) -> Pipeline:
                     "config",
                     "image_splits",
                     "replicate_checkpoints",
+                    "monitor",
+                    "tracker",
                     *SETTINGS,
                     "params:runtime.fresh",
                 ],
@@ -48,13 +51,19 @@ def create_pipeline(variant: str) -> Pipeline:
             ),
             node(
                 make_synthetic_images,
-                inputs=["replicates", "image_splits", *SETTINGS],
-                outputs="synthetic_images",
+                inputs=["replicates", "image_splits", "synthetic_store", *SETTINGS],
+                outputs="synthetic_sets",
                 name="make_synthetic_images",
             ),
             node(
+                choose_synthetic_images,
+                inputs=["replicates", "synthetic_sets"],
+                outputs="synthetic_images",
+                name="choose_synthetic_images",
+            ),
+            node(
                 fit_classifiers,
-                inputs=["replicates", "image_splits", "fits", "tracker", *SETTINGS],
+                inputs=["replicates", "synthetic_sets", "image_splits", "fits", "tracker", *SETTINGS],
                 outputs="arm_fits",
                 name="fit_classifiers",
             ),
@@ -80,7 +89,7 @@ def create_pipeline(variant: str) -> Pipeline:
             node(plot_arm_curves, inputs="arm_histories", outputs="arm_curves", name="plot_arm_curves"),
         ],
         namespace=variant,
-        inputs={"image_splits", "tracker"},
+        inputs={"image_splits", "monitor", "tracker"},
         parameters={*SETTINGS, "params:runtime.fresh"},
     )
     return separation + create_config_pipeline(variant) + experiment

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,24 +24,19 @@ Pictures = dict[str, NDArray[np.uint8]]
 
 INTERPOLATION_ROWS, INTERPOLATION_STEPS, INTERPOLATION_SEED = 8, 10, 0
 RECIPE_DIGITS = 6
-"""Of a recipe's hash, shown to tell recipes apart."""
+"""Number of digits shown of a recipe's hash."""
 
 
 def average_scores(all_runs: Runs) -> pd.DataFrame:
-    """Average the scores of every run of every variant over seeds."""
+    """Average the scores of each variant over the seeds of its runs."""
     by_variant: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for run in _with(all_runs, "scores"):
         by_variant[run.variant] += run.load("scores")
     return metrics.average_scores(by_variant)
 
 
-def tabulate_scores(average_scores: pd.DataFrame) -> pd.DataFrame:
-    """Lay the averages out, a column for each comparability key."""
-    return metrics.tabulate_scores(average_scores)
-
-
 def list_runs(all_runs: Runs) -> pd.DataFrame:
-    """List every scored run, the settings that differ between those of a variant, and where its numbers come from."""
+    """List the scored runs with the settings in which the runs of a variant differ, scores and provenance."""
     runs = metrics.list_runs({(run.variant, run.version): run.load("scores") for run in _with(all_runs, "scores")})
     first = runs[["run", "variant", "seed", "epochs", "recipe"]]
     settings = _differing_settings(all_runs)
@@ -48,20 +44,21 @@ def list_runs(all_runs: Runs) -> pd.DataFrame:
 
 
 def plot_scores_by_epoch(all_runs: Runs) -> figures.Figure:
-    """Draw FID and Inception Score over epochs, a line for each training that may be compared with the newest."""
+    """Plot FID and Inception Score by epoch, one line for each training scored like the newest."""
     return figures.plot_scores_by_epoch(_comparable_histories(all_runs))
 
 
 def interpolate_latents(all_runs: Runs, device: DeviceName) -> Pictures:
-    """Show where latents lead from one to another, for the newest generator of each variant."""
-    newest = {run.variant: (run, generator) for run, generator in _generators(all_runs)}
-    return {
-        _label(run): figures.make_image_grid(
-            gan.interpolate(generator, INTERPOLATION_ROWS, INTERPOLATION_STEPS, seed=INTERPOLATION_SEED, device=device),
-            columns=INTERPOLATION_STEPS,
-        )
-        for run, generator in newest.values()
-    }
+    """Interpolate between latents with the newest readable generator of each variant."""
+    grids = {}
+    for variant in dict.fromkeys(run.variant for run in all_runs):
+        newest_first = [run for run in reversed(all_runs) if run.variant == variant]
+        for run, generator in islice(_readable(newest_first, "generator"), 1):
+            samples = gan.interpolate(
+                generator, INTERPOLATION_ROWS, INTERPOLATION_STEPS, seed=INTERPOLATION_SEED, device=device
+            )
+            grids[_label(run)] = figures.make_image_grid(samples, columns=INTERPOLATION_STEPS)
+    return grids
 
 
 def render_comparison(
@@ -103,12 +100,12 @@ def render_comparison(
     )
 
 
-def _with(runs: Runs, entry: str) -> Runs:
+def _with(runs: Iterable[CataloguedRun], entry: str) -> Runs:
     return [run for run in runs if entry in run]
 
 
 def _newest(runs: Runs, entry: str) -> Runs:
-    """Of each variant the newest run that has left such an entry."""
+    """The newest run of each variant that has an entry."""
     return list({run.variant: run for run in _with(runs, entry)}.values())
 
 
@@ -116,27 +113,27 @@ def _label(run: CataloguedRun) -> str:
     return f"{run.variant} {run.version}"
 
 
-def _generators(runs: Runs) -> Iterator[tuple[CataloguedRun, gan.TrainedGenerator]]:
-    """What can be loaded: a generator of an older format does not bar the comparison of the others."""
-    for run in _with(runs, "generator"):
+def _readable(runs: Iterable[CataloguedRun], entry: str) -> Iterator[tuple[CataloguedRun, Any]]:
+    """Load an entry of each run that has it, but for files that an older version of the project wrote."""
+    for run in _with(runs, entry):
         with suppress(DatasetError):
-            yield run, run.load("generator")
+            yield run, run.load(entry)
 
 
 def _differing_settings(runs: Runs) -> pd.DataFrame:
-    """Settings that are not the same in all recipes of a variant, by variant and recipe."""
+    """The settings in which the recipes of a variant differ, by variant and recipe."""
     settings: dict[tuple[str, str], dict[str, str]] = {}
-    for run, generator in _generators(runs):
-        flat = flatten(asdict(replace(generator.config, seed=0, epochs=1)))
-        named = {name: "none" if value is None else str(value) for name, value in flat.items()}
-        settings[run.variant, generator.training["recipe"]] = named
+    for run, config in _readable(_with(runs, "scores"), "config"):
+        flat = flatten(asdict(replace(config, seed=0, epochs=1)))
+        recipe = run.load("scores")[0]["identity"]["recipe"]
+        settings[run.variant, recipe] = {name: "none" if value is None else str(value) for name, value in flat.items()}
     index = pd.MultiIndex.from_arrays([*zip(*settings, strict=True)] or [[], []], names=["variant", "recipe"])
     table = pd.DataFrame([*settings.values()], index=index).fillna("none")
     return table.loc[:, table.groupby(level="variant").nunique().gt(1).any()]
 
 
 def _comparable_histories(runs: Runs) -> dict[str, list[pd.DataFrame]]:
-    """By variant the history of each training as its newest run has it, of those that were scored like the newest."""
+    """By variant the histories of all trainings scored like the newest one, each from its newest run."""
     scored = [(run, run.load("scores")[0]) for run in _with(_with(runs, "history"), "scores")]
     trainings = {score["identity"]["fingerprint"]: (run, _scored_with(score)) for run, score in scored}
     _, newest = max(trainings.values(), key=lambda training: training[0].version, default=(None, None))
@@ -148,5 +145,5 @@ def _comparable_histories(runs: Runs) -> dict[str, list[pd.DataFrame]]:
 
 
 def _scored_with(score: Mapping[str, Any]) -> dict[str, Any]:
-    """What scores must share, but for their number of samples."""
+    """The comparability key without metric and number of samples."""
     return {part: value for part, value in score["comparability"].items() if part not in ("metric", "samples")}

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node
 
+from gan_pipelines.metrics import tabulate_scores
 from gan_pipelines.pipelines.reporting.nodes import (
     average_scores,
     interpolate_latents,
     list_runs,
     plot_scores_by_epoch,
     render_comparison,
-    tabulate_scores,
 )
 
 
 def create_pipeline() -> Pipeline:
-    """What all runs have left to tables, figures and one page."""
+    """From the files of all runs to tables, figures and one page."""
     return Pipeline(
         [
             node(average_scores, inputs="all_runs", outputs="average_scores", name="average_scores"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +11,12 @@ from numpy.typing import NDArray
 from gan_pipelines import figures, gan, images
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import GanConfig
-from gan_pipelines.project.progress import TrainingProgress
+from gan_pipelines.project.training import train_generator
 from gan_pipelines.tracking import MlflowTracker
 
 
 def resolve_config(config: GanConfig, device: DeviceName) -> GanConfig:
-    """Replace settings that are ``auto`` by what they are on the device."""
+    """Replace settings that are ``auto`` by their values on the device."""
     return gan.resolve_auto(config, device)
 
 
@@ -37,43 +36,31 @@ def train_gan(
     device: DeviceName,
     fresh: bool,
 ) -> tuple[gan.TrainedGenerator, gan.TrainedGenerator, pd.DataFrame, dict[str, NDArray[np.uint8]]]:
-    """Train, or go on where a training was cut short.
-
-    With ``fresh`` nothing of an earlier training is used.
+    """Train, or continue an interrupted training unless ``fresh``; log metrics and samples while it runs.
 
     Returns:
-        the generator of the last epoch, that of the best by the monitor, the metrics by epoch, and
-        sample grids.
+        the generator of the last epoch, that of the best epoch by the monitor, the metrics by epoch, and sample grids.
     """
-    fingerprint = gan.fingerprint(config, train_images.content_hash, device)
-    if fresh:
-        checkpoints.discard(fingerprint)
     grids: dict[str, NDArray[np.uint8]] = {}
 
-    def on_step(images_seen: int) -> None:
-        tracker.begin_training(fingerprint, continues=images_seen > 0)
-        progress.on_step(images_seen)
+    def log_epoch(epoch: gan.Epoch) -> None:
+        tracker.log_history(epoch.history)
+        for number, samples in epoch.sample_history.items():
+            if (name := f"epoch-{number:04d}") not in grids:
+                grids[name] = figures.make_image_grid(samples)
+                tracker.log_picture("samples", number, grids[name])
 
-    training = gan.train(
+    epoch = train_generator(
         config,
-        train_images.images,
-        train_images.labels,
-        class_names=train_images.class_names,
+        train_images,
+        checkpoints,
+        monitor,
         device=device,
-        checkpoints=checkpoints,
+        fresh=fresh,
         samples_every=grid_every_epochs,
-        monitor=monitor,
-        on_step=on_step,
+        on_start=tracker.begin_training,
+        on_epoch=log_epoch,
     )
-    images_per_epoch = len(train_images) // config.batch_size * config.batch_size
-    with TrainingProgress(config.epochs, images_per_epoch) as progress, closing(training) as epochs:
-        for epoch in epochs:
-            progress.on_epoch(epoch.number, epoch.images_seen, epoch.metrics)
-            tracker.log_history(epoch.history)
-            for number, samples in epoch.sample_history.items():
-                if (name := f"epoch-{number:04d}") not in grids:
-                    grids[name] = figures.make_image_grid(samples)
-                    tracker.log_picture("samples", number, grids[name])
     last, best = (
         replace(generator, training={**generator.training, "mlflow_run_id": tracker.run_id})
         for generator in (epoch.generator, epoch.best or epoch.generator)
@@ -82,5 +69,5 @@ def train_gan(
 
 
 def plot_losses(history: pd.DataFrame) -> figures.Figure:
-    """Draw the curves of a training."""
+    """Plot losses, accuracies and scores by epoch."""
     return figures.plot_losses(history)

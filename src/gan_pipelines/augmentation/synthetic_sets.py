@@ -1,0 +1,105 @@
+"""The synthetic images of each replicate: generated once, kept in a store, memory-mapped."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, replace
+from typing import Any
+
+from gan_pipelines.augmentation.config import REAL_LONGER, AugmentationConfig
+from gan_pipelines.augmentation.replicates import (
+    Replicate,
+    configure_classifier,
+    count_steps,
+    count_synthetic,
+    hash_generator,
+    to_tensors,
+)
+from gan_pipelines.augmentation.splits import ImageSplits
+from gan_pipelines.augmentation.synthesis import SyntheticImages, choose_labels, needs_judge, synthesize
+from gan_pipelines.classifier import Classifier, fit_selected
+from gan_pipelines.core.hashing import hash_values
+from gan_pipelines.core.runtime import DeviceName
+from gan_pipelines.core.stores import KeyedStore
+from gan_pipelines.gan.health import NARROW_BELOW, relative_diversity
+
+logger = logging.getLogger(__name__)
+
+COMPARED = 256
+"""Number of synthetic and of real images whose diversity is compared."""
+ENTRY_VERSION = 1
+"""Version of a synthetic set, part of its key. Raise it when the images change for the same settings."""
+
+
+def make_synthetic_set(
+    store: KeyedStore,
+    images: ImageSplits,
+    replicate: Replicate,
+    config: AugmentationConfig,
+    device: DeviceName = "auto",
+) -> SyntheticImages:
+    """Open the synthetic images of a replicate; generate them only if the store does not hold them yet.
+
+    There are as many as the largest ratio needs. A warning is logged if most of them look alike.
+    """
+    draw, generator = replicate
+    folder = store.get_or_build(
+        _key(images, replicate, config), lambda folder: _generate(images, replicate, config, device).save(folder)
+    )
+    made = SyntheticImages.load(folder)
+    diversity = relative_diversity(made.images[:COMPARED], draw.images.images)
+    if diversity < NARROW_BELOW:
+        logger.warning(
+            "Most synthetic images of seed %d look alike: their diversity is %.0f%% of that of the real images. The "
+            "generator has collapsed or, with augmentation.synthetic.weights: ema, was trained for too few steps",
+            draw.seed,
+            100 * diversity,
+        )
+    origin = {"fraction": draw.fraction, "real_images": len(draw.images), "training": dict(generator.training)}
+    return replace(made, provenance={**made.provenance, **origin})
+
+
+def synthetic_bytes(config: AugmentationConfig, train_images: int, bytes_per_image: int) -> int:
+    """Estimate the bytes of the synthetic images of all replicates.
+
+    Args:
+        config: fractions, replicates and ratios.
+        train_images: number of images of the train split.
+        bytes_per_image: height x width x channels.
+    """
+    counts = (count_synthetic(config.largest_ratio, round(part * train_images)) for part in config.fractions)
+    return config.replicates * sum(counts) * bytes_per_image
+
+
+def _generate(
+    images: ImageSplits, replicate: Replicate, config: AugmentationConfig, device: DeviceName
+) -> SyntheticImages:
+    (_, seed, real), generator = replicate
+    count = count_synthetic(config.largest_ratio, len(real))
+    labels = choose_labels(real.labels, len(real.class_names), count, config.synthetic)
+    judge = _fit_judge(images, replicate, config, device) if needs_judge(generator, config.synthetic) else None
+    return synthesize(generator, labels, real.class_names, config.synthetic, seed=seed, judge=judge, device=device)
+
+
+def _fit_judge(images: ImageSplits, replicate: Replicate, config: AugmentationConfig, device: DeviceName) -> Classifier:
+    """Fit the classifier of the arm `REAL_LONGER`, for labels and confidences."""
+    real = replicate.draw.images
+    return fit_selected(
+        to_tensors(real),
+        to_tensors(images.valid),
+        len(real.class_names),
+        configure_classifier(config, replicate.draw),
+        steps=count_steps(REAL_LONGER, len(real), config),
+        device=device,
+    ).classifier
+
+
+def _key(images: ImageSplits, replicate: Replicate, config: AugmentationConfig) -> str:
+    """Hash of everything that determines the synthetic images of a replicate."""
+    (_, seed, real), generator = replicate
+    weights = hash_generator(generator, config.synthetic.weights)
+    values: list[Any] = [weights, real.content_hash, seed, asdict(config.synthetic), config.largest_ratio]
+    if needs_judge(generator, config.synthetic):
+        steps = count_steps(REAL_LONGER, len(real), config)
+        values += [asdict(configure_classifier(config, replicate.draw)), steps, images.valid.content_hash]
+    return hash_values(ENTRY_VERSION, *values)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gan_pipelines.augmentation import AugmentationConfig, Draw, Replicate, SyntheticImages, separate_images
+from gan_pipelines.gan import CheckpointStore, Monitor, NetworkConfig, train
+from gan_pipelines.pipelines.augmentation import nodes
+
+SETTINGS = AugmentationConfig(fractions=(0.5, 1.0), replicates=2, generator_epochs=2)
+
+
+class RecordingTracker:
+    """Keeps what would be logged."""
+
+    def __init__(self):
+        self.children = []
+
+    def log_child(self, name, params, history, scores, seconds):
+        self.children.append((name, params, history, scores, seconds))
+
+
+@pytest.fixture
+def config(tiny_gan):
+    return replace(tiny_gan, networks=NetworkConfig(latent_size=4, width=4, discriminator_norm="none"))
+
+
+@pytest.fixture
+def splits(striped_images):
+    return separate_images(striped_images)
+
+
+@pytest.fixture
+def measured():
+    return []
+
+
+@pytest.fixture
+def monitor(measured):
+    def measure(generator):
+        measured.append((generator.config.seed, generator.training["epoch"]))
+        generator.sample(3, seed=0)
+        return {"fid_1k": float(len(measured)), "is_1k": 2.0}
+
+    return Monitor(measure, metric="fid_1k", key="k", every_epochs=1)
+
+
+@pytest.fixture
+def tracker():
+    return RecordingTracker()
+
+
+@pytest.fixture
+def train_all(config, splits, monitor, tracker, tmp_path):
+    def run(fresh=False):
+        store = CheckpointStore(tmp_path / "checkpoints")
+        return nodes.train_generators(config, splits, store, monitor, tracker, SETTINGS, "cpu", fresh)
+
+    return run
+
+
+def test_each_generator_is_a_nested_run_and_measured_once(train_all, tracker, measured):
+    replicates = train_all()
+    assert [(replicate.draw.fraction, replicate.draw.seed) for replicate in replicates] == [
+        (0.5, 0), (0.5, 1), (1.0, 0), (1.0, 1),
+    ]  # fmt: skip
+    assert measured == [(0, 2), (1, 2), (0, 2), (1, 2)]
+    names, params, histories, scores, seconds = zip(*tracker.children, strict=True)
+    assert names[:2] == ("generator 0.5 seed 0", "generator 0.5 seed 1")
+    assert scores[2] == {"fid_1k": 3.0, "is_1k": 2.0}
+    training = replicates[2].generator.training
+    assert params[2] == {
+        "fraction": 1.0, "seed": 0, "real_images": len(replicates[2].draw.images), "epochs": 2,
+        "training": training["fingerprint"],
+    }  # fmt: skip
+    assert [row["epoch"] for row in histories[2]] == [1, 2]
+    assert "generator_loss" in histories[2][0]
+    assert not any("fid_1k" in row for row in histories[2])
+    assert all(value > 0 for value in seconds)
+
+
+def test_a_finished_generator_is_neither_trained_nor_measured_again(train_all, tracker, measured):
+    first = train_all()
+    again = train_all()
+    assert len(measured) == len(first)
+    assert tracker.children[4:] == tracker.children[:4]
+    for one, other in zip(first, again, strict=True):
+        assert all(
+            torch.equal(other.generator.weights["raw"][name], w) for name, w in one.generator.weights["raw"].items()
+        )
+    train_all(fresh=True)
+    assert len(measured) == 2 * len(first)
+
+
+def test_measuring_changes_no_weights(config, train_all):
+    (draw, measured), *_ = train_all()
+    plain = replace(config, epochs=2, seed=draw.seed)
+    *_, last = train(plain, draw.images.images, draw.images.labels, class_names=draw.images.class_names, device="cpu")
+    assert measured.training["fingerprint"] == last.generator.training["fingerprint"]
+    for kind in ("raw", "ema"):
+        for name, weights in last.generator.weights[kind].items():
+            assert torch.equal(measured.weights[kind][name], weights)
+
+
+def test_the_exported_images_are_those_of_the_first_replicate_with_the_most_real_images(splits):
+    fractions = (0.5, 1.0, 1.0, 0.1)
+    replicates = [Replicate(Draw(fraction, seed, splits.train), None) for seed, fraction in enumerate(fractions)]
+    empty = torch.zeros(0)
+    sets = [SyntheticImages(empty, empty, empty, (), {"seed": seed}) for seed in range(4)]
+    assert nodes.choose_synthetic_images(replicates, sets) is sets[1]
+
+
+def test_leaks_are_listed_and_left_out(striped_images, caplog):
+    images = striped_images.images.copy()
+    rows = np.array([1, 3])
+    images[rows] = images[[41, 43]]
+    hashes, thumbnails = striped_images.image_hashes.copy(), striped_images.thumbnails.copy()
+    hashes[rows], thumbnails[rows] = hashes[[41, 43]], thumbnails[[41, 43]]
+    leaky = replace(striped_images, images=images, image_hashes=hashes, thumbnails=thumbnails)
+    caplog.set_level("INFO")
+    splits, leaks = nodes.separate_images(leaky)
+    assert [(leak["image"], leak["twin"], leak["correlation"]) for leak in leaks] == [
+        ("1", "41", 1.0),
+        ("3", "43", 1.0),
+    ]
+    assert len(splits.train) == 38
+    assert "Left out as duplicates or near-duplicates of held-out images: 1 = 41 (1), 3 = 43 (1)" in caplog.text
