@@ -6,12 +6,15 @@ BIN := .venv/bin
 # kedro-mlflow starts a bare "mlflow".
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# Two files of tests at a time, the longest first.
+TWO_AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+
 # Neither Kedro nor MLflow calls home.
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint schema ui viz viz-static table bench clean
+.PHONY: help install run check test test-all lint schema ui viz viz-static table bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,10 +24,13 @@ install: .venv/installed  ## install what is pinned into .venv, and nothing else
 run: .venv/installed  ## train a conditional GAN on handwritten digits, score it, see whether it helps a classifier
 	$(BIN)/kedro run
 
-test: .venv/installed-dev lint  ## linters and tests
-	$(BIN)/pytest -m "not slow and not browser" --cov --cov-report=term:skip-covered
+check: .venv/installed-dev lint  ## linters and unit tests, under a minute
+	$(BIN)/pytest $(TWO_AT_ONCE) -m "not integration"
 
-test-all: .venv/installed-dev .venv/installed-viz lint  ## all tests: also what takes long, and what Chromium shows of kedro-viz and MLflow
+test: .venv/installed-dev lint  ## linters and all tests but slow ones and those in a browser
+	$(BIN)/pytest $(TWO_AT_ONCE) -m "not slow and not browser" --cov --cov-report=term:skip-covered
+
+test-all: .venv/installed-dev .venv/installed-viz lint  ## linters and all tests, with the slow ones and those of kedro-viz and MLflow in Chromium
 	$(BIN)/pytest --cov --cov-report=term:skip-covered
 
 lint: .venv/installed-dev  ## ruff, mypy and the import contract

@@ -17,6 +17,18 @@ from gan_pipelines.gan import VARIANTS, GanConfig, NetworkConfig
 from gan_pipelines.images import ImageSet
 from gan_pipelines.images.duplicates import make_thumbnails
 
+INTEGRATION = ("tests", "tracking", "browser")
+LONGEST = "test_cli.py"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark tests directly in tests/, in tracking/ and in browser/ as integration tests; begin with the longest file."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
+    for item in items:
+        if item.path.parent.name in INTEGRATION:
+            item.add_marker(pytest.mark.integration)
+
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:

@@ -1,4 +1,4 @@
-"""Every kind of bad input in docs/bad_input.md, with the very sentence that stands there."""
+"""Checks before a run, and every kind of bad input in docs/bad_input.md with its sentence."""
 
 from __future__ import annotations
 
@@ -40,10 +40,12 @@ from gan_pipelines.gan import (
     train,
 )
 from gan_pipelines.images import DatasetConfig, ImageSet, inspect_folder, prepare_image_set
+from gan_pipelines.images.duplicates import make_thumbnails
 from gan_pipelines.metrics import FeatureExtractor, open_reference
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.project.hooks import explain
 from gan_pipelines.project.new_experiment import check_name
+from gan_pipelines.project.parameters import parse_parameters
 from gan_pipelines.project.preflight import check_run
 from pictures import write_pictures
 
@@ -55,6 +57,7 @@ TABLE = {
     )
     if kind.strip() not in ("What is wrong", "---")
 }
+PIPELINES = register_pipelines()
 NOBODY = 65534
 
 CASES: dict[str, Callable[[Path], None]] = {}
@@ -100,7 +103,7 @@ def test_bad_input_gets_its_sentence(kind, folder, caplog):
 # Settings
 
 
-def preflight(pipeline="train_wgan_gp", extra=(), **changes):
+def preflight(pipeline="train_wgan_gp", extra=(), entries=(), **changes):
     """Check a run of the digits experiment with some parameters changed: dots are double underscores."""
     parameters = OmegaConf.load(PROJECT / "conf/base/parameters.yml")
     parameters.experiment = "digits"  # which Kedro takes from globals.yml
@@ -110,16 +113,15 @@ def preflight(pipeline="train_wgan_gp", extra=(), **changes):
     for variant in VARIANTS:
         for kind in ("checkpoints", "replicate_checkpoints"):
             catalog[f"{variant}.{kind}"] = CheckpointStoreDataset(filepath=kind)
+        catalog[f"{variant}.synthetic_store"] = KeyedStoreDataset(filepath="synthetic_store")
         for kind in ("generator", "best_generator"):
             catalog[f"{variant}.{kind}"] = GeneratorDataset(filepath=f"{variant}.{kind}.safetensors")
     scores = {"type": "json.JSONDataset", "filepath": "reports/{variant}/scores.json"}
     catalog["all_runs"] = RunsDataset(entries={"scores": scores})
-    names = [*parameters, *(f"variants.{variant}" for variant in parameters.variants)]
-    for name in names:
-        value = OmegaConf.select(parameters, name)
-        catalog[f"params:{name}"] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-    pipelines = register_pipelines()
-    check_run(sum((pipelines[name] for name in extra), pipelines[pipeline]), catalog)
+    for name in entries:
+        catalog[name] = "there"
+    run = sum((PIPELINES[name] for name in extra), PIPELINES[pipeline])
+    check_run(run, catalog, parse_parameters(OmegaConf.to_container(parameters, resolve=True), run.inputs()))
 
 
 case("a setting that does not exist")(lambda _: preflight(variants__wgan_gp__discriminator_step=3))
@@ -179,7 +181,7 @@ case("comparing before training")(lambda _: preflight("compare"))
 
 
 @case("comparing before ingestion")
-def _(folder):
+def comparing_before_ingestion(folder):
     scores = folder / "reports/dcgan/scores.json/2026/scores.json"
     scores.parent.mkdir(parents=True)
     scores.write_text("[]")
@@ -207,7 +209,7 @@ def conditional_generator():
 
 
 @case("too little disk space for the data")
-def _(folder):
+def too_little_disk_space_for_the_data(folder):
     usage = shutil.disk_usage(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(disk.shutil, "disk_usage", lambda _: usage._replace(free=2**20))
@@ -215,7 +217,7 @@ def _(folder):
 
 
 @case("a reference split of five pictures")
-def _(folder):
+def a_reference_split_of_five_pictures(folder):
     write_pictures(folder)
     (folder / "test/king/0.png").unlink()
     folders = {"dataset__source": "image_folder", "dataset__path": str(folder), "variants__wgan_gp__batch_size": 2}
@@ -223,7 +225,7 @@ def _(folder):
 
 
 @case("a class with one picture in the reference split")
-def _(folder):
+def a_class_with_one_picture_in_the_reference_split(folder):
     write_pictures(folder, count=5)
     for path in sorted((folder / "test/king").iterdir())[1:]:
         path.unlink()
@@ -240,23 +242,25 @@ def refer_to(folder, pixels, network):
     images = np.full((6, 1, 8, 8), pixels, dtype=np.uint8)
     images[0, 0, 0, 0] = 0
     labels, names = np.zeros(6, dtype=np.int64), tuple("abcdef")
-    image_set = ImageSet(images, hash_images(images), labels, ("one",), {"train": 6}, "box", names)
+    image_set = ImageSet(
+        images, hash_images(images), make_thumbnails(images), labels, ("one",), {"train": 6}, "box", names
+    )
     extractor = FeatureExtractor(network, {"name": "resnet18", "weights_hash": "0"})
     open_reference(KeyedStore(folder), image_set, extractor, "cpu")
 
 
 @case("reference images that are black, or whose levels are 0 to 1")
-def _(folder):
+def reference_images_that_are_black_or_whose_levels_are_0_to_1(folder):
     refer_to(folder, 1, torch.nn.Identity())
 
 
 @case("reference images that are all the same")
-def _(folder):
+def reference_images_that_are_all_the_same(folder):
     refer_to(folder, 0, torch.nn.Identity())
 
 
 @case("a feature extractor with infinite or NaN features")
-def _(folder):
+def a_feature_extractor_with_infinite_or_nan_features(folder):
     class Broken(torch.nn.Module):
         def forward(self, images):
             return Prediction(images.flatten(1) / torch.nan, images.flatten(1))
@@ -265,8 +269,42 @@ def _(folder):
 
 
 @case("images that are not uint8, for a feature extractor")
-def _(_):
+def images_that_are_not_uint8_for_a_feature_extractor(_):
     FeatureExtractor(torch.nn.Identity(), {})(torch.zeros(6, 1, 8, 8))
+
+
+@pytest.mark.parametrize("name", [name for name in PIPELINES if name != "compare"])
+def test_the_projects_own_parameters_pass(name, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    generators = [f"{variant}.{kind}" for variant in VARIANTS for kind in ("generator", "best_generator")]
+    preflight(name, entries=[*generators, "image_grid", "manifest"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"variants__wgan_gp": 5}, "variants.wgan_gp is 5, but must be a mapping of settings."),
+        ({"scoring__classifier__stem": "big"}, "scoring.classifier.stem is 'big', but must be one of imagenet, small."),
+        ({"reporting__grids": 3}, "reporting.grids is not a setting; known are grid_every_epochs"),
+        ({"runtime__fresh": "yes"}, "runtime.fresh is 'yes', but must be true or false."),
+        ({"dataset__train_splits": ["dev"]}, "dataset.train_splits is 'dev', but must be one of train, valid, test."),
+    ],
+)
+def test_mistakes_of_the_same_kinds_get_such_sentences(changes, sentence):
+    with pytest.raises(ProjectError) as caught:
+        preflight(**changes)
+    assert str(caught.value) == sentence
+
+
+def test_a_variant_without_settings_is_its_row(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    preflight(variants__wgan_gp=None)
+
+
+def test_settings_of_other_pipelines_are_not_checked(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    preflight(variants__dcgan__epochs=0)
+    preflight("ingest", scoring__samples=0)
 
 
 # Folders of pictures
@@ -292,65 +330,65 @@ case("a dataset folder that does not exist")(lambda folder: prepare(folder / "ca
 
 
 @case("no folders of splits")
-def _(folder):
+def no_folders_of_splits(folder):
     prepare(write_pictures(folder, splits=[""]))
 
 
 @case("two folders for one split")
-def _(folder):
+def two_folders_for_one_split(folder):
     prepare(write_pictures(folder, splits=["train", "val", "valid"]))
 
 
 @case("a folder beside the splits that is not a split")
-def _(folder):
+def a_folder_beside_the_splits_that_is_not_a_split(folder):
     prepare(write_pictures(folder, splits=["train", "unlabelled"]))
 
 
 @case("folder_split for a folder that has folders of splits")
-def _(folder):
+def folder_split_for_a_folder_that_has_folders_of_splits(folder):
     prepare(write_pictures(folder), folder_split="train")
 
 
 @case("pictures without labels")
-def _(folder):
+def pictures_without_labels(folder):
     write_pictures(folder)
     (folder / "test/king/1.png").rename(folder / "test/1.png")
     prepare(folder)
 
 
 @case("one class only")
-def _(folder):
+def one_class_only(folder):
     write_pictures(folder, classes=["ace"], count=6)
     preflight(dataset__source="image_folder", dataset__path=str(folder), variants__wgan_gp__batch_size=2)
 
 
 @case("no test split for the classifier")
-def _(folder):
+def no_test_split_for_the_classifier(folder):
     write_pictures(folder, splits=[""], count=6)
     changes = {"dataset__source": "image_folder", "dataset__path": str(folder), "dataset__folder_split": "train"}
     preflight(**changes, variants__wgan_gp__batch_size=2)
 
 
 @case("test_fraction for a folder that has folders of splits")
-def _(folder):
+def a_test_fraction_for_a_folder_that_has_folders_of_splits(folder):
     preflight(dataset__source="image_folder", dataset__path=str(folder), dataset__test_fraction=0.2)
 
 
 @case("no folders of classes")
-def _(folder):
+def no_folders_of_classes(folder):
     (folder / "train").mkdir()
     prepare(folder)
 
 
 @case("a class that is missing in a split")
-def _(folder):
+def a_class_that_is_missing_in_a_split(folder):
     write_pictures(folder)
     shutil.rmtree(folder / "test/king")
     prepare(folder)
 
 
 @case("an empty class")
-def _(folder):
+def an_empty_class(folder):
     write_pictures(folder)
     for path in (folder / "test/king").iterdir():
         path.unlink()
@@ -358,14 +396,14 @@ def _(folder):
 
 
 @case("a folder within a class")
-def _(folder):
+def a_folder_within_a_class(folder):
     write_pictures(folder)
     (folder / "train/ace/more").mkdir()
     prepare(folder)
 
 
 @case("a folder without read permission")
-def _(folder):
+def a_folder_without_read_permission(folder):
     write_pictures(folder)
     (folder / "train/ace").chmod(0)
     try:
@@ -388,28 +426,28 @@ case("a file that is not a picture")(lambda folder: prepare(damaged(folder, b"GI
 
 
 @case("a truncated picture")
-def _(folder):
+def a_truncated_picture(folder):
     whole = (write_pictures(folder) / "train/ace/1.png").read_bytes()
     (folder / "train/ace/1.png").write_bytes(whole[: len(whole) // 2])
     prepare(folder)
 
 
 @case("a decompression bomb")
-def _(folder):
+def a_decompression_bomb(folder):
     write_pictures(folder)
     Image.new("1", (20_000, 10_000)).save(folder / "train/ace/1.png")
     prepare(folder)
 
 
 @case("a picture without read permission")
-def _(folder):
+def a_picture_without_read_permission(folder):
     write_pictures(folder)
     (folder / "train/ace/1.png").chmod(0)
     without_rights(lambda: prepare(folder))
 
 
 @case("a class without usable pictures, with on_bad_image: skip")
-def _(folder):
+def a_class_without_usable_pictures_with_on_bad_image_skip(folder):
     write_pictures(folder)
     for path in (folder / "test/king").iterdir():
         path.write_bytes(b"")
@@ -429,14 +467,14 @@ case("`kedro experiment` with a reserved name")(lambda folder: check_name("base"
 
 
 @case("`kedro experiment` of a single picture in a class")
-def _(folder):
+def kedro_experiment_of_a_single_picture_in_a_class(folder):
     write_pictures(folder, count=30)
     write_pictures(folder, classes=["queen"], count=1)
     inspect_folder(folder)
 
 
 @case("`kedro experiment` with a name that is taken")
-def _(folder):
+def kedro_experiment_with_a_name_that_is_taken(folder):
     (folder / "conf/cards").mkdir(parents=True)
     check_name("cards", folder / "conf")
 
@@ -453,7 +491,7 @@ case("missing CIFAR-10 files, and downloads not allowed")(lambda folder: torchvi
 
 
 @case("missing Fashion-MNIST files, and no network")
-def _(folder):
+def missing_fashion_mnist_files_and_no_network(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("http_proxy", "http://127.0.0.1:1")
         patch.setenv("https_proxy", "http://127.0.0.1:1")
@@ -462,7 +500,7 @@ def _(folder):
 
 
 @case("truncated Fashion-MNIST files")
-def _(folder):
+def truncated_fashion_mnist_files(folder):
     raw = folder / "FashionMNIST/raw"
     raw.mkdir(parents=True)
     for part in ("train", "t10k"):
@@ -492,19 +530,19 @@ case("fewer pictures than a batch")(lambda _: run(tiny(batch_size=17)))
 
 
 @case("losses that become infinite or NaN")
-def _(_):
+def losses_that_become_infinite_or_nan(_):
     run(tiny(generator_optimizer=OptimizerConfig(learning_rate=1e30)))
 
 
 @case("fewer epochs than are done already")
-def _(folder):
+def fewer_epochs_than_are_done_already(folder):
     store = CheckpointStore(folder)
     run(tiny(), store)
     run(tiny(epochs=2), store)
 
 
 @case("a second process on the same training")
-def _(folder):
+def a_second_process_on_the_same_training(folder):
     store = CheckpointStore(folder)
     identity = run(tiny(), store)[-1].generator.training["fingerprint"]
     with store.open(identity):
@@ -512,7 +550,7 @@ def _(folder):
 
 
 @case("no usable checkpoint")
-def _(folder):
+def no_usable_checkpoint(folder):
     store = CheckpointStore(folder)
     run(tiny(), store)
     for path in folder.rglob("*.pt"):
@@ -521,7 +559,7 @@ def _(folder):
 
 
 @case("a damaged generator file")
-def _(folder):
+def a_damaged_generator_file(folder):
     run(tiny())[-1].generator.save(folder / "generator.safetensors")
     whole = (folder / "generator.safetensors").read_bytes()
     (folder / "generator.safetensors").write_bytes(whole[:-100])
@@ -529,7 +567,7 @@ def _(folder):
 
 
 @case("a full disk while something is saved")
-def _(folder):
+def a_full_disk_while_something_is_saved(folder):
     generator = run(tiny())[-1].generator
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", _raise_disk_full)

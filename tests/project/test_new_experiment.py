@@ -47,6 +47,8 @@ def check(folder, report, pipeline):
     catalog = DataCatalog({"image_sets": KeyedStoreDataset(filepath=f"{folder}/image_sets")})
     for kind in ("checkpoints", "replicate_checkpoints"):
         catalog[f"{choose_variant(report)}.{kind}"] = CheckpointStoreDataset(filepath=f"{folder}/{kind}")
+    store = KeyedStoreDataset(filepath=f"{folder}/synthetic_store")
+    catalog[f"{choose_variant(report)}.synthetic_store"] = store
     run = register_pipelines()[pipeline]
     check_run(run, catalog, parse_parameters(parameters, run.inputs()))
 

@@ -64,3 +64,8 @@ class DatasetConfig:
         require(not needs_path or bool(self.path), "path", self.path, f"the folder of the {self.source} images")
         require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
         require(len(self.train_splits) > 0, "train_splits", self.train_splits, "a list of at least one split")
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the prepared images."""
+        return self.channels, self.image_size, self.image_size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from pathlib import Path
 
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
@@ -48,8 +49,7 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog, parameters: Parameters, 
         with naming("runtime"):
             resolve_device(parameters.runtime.device)
     if parameters.dataset is not None:
-        is_scored = any(name.endswith(".scores") for name in pipeline.outputs())
-        _check_dataset(parameters.dataset, parameters, catalog, is_scored)
+        _check_images(parameters.dataset, open_source(parameters.dataset), pipeline, catalog, parameters)
     _check_entries(pipeline.inputs(), catalog, f"kedro run --env={env}" if env else "kedro run")
 
 
@@ -92,40 +92,42 @@ def _check_entries(inputs: set[str], catalog: DataCatalog, kedro_run: str) -> No
             raise ConfigError(f"There is no {name} in the catalog yet: {kedro_run} --pipelines=ingest makes one.")
 
 
-def _check_dataset(dataset: DatasetConfig, parameters: Parameters, catalog: DataCatalog, is_scored: bool) -> None:
-    """Check the dataset, the networks, the scores, the experiment, and free disk space.
-
-    The monitor of an augmentation experiment measures no single classes: their sizes matter only if ``is_scored``.
-    """
-    source = open_source(dataset)
+def _check_images(
+    dataset: DatasetConfig, source: ImageSource, pipeline: Pipeline, catalog: DataCatalog, parameters: Parameters
+) -> None:
+    """Check splits, networks, scores, the experiment, and free disk space."""
     split_sizes = Counter(item.split for item in source.items)
     for split in dataset.train_splits:
         _require_split("dataset.train_splits", split, split_sizes)
     image_sets: KeyedStore = catalog.load("image_sets")
     needs = {image_sets.root: bytes_to_prepare(image_sets, source, dataset)}
     for variant, config in parameters.variants.items():
-        check_transforms(f"variants.{variant}.transforms", config.transforms, dataset)
-        shape = ImageShape(dataset.channels, dataset.image_size, dataset.image_size)
-        if FAMILIES[config.networks.family].conditional:
-            _require_classes(variant, source)
-        layers = _summarize(variant, config, shape, len(source.class_names))
-        with naming(f"variants.{variant}"):
-            check_steps(config, sum(split_sizes[split] for split in dataset.train_splits))
+        state_bytes = _check_networks(variant, config, dataset, source, split_sizes)
         checkpoints: CheckpointStore = catalog.load(f"{variant}.checkpoints")
-        needs[checkpoints.root] = (checkpoints.keep + 1) * checkpoint_bytes(layers)
-        if (experiment := parameters.augmentation) is not None:
+        needs[checkpoints.root] = (checkpoints.keep + 1) * state_bytes
+        if parameters.augmentation is not None:
             _require_classes("An augmentation experiment", source)
-            _check_experiment(experiment, variant, config, dataset, split_sizes)
-            synthetic: KeyedStore = catalog.load(f"{variant}.synthetic_store")
-            needs[synthetic.root] = synthetic_bytes(experiment, split_sizes["train"], math.prod(shape))
-            states: CheckpointStore = catalog.load(f"{variant}.replicate_checkpoints")
-            trainings = len(experiment.fractions) * experiment.replicates
-            needs[states.root] = (trainings * states.keep + 1) * checkpoint_bytes(layers)
+            _check_experiment(parameters.augmentation, variant, config, dataset, split_sizes)
+            needs |= _experiment_bytes(parameters.augmentation, variant, dataset, split_sizes, catalog, state_bytes)
     require_space(needs)
     if parameters.scoring is not None:
         _check_scoring(parameters.scoring, split_sizes, source)
-        if is_scored and any(FAMILIES[config.networks.family].conditional for config in parameters.variants.values()):
-            _check_classes(parameters.scoring, source)
+        is_conditional = any(FAMILIES[config.networks.family].conditional for config in parameters.variants.values())
+        if is_conditional and any(name.endswith(".scores") for name in pipeline.datasets()):
+            _check_class_sizes(parameters.scoring, source)
+
+
+def _check_networks(
+    variant: str, config: GanConfig, dataset: DatasetConfig, source: ImageSource, split_sizes: Counter[str]
+) -> int:
+    """Check that a variant fits the images; return the bytes of a checkpoint."""
+    check_transforms(f"variants.{variant}.transforms", config.transforms, dataset)
+    if FAMILIES[config.networks.family].conditional:
+        _require_classes(variant, source)
+    layers = _summarize(variant, config, ImageShape(*dataset.image_shape), len(source.class_names))
+    with naming(f"variants.{variant}"):
+        check_steps(config, sum(split_sizes[split] for split in dataset.train_splits))
+    return checkpoint_bytes(layers)
 
 
 def _summarize(variant: str, config: GanConfig, shape: ImageShape, num_classes: int) -> list[LayerSummary]:
@@ -135,6 +137,24 @@ def _summarize(variant: str, config: GanConfig, shape: ImageShape, num_classes: 
     except ConfigError as error:
         section = "dataset" if error.path == "image_size" else f"variants.{variant}.networks"
         raise error.within(section) from error
+
+
+def _experiment_bytes(
+    experiment: AugmentationConfig,
+    variant: str,
+    dataset: DatasetConfig,
+    split_sizes: Counter[str],
+    catalog: DataCatalog,
+    state_bytes: int,
+) -> dict[Path, int]:
+    """Bytes that an augmentation experiment writes, by folder."""
+    synthetic: KeyedStore = catalog.load(f"{variant}.synthetic_store")
+    states: CheckpointStore = catalog.load(f"{variant}.replicate_checkpoints")
+    trainings = len(experiment.fractions) * experiment.replicates
+    return {
+        synthetic.root: synthetic_bytes(experiment, split_sizes["train"], math.prod(dataset.image_shape)),
+        states.root: (trainings * states.keep + 1) * state_bytes,
+    }
 
 
 def _check_experiment(
@@ -177,7 +197,7 @@ def _require_classes(what: str, source: ImageSource) -> None:
         )
 
 
-def _check_classes(scoring: ScoringConfig, source: ImageSource) -> None:
+def _check_class_sizes(scoring: ScoringConfig, source: ImageSource) -> None:
     real = Counter(item.label for item in source.items if item.split == scoring.reference_split)
     for label, name in enumerate(source.class_names):
         check_class_sizes(name, made=scoring.samples // len(source.class_names), real=real[label])
