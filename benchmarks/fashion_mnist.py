@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,9 +91,10 @@ def judge_batch(epoch: Epoch, images: ImageSet) -> dict[str, float]:
         torch.manual_seed(epoch.number)
         latents = torch.randn(PUBLISHED_BATCH, config.networks.latent_size)
         fake = epoch.generator.network("raw").train()(latents, None)
-        judge, objective = epoch.discriminator.cpu().train(), OBJECTIVES[config.objective]
-        _, metrics = DiscriminatorLoss(judge, objective, None)(real, fake, None)
-        metrics |= generator_loss(judge, objective, fake, None)[1]
+        discriminator = copy.deepcopy(epoch.state.discriminator).cpu().train()
+        objective = OBJECTIVES[config.objective]
+        _, metrics = DiscriminatorLoss(discriminator, objective, None)(real, fake, None)
+        metrics |= generator_loss(discriminator, objective, fake, None)[1]
     return {f"batch_{name}": value.item() for name, value in metrics.items()}
 
 

@@ -183,7 +183,13 @@ def train_one(out: Path, config: Any, images: ImageSet) -> TrainedGenerator:
     """Train, or take what was trained before."""
     store = CheckpointStore(out / "checkpoints", keep=1, interval_seconds=60)
     for epoch in train(
-        config, images.images, images.labels, class_names=images.class_names, checkpoints=store, samples_every=100
+        config,
+        images.images,
+        images.labels,
+        class_names=images.class_names,
+        data_hash=images.content_hash,
+        checkpoints=store,
+        samples_every=100,
     ):
         if epoch.number % 10 == 0:
             print(config.seed, epoch.number, epoch.metrics, flush=True)

@@ -6,7 +6,7 @@ optimisers, losses read back in every step; in steps of a critic, gradients run 
 that are read most, unless it is detached. The bare step does what the mathematics asks for and nothing else, in this
 project's layout, with its optimisers: one fixed batch, no shuffling, no moving average, no metrics, no samples, no
 health check, no checkpoint. A round of this project is an epoch with all of that, but for what comes once at the end of
-an epoch, be it short as here or long: decoding 64 samples, comparing them, copying the networks.
+an epoch, be it short as here or long: decoding 64 samples and comparing them.
 
     python benchmarks/training_speed.py OUT
     python benchmarks/training_speed.py OUT --workloads all --remedies --rounds 3

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before any library reads it: two workers are two threads
 
 import numpy as np
 import pytest

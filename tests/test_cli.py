@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from command_line import KEDRO, ONE_THREAD, copy_project, git, kedro, latest, small
+from command_line import KEDRO, ONE_THREAD, cold_kedro, copy_project, git, kedro, latest, small
 from gan_pipelines.gan import TrainedGenerator
 from pictures import write_pictures
 
@@ -286,7 +286,7 @@ def test_a_killed_experiment_goes_on_and_the_default_is_the_whole_chain(project,
     finished = {path: path.stat().st_mtime_ns for path in fits.rglob("record.json")}
     assert 7 <= len(finished) < 14
 
-    printed = kedro(project, "run", f"--params={SMALL_EXPERIMENT}")
+    printed = cold_kedro(project, "run", f"--params={SMALL_EXPERIMENT}")
     assert "This training is finished" in printed.stderr
     assert "last epoch, ema weights: FID" in printed.stdout
     assert "Augmentation with 10% of the real images (116): " in printed.stdout
@@ -456,6 +456,6 @@ def test_scoring_before_training_says_what_to_run_first(project):
 
 
 def test_the_command_line_lists_the_pipelines(project):
-    listed = kedro(project, "registry", "list").stdout
+    listed = cold_kedro(project, "registry", "list").stdout
     for name in ("ingest", "train_dcgan", "evaluate_wgan_gp", "sample_acgan", "augment_acgan", "__default__"):
         assert f"- {name}\n" in listed

@@ -16,12 +16,9 @@ from PIL import Image
 
 from command_line import PROJECT, kedro, latest, small
 from gan_pipelines import settings
-from gan_pipelines.augmentation import AugmentationConfig
-from gan_pipelines.core.config import from_dict, merge
-from gan_pipelines.images import DatasetConfig
-from gan_pipelines.metrics import ScoringConfig
+from gan_pipelines.core.config import merge
 from gan_pipelines.pipeline_registry import register_pipelines
-from gan_pipelines.project.parameters import configure_gan, configure_sampling
+from gan_pipelines.project.parameters import parse_parameters
 
 PAGES = [PROJECT / "README.md", *sorted(PROJECT.glob("docs/**/*.md")), *sorted(PROJECT.glob("notebooks/*.ipynb"))]
 COMMAND = r"((?:kedro|make|python) [^`\n]+)"
@@ -31,7 +28,6 @@ PLACEHOLDERS = {
     "<variant>": "cdcgan",
     "<seed>": "2",
 }
-TYPED = {"dataset": DatasetConfig, "scoring": ScoringConfig, "augmentation": AugmentationConfig}
 
 
 def commands_in(page):
@@ -95,11 +91,9 @@ def check_run(options, pipelines):
     assert parameters.keys() == stated.keys()
     for section in ("reporting", "runtime"):
         assert parameters[section].keys() == stated[section].keys()
-    for section, config in TYPED.items():
-        from_dict(config, parameters[section], section)
-    configure_sampling(parameters["sampling"])
-    for variant, overrides in parameters["variants"].items():
-        configure_gan(variant, overrides)
+    entries = [f"params:{section}" for section in parameters if section not in ("experiment", "variants")]
+    entries += [f"params:variants.{variant}" for variant in parameters["variants"]]
+    parse_parameters(parameters, entries)
     for pipeline in pipelines:
         assert options["load_versions"].keys() <= pipeline.datasets()
         for name in pipeline.inputs():

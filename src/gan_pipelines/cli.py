@@ -1,4 +1,4 @@
-"""The project's own command beside Kedro's."""
+"""The project's own command, ``kedro experiment``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gan_pipelines.project.parameters import RuntimeConfig
 
 @click.group(name="gan_pipelines")
 def cli() -> None:
-    """The project's own command."""
+    """Commands of the project."""
 
 
 @cli.command()
@@ -23,9 +23,9 @@ def cli() -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.pass_obj
 def experiment(metadata: ProjectMetadata, name: str, folder: Path) -> None:
-    """Check a FOLDER of pictures and write conf/NAME, settings to train on them.
+    """Check a FOLDER of pictures and write conf/NAME, with settings to train on them.
 
-    The pictures lie in FOLDER/<class>/, or in FOLDER/<split>/<class>/ with splits named train, valid and test.
+    The pictures are in FOLDER/<class>/, or in FOLDER/<split>/<class>/ with splits named train, valid and test.
     """
     from gan_pipelines.core.devices import resolve_device  # noqa: PLC0415 (PyTorch: not for other commands)
     from gan_pipelines.images import inspect_folder  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Every pipeline of the project, by name."""
+"""Pipelines of the project by name."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ DEFAULT_VARIANT = "cdcgan"
 
 
 class PipelineUnknown(ProjectError, KeyError):
-    """A pipeline that is not there; Kedro makes an error of its own of it, whose cause it is."""
+    """An unknown pipeline name. Kedro raises its own error with this one as the cause."""
 
-    __str__ = Exception.__str__  # KeyError puts quotes around it
+    __str__ = Exception.__str__  # KeyError would quote the sentence
 
 
 class Pipelines(dict[str, Pipeline]):
-    """Pipelines by name."""
+    """Pipelines by name, with a suggestion for an unknown name."""
 
     def __missing__(self, name: str) -> Pipeline:
         """Raise `PipelineUnknown` with the nearest name."""
@@ -27,10 +27,10 @@ class Pipelines(dict[str, Pipeline]):
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Name the pipelines.
+    """Create all pipelines.
 
-    ``ingest``, ``compare``; for each variant ``train_``, ``evaluate_``, ``sample_``, ``augment_<variant>``; and
-    ``__default__``, the whole chain of one variant.
+    They are ``ingest`` and ``compare``; for each variant ``train_``, ``evaluate_``, ``sample_`` and
+    ``augment_<variant>``; and ``__default__``, which trains, scores and augments with one variant.
     """
     ingest = ingestion.create_pipeline()
     monitoring = evaluation.create_monitoring_pipeline()

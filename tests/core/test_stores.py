@@ -69,7 +69,7 @@ def test_of_two_builders_the_second_waits_and_builds_nothing(tmp_path, other_pro
     with other_process(seconds=0.5), caplog.at_level(logging.INFO):
         entry = KeyedStore(tmp_path).get_or_build("key", lambda _: pytest.fail("built twice"))
         assert (entry / "entry.txt").read_text() == "slow"
-    assert "Another process is making what this one needs" in caplog.text
+    assert "Waiting for another process" in caplog.text
 
 
 def test_what_a_killed_builder_leaves_is_no_entry_and_goes(tmp_path, other_process):

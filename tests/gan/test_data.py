@@ -31,7 +31,7 @@ def test_images_that_fit_lie_on_the_device(prepare):
 def test_images_that_do_not_fit_go_over_batch_by_batch(prepare, tiny_images, caplog):
     caplog.set_level(logging.INFO, logger="gan_pipelines")
     data = prepare(free=2 * 43 * 64 - 1)
-    assert "The images do not fit beside the networks" in caplog.text
+    assert "The images do not fit beside the networks on meta: they stay in host memory" in caplog.text
     assert data.images.device.type == "cpu"
     assert data.images.data_ptr() == tiny_images.ctypes.data  # no copy: it may be memory-mapped
     batches = list(data.batches(torch.arange(43), 8))

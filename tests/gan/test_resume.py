@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from gan_pipelines.core.config import ConfigError
-from gan_pipelines.core.devices import resolve_precision
 from gan_pipelines.core.hashing import hash_arrays, hash_dataset, hash_images
 from gan_pipelines.gan import (
     CheckpointStore,
@@ -143,40 +142,11 @@ def test_another_identity_starts_from_the_beginning_and_touches_nothing(config, 
     assert all(path.read_bytes() == content for path, content in before.items())
 
 
-def test_the_identity_is_known_before_the_training(config, striped_images):
-    images = striped_images.select("train")
-    expected = fingerprint(config, images.content_hash, "cpu")
-    options = {"labels": images.labels, "class_names": images.class_names}
-    assert run(config, images.images, **options)[-1].generator.training["fingerprint"] == expected
-
-
-def test_the_identity_is_all_that_changes_the_result(config):
-    same = fingerprint(config, "data", "cpu")
-    resolved = replace(config, precision=resolve_precision("auto", torch.device("cpu")))
-    assert fingerprint(replace(config, precision="auto"), "data", "cpu") == fingerprint(resolved, "data", "cpu")
-    assert fingerprint(config, "other data", "cpu") != same
-    words = {
-        "family": "acgan", "discriminator_norm": "batch", "spectral_norm": "both", "objective": "non_saturating",
-        "at": "real", "kind": "step", "algorithm": "rmsprop",
-    }  # fmt: skip
-    for part in ("", "networks", "penalty", "generator_optimizer", "discriminator_optimizer", "transforms"):
-        values = getattr(config, part) if part else config
-        for name, value in vars(values).items():
-            if isinstance(value, int | float):
-                changed = not value if isinstance(value, bool) else value / 2 or 1
-            elif isinstance(value, tuple):
-                changed = (0.1, 0.2)
-            else:
-                changed = words.get(name)
-            if changed is not None:
-                changed = int(changed) if isinstance(value, int) and not isinstance(value, bool) else changed
-                other = replace(values, **{name: changed})
-                whole = replace(config, **{part: other}) if part else other
-                assert fingerprint(whole, "data", "cpu") != same, (part, name)
-    for constraint in ({"penalty": None, "objective": "hinge"}, {"penalty": None, "weight_clip": 0.1}):
-        assert fingerprint(replace(config, **constraint), "data", "cpu") != same
-    constant = replace(config, schedule=ScheduleConfig())
-    assert fingerprint(constant, "data", "cpu") == fingerprint(replace(constant, epochs=99), "data", "cpu")
+def test_a_training_without_a_checkpoint_says_that_it_starts_from_the_beginning(config, tiny_images, store, caplog):
+    run(replace(config, seed=1), tiny_images, store)
+    with caplog.at_level(logging.INFO):
+        run(config, tiny_images, store)
+    assert f"Starting from the beginning: {store.root} holds no checkpoint of these settings" in caplog.text
 
 
 def test_a_second_process_is_refused_while_the_first_is_at_work(config, tiny_images, store):
@@ -219,17 +189,17 @@ def test_a_disk_that_is_full_for_a_while_stops_nothing(config, tiny_images, stor
 
     monkeypatch.setattr(Checkpoints, "save", refuse)
     assert weights_hash(run(config, tiny_images, store)[-1].generator) == weights_hash(uninterrupted.generator)
-    assert "could not be kept ([Errno 28] No space left on device); the one before it is" in caplog.text
+    assert "could not be saved ([Errno 28] No space left on device); the one before it stays" in caplog.text
 
 
 def test_a_state_of_another_device_goes_on(config, tiny_images, store):
     """A state without the random generator of this device, as one from a GPU's training would have it on the CPU."""
     with pytest.raises(Stop):
         run(config, tiny_images, store, on_step=stop_after(64))
-    with store.open(fingerprint_of(config, tiny_images)) as kept:
-        state = kept.load_newest()
+    with store.open(fingerprint_of(config, tiny_images)) as checkpoints:
+        state = checkpoints.load_newest()
         state["parts"]["random"]["elsewhere"] = torch.zeros(16, dtype=torch.uint8)
-        kept.save(64, state)
+        checkpoints.save(64, state)
     assert run(config, tiny_images, store)[-1].number == 4
 
 

@@ -112,14 +112,56 @@ def test_what_the_caller_draws_between_epochs_changes_nothing(tiny_gan, tiny_ima
 
 
 def test_a_generator_is_a_copy_that_training_leaves_alone(tiny_gan, tiny_images):
-    first, second = train(tiny_gan, tiny_images, device="cpu")
+    first, second = (epoch.generator for epoch in train(tiny_gan, tiny_images, device="cpu"))
     (only,) = run(replace(tiny_gan, epochs=1), tiny_images)
-    assert same_weights(first.generator, only.generator)
-    assert not same_weights(first.generator, second.generator)
+    assert same_weights(first, only.generator)
+    assert not same_weights(first, second)
 
 
-def test_the_generator_steps_once_in_critic_steps_also_across_epochs(tiny_gan, tiny_images):
-    # Five steps an epoch and three critic steps: generator steps after steps 3, 6, 9 of 10.
+def test_nothing_is_copied_unless_it_is_asked_for(tiny_gan, tiny_images, monkeypatch):
+    taken = []
+    snapshot = TrainingState.snapshot
+    monkeypatch.setattr(TrainingState, "snapshot", lambda state: taken.append(state.epoch) or snapshot(state))
+    last = run(tiny_gan, tiny_images)[-1]
+    assert taken == []
+    assert last.generator is last.generator
+    assert taken == [2]
+
+
+def test_a_generator_that_is_asked_for_too_late_is_refused(tiny_gan, tiny_images):
+    epochs = train(tiny_gan, tiny_images, device="cpu")
+    first, second = next(epochs), next(epochs)
+    with pytest.raises(RuntimeError, match="has gone on since epoch 1, .* read epoch.generator before"):
+        _ = first.generator
+    assert second.generator.training["epoch"] == 2
+
+
+def test_a_generator_that_was_asked_for_stays(tiny_gan, tiny_images):
+    epochs = train(tiny_gan, tiny_images, device="cpu")
+    first = next(epochs)
+    generator = first.generator
+    next(epochs)
+    assert first.generator is generator
+
+
+def test_an_epoch_knows_the_history_up_to_itself_and_changing_it_changes_nothing(tiny_gan, tiny_images):
+    first, second = run(tiny_gan, tiny_images, samples_every=1)
+    assert [row["epoch"] for row in first.history] == [1]
+    assert list(first.sample_history) == [1]
+    first.history[0]["epoch"] = 99
+    assert [row["epoch"] for row in second.history] == [1, 2]
+    assert list(second.sample_history) == [1, 2]
+
+
+def test_the_hash_of_the_data_may_be_given(tiny_gan, tiny_images, monkeypatch):
+    computed = run(tiny_gan, tiny_images)[-1].generator.training
+    monkeypatch.delattr("gan_pipelines.gan.data.hash_images")
+    given = run(tiny_gan, tiny_images, data_hash=computed["data_hash"])[-1].generator.training
+    assert given == computed
+
+
+def test_the_generator_steps_once_in_discriminator_steps_also_across_epochs(tiny_gan, tiny_images):
+    # Five steps an epoch, discriminator_steps 3: generator steps after steps 3, 6, 9 of 10.
     data = TrainingData.prepare(tiny_images, None, (), CPU)
     state = TrainingState(replace(tiny_gan, discriminator_steps=3), data)
     follow, counts = state.update_ema, []
@@ -129,21 +171,21 @@ def test_the_generator_steps_once_in_critic_steps_also_across_epochs(tiny_gan, t
     assert counts == [3, 6, 9]
 
 
-def test_critic_steps_leave_the_generator_alone_and_generator_steps_the_critic(tiny_gan, tiny_images):
+def test_a_step_of_one_network_leaves_the_other_alone(tiny_gan, tiny_images):
     data = TrainingData.prepare(tiny_images, None, (), CPU)
     state = TrainingState(replace(tiny_gan, discriminator_steps=5), data)
     generator = [parameter.clone() for parameter in state.generator.parameters()]
-    critic = [parameter.clone() for parameter in state.discriminator.parameters()]
+    discriminator = [parameter.clone() for parameter in state.discriminator.parameters()]
     fake = state.generator(state.draw_latents(8))
     for real, _ in data.batches(torch.arange(43), 8):
         trainer._discriminator_step(state, real, fake.detach(), None)
     assert all(map(torch.equal, generator, state.generator.parameters()))
-    assert not any(map(torch.equal, critic, state.discriminator.parameters()))
+    assert not any(map(torch.equal, discriminator, state.discriminator.parameters()))
 
-    critic = [parameter.clone() for parameter in state.discriminator.parameters()]
+    discriminator = [parameter.clone() for parameter in state.discriminator.parameters()]
     trainer._generator_step(state, fake, None)
     assert not any(map(torch.equal, generator, state.generator.parameters()))
-    assert all(map(torch.equal, critic, state.discriminator.parameters()))
+    assert all(map(torch.equal, discriminator, state.discriminator.parameters()))
     assert all(parameter.requires_grad for parameter in state.discriminator.parameters())
 
 
@@ -165,9 +207,8 @@ def test_the_generators_step_takes_the_images_of_the_discriminators(tiny_gan, ti
 def test_the_average_follows_its_recursion(tiny_gan, tiny_images):
     # One step an epoch: each epoch shows the weights after each generator step.
     config = replace(tiny_gan, batch_size=43, discriminator_steps=1, epochs=4, ema_decay=0.75)
-    epochs = run(config, tiny_images)
     average = None
-    for epoch in epochs:
+    for epoch in train(config, tiny_images, device="cpu"):
         raw = epoch.generator.weights["raw"]["layers.0.weight"]
         average = raw if average is None else 0.75 * average + 0.25 * raw
         assert torch.allclose(epoch.generator.weights["ema"]["layers.0.weight"], average, atol=1e-7)
@@ -340,16 +381,16 @@ def test_nan_ends_the_training_and_the_last_good_state_stays(tiny_gan, tiny_imag
     monkeypatch.setitem(OBJECTIVES, "wasserstein", poison.objective)
     store = CheckpointStore(tmp_path, interval_seconds=0)
     epochs = train(tiny_gan, tiny_images, device="cpu", checkpoints=store)
-    good = next(epochs)
+    good = next(epochs).generator
     poison.poisoned = True
     with pytest.raises(TrainingDiverged) as caught:
         next(epochs)
     assert "discriminator_loss became nan in epoch 2; lower the learning rates" in str(caught.value)
-    with store.open(good.generator.training["fingerprint"]) as kept:
-        assert f"The last good state is kept in {kept.paths[-1]}." in str(caught.value)
-        state = kept.load_newest()
+    with store.open(good.training["fingerprint"]) as checkpoints:
+        assert f"The last good state is kept in {checkpoints.paths[-1]}." in str(caught.value)
+        state = checkpoints.load_newest()
     assert state["plain"]["images_seen"] == 40
-    assert torch.equal(state["parts"]["generator"]["layers.0.weight"], good.generator.weights["raw"]["layers.0.weight"])
+    assert torch.equal(state["parts"]["generator"]["layers.0.weight"], good.weights["raw"]["layers.0.weight"])
 
 
 class CollapsingGenerator(nn.Module):
@@ -384,8 +425,8 @@ def test_a_generator_made_to_collapse_ends_the_training_and_a_healthy_one_does_n
     assert [next(epochs).number, next(epochs).number] == [2, 3]
     with pytest.raises(TrainingDiverged, match=r"collapsed: for 3 epochs up to epoch 4 .* last good state is kept"):
         next(epochs)
-    with store.open(fingerprint) as kept:
-        assert kept.load_newest()["plain"]["images_seen"] == 80  # the collapse is seen at the end of epoch 2
+    with store.open(fingerprint) as checkpoints:
+        assert checkpoints.load_newest()["plain"]["images_seen"] == 80  # the collapse is seen at the end of epoch 2
 
 
 def test_a_last_step_that_ruins_the_weights_is_seen_in_its_own_epoch(tiny_gan, tiny_images, tmp_path):
@@ -524,7 +565,7 @@ def test_bf16_trains_and_keeps_fp32_weights(tiny_gan, tiny_images):
 def test_compiled_training_ends_where_eager_training_ends(tiny_gan, tiny_images):
     torch._dynamo.utils.counters.clear()
     compiled = run(replace(tiny_gan, compilation="default"), tiny_images)[-1].generator
-    assert torch._dynamo.utils.counters["frames"]["ok"] >= 2  # generator and critic
+    assert torch._dynamo.utils.counters["frames"]["ok"] >= 2  # generator and discriminator
     eager = run(tiny_gan, tiny_images)[-1].generator
     torch.testing.assert_close(dict(compiled.weights["raw"]), dict(eager.weights["raw"]), rtol=0, atol=1e-4)
 

@@ -127,60 +127,58 @@ case("a section that does not exist")(lambda _: preflight(variant__cdcgan__epoch
 case("a variant that does not exist")(lambda _: preflight(variants__cdgan__epochs=3))
 case("a pipeline that does not exist")(lambda _: preflight("train_wgan_pg"))
 case("a number out of range")(lambda _: preflight(variants__wgan_gp__epochs=0))
-case("a text for a number")(lambda _: preflight(variants__wgan_gp__penalty__weight="ten"))
+case("a text in place of a number")(lambda _: preflight(variants__wgan_gp__penalty__weight="ten"))
 case("weight clipping beside a gradient penalty")(lambda _: preflight(variants__wgan_gp__weight_clip=0.01))
 case("weight clipping beside spectral norm")(
     lambda _: preflight(
         "train_wgan", variants__wgan__weight_clip=0.01, variants__wgan__networks__spectral_norm="discriminator"
     )
 )
-case("a Wasserstein critic that nothing holds back")(lambda _: preflight(variants__wgan_gp__penalty=None))
-case("a rotation that the labels do not bear")(lambda _: preflight(variants__wgan_gp__transforms__rotation_degrees=90))
-case("mirror images of what has a left and a right")(
+case("a Wasserstein critic without penalty, weight clipping or spectral norm")(
+    lambda _: preflight(variants__wgan_gp__penalty=None)
+)
+case("a rotation that can change the label")(lambda _: preflight(variants__wgan_gp__transforms__rotation_degrees=90))
+case("a horizontal flip that can change the label")(
     lambda _: preflight(variants__wgan_gp__transforms__horizontal_flip=True)
 )
-case("attention in networks without feature maps")(
+case("attention in networks that do not have it")(
     lambda _: preflight("train_mlp_gan", variants__mlp_gan__networks__attention=True)
 )
 case("a conditional variant without labels")(
     lambda _: next(train(VARIANTS["acgan"], np.eye(200, 64, dtype=np.uint8).reshape(-1, 1, 8, 8)))
 )
-case("fewer than one sample")(lambda _: preflight("sample_dcgan", sampling__count=-1))
-case("a number for a list")(lambda _: preflight(dataset__train_splits=1))
+case("a negative number of samples")(lambda _: preflight("sample_dcgan", sampling__count=-1))
+case("a number in place of a list")(lambda _: preflight(dataset__train_splits=1))
 case("a source that does not exist")(lambda _: preflight(dataset__source="imagenet"))
-case("a size that the networks cannot make")(lambda _: preflight(dataset__image_size=30))
+case("an image size that the networks cannot generate")(lambda _: preflight(dataset__image_size=30))
 case("two channels")(lambda _: preflight(dataset__channels=2))
-case("a split that the data lack")(lambda _: preflight(dataset__train_splits=["train", "extra"]))
-case("a reference split that the data lack")(lambda _: preflight(scoring__reference_split="dev"))
-case("a batch larger than the data")(lambda _: preflight(variants__wgan_gp__batch_size=2000))
-case("more critic steps than batches")(lambda _: preflight(variants__wgan_gp__discriminator_steps=100))
-case("grids every 0 epochs")(lambda _: preflight(reporting__grid_every_epochs=0))
+case("a train split that does not exist")(lambda _: preflight(dataset__train_splits=["train", "extra"]))
+case("a reference split that does not exist")(lambda _: preflight(scoring__reference_split="dev"))
+case("a batch larger than the dataset")(lambda _: preflight(variants__wgan_gp__batch_size=2000))
+case("more discriminator steps than batches of an epoch")(
+    lambda _: preflight(variants__wgan_gp__discriminator_steps=100)
+)
+case("sample grids every 0 epochs")(lambda _: preflight(reporting__grid_every_epochs=0))
 case("fewer samples than a score needs")(lambda _: preflight(scoring__samples=5))
-case("fewer samples while training than a score needs")(lambda _: preflight(scoring__during_training__samples=9))
-case("scores every 0 epochs while training")(lambda _: preflight(scoring__during_training__every_epochs=0))
-case("samples of too few for each class")(lambda _: preflight("train_acgan", scoring__samples=19))
-case("an augmentation experiment on images that the GAN is trained on")(
+case("fewer samples during training than a score needs")(lambda _: preflight(scoring__during_training__samples=9))
+case("scores during training every 0 epochs")(lambda _: preflight(scoring__during_training__every_epochs=0))
+case("too few samples of each class")(lambda _: preflight("train_acgan", scoring__samples=19))
+case("an augmentation experiment whose GAN is trained on the test split")(
     lambda _: preflight("augment_cdcgan", dataset__train_splits=["train", "test"])
 )
-case("an augmentation experiment that cannot tell a difference from chance")(
-    lambda _: preflight("augment_cdcgan", augmentation__replicates=1)
-)
-case("a fraction of the images above all of them")(
-    lambda _: preflight("augment_cdcgan", augmentation__fractions=[0.1, 10])
-)
-case("a fraction of the images too small for a batch")(
+case("an augmentation experiment with one replicate")(lambda _: preflight("augment_cdcgan", augmentation__replicates=1))
+case("a fraction of the images above 1")(lambda _: preflight("augment_cdcgan", augmentation__fractions=[0.1, 10]))
+case("a fraction of the images smaller than a batch")(
     lambda _: preflight("augment_cdcgan", augmentation__fractions=[0.01, 1])
 )
-case("ordinary augmentation that the labels do not bear")(
+case("a transform in the augmentation experiment that can change the label")(
     lambda _: preflight("augment_cdcgan", augmentation__transforms__horizontal_flip=True)
 )
-case("a confidence that no classifier has")(
-    lambda _: preflight("augment_cdcgan", augmentation__synthetic__min_confidence=1)
-)
+case("a minimum confidence of 1")(lambda _: preflight("augment_cdcgan", augmentation__synthetic__min_confidence=1))
 case("comparing before training")(lambda _: preflight("compare"))
 
 
-@case("comparing without the entries of the ingestion")
+@case("comparing before ingestion")
 def _(folder):
     scores = folder / "reports/dcgan/scores.json/2026/scores.json"
     scores.parent.mkdir(parents=True)
@@ -189,7 +187,7 @@ def _(folder):
 
 
 case("a device that does not exist")(lambda _: preflight(runtime__device="gpu"))
-case("Inception's weights named, but not there")(
+case("a file of Inception's weights that does not exist")(
     lambda _: preflight(scoring__extractor="inception", scoring__inception_weights="inception.pth")
 )
 case("a class that the generator does not know")(
@@ -208,7 +206,7 @@ def conditional_generator():
     return TrainedGenerator(VARIANTS["acgan"], shape, ("ace", "king", "queen"), training={}, weights={})
 
 
-@case("less room on the disk than the data need")
+@case("too little disk space for the data")
 def _(folder):
     usage = shutil.disk_usage(folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -247,7 +245,7 @@ def refer_to(folder, pixels, network):
     open_reference(KeyedStore(folder), image_set, extractor, "cpu")
 
 
-@case("black reference images, or some that are from 0 to 1")
+@case("reference images that are black, or whose levels are 0 to 1")
 def _(folder):
     refer_to(folder, 1, torch.nn.Identity())
 
@@ -257,7 +255,7 @@ def _(folder):
     refer_to(folder, 0, torch.nn.Identity())
 
 
-@case("an extractor whose features are no numbers")
+@case("a feature extractor with infinite or NaN features")
 def _(folder):
     class Broken(torch.nn.Module):
         def forward(self, images):
@@ -266,7 +264,7 @@ def _(folder):
     refer_to(folder, 200, Broken())
 
 
-@case("images that are not bytes, for an extractor")
+@case("images that are not uint8, for a feature extractor")
 def _(_):
     FeatureExtractor(torch.nn.Identity(), {})(torch.zeros(6, 1, 8, 8))
 
@@ -290,7 +288,7 @@ def without_rights(cause):
         os.seteuid(0)
 
 
-case("no folder there")(lambda folder: prepare(folder / "cards"))
+case("a dataset folder that does not exist")(lambda folder: prepare(folder / "cards"))
 
 
 @case("no folders of splits")
@@ -303,12 +301,12 @@ def _(folder):
     prepare(write_pictures(folder, splits=["train", "val", "valid"]))
 
 
-@case("a folder that is no split")
+@case("a folder beside the splits that is not a split")
 def _(folder):
     prepare(write_pictures(folder, splits=["train", "unlabelled"]))
 
 
-@case("a stated split, but folders of splits")
+@case("folder_split for a folder that has folders of splits")
 def _(folder):
     prepare(write_pictures(folder), folder_split="train")
 
@@ -326,25 +324,25 @@ def _(folder):
     preflight(dataset__source="image_folder", dataset__path=str(folder), variants__wgan_gp__batch_size=2)
 
 
-@case("no split to check the classifier on")
+@case("no test split for the classifier")
 def _(folder):
     write_pictures(folder, splits=[""], count=6)
     changes = {"dataset__source": "image_folder", "dataset__path": str(folder), "dataset__folder_split": "train"}
     preflight(**changes, variants__wgan_gp__batch_size=2)
 
 
-@case("a part held out of a folder that has splits")
+@case("test_fraction for a folder that has folders of splits")
 def _(folder):
     preflight(dataset__source="image_folder", dataset__path=str(folder), dataset__test_fraction=0.2)
 
 
-@case("no classes")
+@case("no folders of classes")
 def _(folder):
     (folder / "train").mkdir()
     prepare(folder)
 
 
-@case("a class that a split lacks")
+@case("a class that is missing in a split")
 def _(folder):
     write_pictures(folder)
     shutil.rmtree(folder / "test/king")
@@ -366,7 +364,7 @@ def _(folder):
     prepare(folder)
 
 
-@case("a folder that may not be read")
+@case("a folder without read permission")
 def _(folder):
     write_pictures(folder)
     (folder / "train/ace").chmod(0)
@@ -386,10 +384,10 @@ def damaged(folder, content):
 
 
 case("a picture of zero bytes")(lambda folder: prepare(damaged(folder, b"")))
-case("a file that is no picture")(lambda folder: prepare(damaged(folder, b"GIF or not")))
+case("a file that is not a picture")(lambda folder: prepare(damaged(folder, b"GIF or not")))
 
 
-@case("a picture that is cut off")
+@case("a truncated picture")
 def _(folder):
     whole = (write_pictures(folder) / "train/ace/1.png").read_bytes()
     (folder / "train/ace/1.png").write_bytes(whole[: len(whole) // 2])
@@ -403,14 +401,14 @@ def _(folder):
     prepare(folder)
 
 
-@case("a picture that may not be read")
+@case("a picture without read permission")
 def _(folder):
     write_pictures(folder)
     (folder / "train/ace/1.png").chmod(0)
     without_rights(lambda: prepare(folder))
 
 
-@case("a class of which no picture is good, with on_bad_image: skip")
+@case("a class without usable pictures, with on_bad_image: skip")
 def _(folder):
     write_pictures(folder)
     for path in (folder / "test/king").iterdir():
@@ -421,13 +419,13 @@ def _(folder):
 # kedro experiment
 
 
-case("`kedro experiment` of no folder")(lambda folder: inspect_folder(folder / "cards"))
+case("`kedro experiment` of a folder that does not exist")(lambda folder: inspect_folder(folder / "cards"))
 case("`kedro experiment` of a few pictures")(lambda folder: inspect_folder(write_pictures(folder)))
-case("`kedro experiment` of pictures none of which is for training")(
+case("`kedro experiment` of a folder without training pictures")(
     lambda folder: inspect_folder(write_pictures(folder, splits=["test", "valid"]))
 )
-case("`kedro experiment` with a name that cannot be a folder's")(lambda folder: check_name("my cards", folder))
-case("`kedro experiment` with a name that Kedro uses")(lambda folder: check_name("base", folder))
+case("`kedro experiment` with a name that is not allowed")(lambda folder: check_name("my cards", folder))
+case("`kedro experiment` with a reserved name")(lambda folder: check_name("base", folder))
 
 
 @case("`kedro experiment` of a single picture in a class")
@@ -451,10 +449,10 @@ def torchvision(folder, source="fashion_mnist", **changes):
     return prepare_image_set(KeyedStore(folder / ".sets"), replace(config, **changes))
 
 
-case("CIFAR-10 not there, and downloads not allowed")(lambda folder: torchvision(folder, "cifar10"))
+case("missing CIFAR-10 files, and downloads not allowed")(lambda folder: torchvision(folder, "cifar10"))
 
 
-@case("Fashion-MNIST not there, and no network")
+@case("missing Fashion-MNIST files, and no network")
 def _(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("http_proxy", "http://127.0.0.1:1")
@@ -463,7 +461,7 @@ def _(folder):
         torchvision(folder, download=True)
 
 
-@case("Fashion-MNIST cut off")
+@case("truncated Fashion-MNIST files")
 def _(folder):
     raw = folder / "FashionMNIST/raw"
     raw.mkdir(parents=True)
@@ -493,12 +491,12 @@ case("pictures that are all the same")(lambda _: run(tiny(), images=np.zeros((16
 case("fewer pictures than a batch")(lambda _: run(tiny(batch_size=17)))
 
 
-@case("losses that are no numbers any more")
+@case("losses that become infinite or NaN")
 def _(_):
     run(tiny(generator_optimizer=OptimizerConfig(learning_rate=1e30)))
 
 
-@case("fewer epochs than done")
+@case("fewer epochs than are done already")
 def _(folder):
     store = CheckpointStore(folder)
     run(tiny(), store)
@@ -513,7 +511,7 @@ def _(folder):
         run(tiny(), store)
 
 
-@case("no checkpoint that can be used")
+@case("no usable checkpoint")
 def _(folder):
     store = CheckpointStore(folder)
     run(tiny(), store)
@@ -522,7 +520,7 @@ def _(folder):
     run(tiny(), store)
 
 
-@case("a generator's file that is torn")
+@case("a damaged generator file")
 def _(folder):
     run(tiny())[-1].generator.save(folder / "generator.safetensors")
     whole = (folder / "generator.safetensors").read_bytes()

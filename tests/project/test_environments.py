@@ -1,41 +1,82 @@
-"""Every environment, resolved as Kedro resolves it, beside a literal table: nothing leaks in from base."""
+"""The environments: the facts of the five experiments, each once, and that nothing of base leaks into them."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import yaml
 
 from gan_pipelines import settings
 from gan_pipelines.augmentation.config import AugmentationConfig
-from gan_pipelines.core.config import ConfigError, flatten, from_dict
+from gan_pipelines.core.config import ConfigError, flatten, parse
 from gan_pipelines.gan import ImageShape, summarize_networks
 from gan_pipelines.gan.variants import VARIANTS as ROWS
 from gan_pipelines.images.config import DatasetConfig
 from gan_pipelines.metrics.config import ScoringConfig
-from gan_pipelines.project.parameters import check_transforms, configure_gan
+from gan_pipelines.project.parameters import parse_variant
+from gan_pipelines.project.preflight import check_transforms
 
 CONF = Path(__file__).parents[2] / "conf"
+OWN_SECTIONS = ("dataset", "variants", "scoring", "augmentation", "reporting")
 
-# What the five experiments have in common, setting by setting.
-COMMON = {
-    "networks.family": "dcgan",
+
+def both(setting, value):
+    return {f"generator_optimizer.{setting}": value, f"discriminator_optimizer.{setting}": value}
+
+
+def adam(learning_rate):
+    return both("algorithm", "adam") | both("learning_rate", learning_rate) | both("betas", (0.5, 0.999))
+
+
+# Facts of the reports and, where these are silent, the choices of this project.
+NETWORKS = {"networks.family": "dcgan", "networks.width": 64, "networks.discriminator_norm": "batch"}
+DCGAN = NETWORKS | adam(2e-4) | {"objective": "non_saturating", "discriminator_steps": 1, "batch_size": 128}
+CRITIC = NETWORKS | {"objective": "wasserstein", "discriminator_steps": 7, "batch_size": 64}
+PENALTY = {"penalty.at": "line", "penalty.target_norm": 1.0, "penalty.weight": 10.0}
+VARIANTS = {
+    "cifar10_64": {
+        "dcgan": DCGAN | {"epochs": 25},
+        "wgan": CRITIC
+        | both("algorithm", "rmsprop")
+        | both("learning_rate", 5e-5)
+        | {"weight_clip": 0.5, "epochs": 25},
+        "wgan_gp": CRITIC | adam(1e-4) | PENALTY | {"epochs": 25},
+        "acgan": DCGAN | {"networks.family": "acgan", "batch_size": 64, "epochs": 25},
+    },
+    "cifar10_64_attention": {
+        "dcgan": DCGAN | {"epochs": 25},
+        "sagan": DCGAN
+        | {"generator_optimizer.learning_rate": 1e-4, "discriminator_optimizer.learning_rate": 4e-4}
+        | both("betas", (0.0, 0.9))
+        | {"networks.spectral_norm": "both", "networks.attention": True, "objective": "wasserstein", "epochs": 45},
+    },
+    "playing_cards": {
+        "cdcgan": DCGAN | adam(1e-4) | {"networks.family": "cdcgan", "batch_size": 64, "epochs": 300},
+    },
+    "cifar10_32": {
+        "wgan_gp": CRITIC
+        | adam(2e-4)
+        | PENALTY
+        | {"networks.width": 128, "discriminator_steps": 5, "epochs": 100}
+        | {"schedule.kind": "step", "schedule.every_epochs": 30, "schedule.factor": 0.1}
+        | {"transforms.horizontal_flip": True, "transforms.rotation_degrees": 10.0, "transforms.crop_padding": 4},
+    },
+    "fashion_mnist": {
+        "mlp_gan": DCGAN | {"networks.family": "mlp", "networks.discriminator_norm": "none", "epochs": 40},
+        "dcgan": DCGAN | {"networks.family": "dcgan_5x5", "epochs": 20},
+    },
+}
+
+# What holds for each variant of which the facts do not say otherwise.
+UNLESS_STATED = both("betas", (0.5, 0.999)) | {
     "networks.latent_size": 100,
-    "networks.width": 64,
-    "networks.discriminator_norm": "batch",
     "networks.spectral_norm": "none",
     "networks.attention": False,
-    "objective": "non_saturating",
     "penalty": None,
     "weight_clip": None,
-    "discriminator_steps": 1,
-    "generator_optimizer.algorithm": "adam",
-    "generator_optimizer.learning_rate": 2e-4,
-    "generator_optimizer.betas": (0.5, 0.999),
-    "discriminator_optimizer.algorithm": "adam",
-    "discriminator_optimizer.learning_rate": 2e-4,
-    "discriminator_optimizer.betas": (0.5, 0.999),
     "schedule.kind": "constant",
     "schedule.every_epochs": 30,
     "schedule.factor": 0.1,
@@ -43,141 +84,64 @@ COMMON = {
     "transforms.rotation_degrees": 0.0,
     "transforms.crop_padding": 0,
     "ema_decay": 0.999,
-    "batch_size": 128,
-    "epochs": 25,
     "seed": 0,
     "precision": "fp32",
     "compilation": "none",
 }
 
+IMAGES = {  # source, size, channels, training splits
+    "cifar10_64": ("cifar10", 64, 3, ("train", "test")),
+    "cifar10_64_attention": ("cifar10", 64, 3, ("train",)),
+    "playing_cards": ("image_folder", 64, 3, ("train",)),
+    "cifar10_32": ("cifar10", 32, 3, ("train",)),
+    "fashion_mnist": ("fashion_mnist", 28, 1, ("train",)),
+}
 
-def both(setting, value):
-    return {f"generator_optimizer.{setting}": value, f"discriminator_optimizer.{setting}": value}
+# Epochs that the reports score, and those of which they show pictures.
+SCORED = {"cifar10_64": (1,), "cifar10_64_attention": (1,), "playing_cards": (30,)}
+SHOWN = {"cifar10_64_attention": (4, 6, 10, 12, 18, 40), "playing_cards": (30,), "cifar10_32": (10, 50, 100)}
 
-
-def without(settings, *names):
-    return {name: value for name, value in settings.items() if name not in names}
-
-
-LINE_PENALTY = {"penalty.at": "line", "penalty.target_norm": 1.0, "penalty.weight": 10.0}
-PENALIZED = without(COMMON, "penalty") | LINE_PENALTY | {"objective": "wasserstein", "batch_size": 64}
-
-VARIANTS = {
-    "cifar10_64": {
-        "dcgan": COMMON,
-        "wgan": COMMON
-        | {"objective": "wasserstein", "weight_clip": 0.5, "discriminator_steps": 7, "batch_size": 64}
-        | both("algorithm", "rmsprop")
-        | both("learning_rate", 5e-5),
-        "wgan_gp": PENALIZED | {"discriminator_steps": 7} | both("learning_rate", 1e-4),
-        "acgan": COMMON | {"networks.family": "acgan", "batch_size": 64},
+# The same in every experiment, and mostly what is left to the defaults.
+SHARED = {
+    "dataset": {
+        "folder_split": None,
+        "test_fraction": 0.0,
+        "on_bad_image": "error",
+        "resize_filter": "bicubic",
     },
-    "cifar10_64_attention": {
-        "dcgan": COMMON,
-        "sagan": COMMON
-        | {"networks.spectral_norm": "both", "networks.attention": True, "objective": "wasserstein", "epochs": 45}
-        | {"generator_optimizer.learning_rate": 1e-4, "discriminator_optimizer.learning_rate": 4e-4}
-        | both("betas", (0.0, 0.9)),
+    "scoring": {
+        "extractor": "classifier",
+        "inception_weights": None,
+        "classifier.batch_size": 64,
+        "classifier.learning_rate": 0.05,
+        "classifier.momentum": 0.9,
+        "classifier.weight_decay": 5e-4,
+        "classifier.schedule": "cosine",
+        "classifier.seed": 0,
+        "is_splits": 10,
+        "reference_split": "train",
+        "seed": 0,
+        "during_training.weights": "raw",  # as the reports score
     },
-    "playing_cards": {
-        "cdcgan": COMMON | {"networks.family": "cdcgan", "batch_size": 64, "epochs": 300} | both("learning_rate", 1e-4)
+    "augmentation": {
+        "fractions": (0.1, 0.25, 0.5, 1.0),
+        "replicates": 5,
+        "ratios": (1.0, 4.0),
+        "synthetic.weights": "raw",
+        "synthetic.truncation": None,
+        "synthetic.balance": "real",
+        "synthetic.min_confidence": 0.0,
+        "classifier.batch_size": 64,
+        "classifier.learning_rate": 1e-3,
+        "classifier.momentum": 0.9,
+        "classifier.weight_decay": 0.0,
+        "classifier.schedule": "constant",
+        "classifier.seed": 0,
+        "generator_epochs": None,
+        "seed": 0,
     },
-    "cifar10_32": {
-        "wgan_gp": PENALIZED
-        | {"networks.width": 128, "discriminator_steps": 5, "epochs": 100, "schedule.kind": "step"}
-        | {"transforms.horizontal_flip": True, "transforms.rotation_degrees": 10.0, "transforms.crop_padding": 4},
-    },
-    "fashion_mnist": {
-        "mlp_gan": COMMON | {"networks.family": "mlp", "networks.discriminator_norm": "none", "epochs": 40},
-        "dcgan": COMMON | {"networks.family": "dcgan_5x5", "epochs": 20},
-    },
 }
-
-CIFAR10 = {
-    "source": "cifar10",
-    "path": "data/01_raw",
-    "folder_split": None,
-    "test_fraction": 0.0,
-    "download": True,
-    "on_bad_image": "error",
-    "image_size": 64,
-    "channels": 3,
-    "resize_filter": "bicubic",
-    "train_splits": ("train",),
-    "label_preserving.horizontal_flip": True,
-    "label_preserving.rotation_degrees": 15.0,
-}
-DATASETS = {
-    "cifar10_64": CIFAR10 | {"train_splits": ("train", "test")},
-    "cifar10_64_attention": CIFAR10,
-    "playing_cards": CIFAR10
-    | {"source": "image_folder", "path": "data/01_raw/playing-cards", "download": False}
-    | {"label_preserving.horizontal_flip": False, "label_preserving.rotation_degrees": 180.0},
-    "cifar10_32": CIFAR10 | {"image_size": 32},
-    "fashion_mnist": CIFAR10 | {"source": "fashion_mnist", "image_size": 28, "channels": 1},
-}
-
-SCORING = {
-    "extractor": "classifier",
-    "inception_weights": None,
-    "classifier.stem": "imagenet",
-    "classifier.epochs": 10,
-    "classifier.batch_size": 64,
-    "classifier.learning_rate": 0.05,
-    "classifier.momentum": 0.9,
-    "classifier.weight_decay": 5e-4,
-    "classifier.schedule": "cosine",
-    "classifier.seed": 0,
-    "samples": 50_000,
-    "is_splits": 10,
-    "reference_split": "train",
-    "seed": 0,
-    "during_training.samples": 5_000,
-    "during_training.every_epochs": 1,
-    "during_training.weights": "raw",  # as the reports score
-}
-SCORINGS = {
-    "cifar10_64": SCORING,
-    "cifar10_64_attention": SCORING,
-    "playing_cards": SCORING | {"classifier.epochs": 30, "samples": 10_000, "during_training.every_epochs": 10},
-    "cifar10_32": SCORING | {"classifier.stem": "small", "classifier.epochs": 30, "during_training.every_epochs": 2},
-    "fashion_mnist": SCORING
-    | {"classifier.epochs": 3, "samples": 10_000}
-    | {"during_training.samples": 2_000, "during_training.every_epochs": 5},
-}
-
-AUGMENTATION = {
-    "fractions": (0.1, 0.25, 0.5, 1.0),
-    "replicates": 5,
-    "ratios": (1.0, 4.0),
-    "synthetic.weights": "raw",
-    "synthetic.truncation": None,
-    "synthetic.balance": "real",
-    "synthetic.min_confidence": 0.0,
-    "transforms.horizontal_flip": True,
-    "transforms.rotation_degrees": 10.0,
-    "transforms.crop_padding": 8,
-    "classifier.stem": "imagenet",
-    "classifier.epochs": 30,
-    "classifier.batch_size": 64,
-    "classifier.learning_rate": 1e-3,
-    "classifier.momentum": 0.9,
-    "classifier.weight_decay": 0.0,
-    "classifier.schedule": "constant",
-    "classifier.seed": 0,
-    "generator_epochs": None,
-    "seed": 0,
-}
-AUGMENTATIONS = {
-    "cifar10_64": AUGMENTATION,
-    "cifar10_64_attention": AUGMENTATION,
-    "playing_cards": AUGMENTATION
-    | {"transforms.horizontal_flip": False, "transforms.rotation_degrees": 15.0, "classifier.epochs": 50},
-    "cifar10_32": AUGMENTATION | {"transforms.crop_padding": 4, "classifier.stem": "small"},
-    "fashion_mnist": AUGMENTATION | {"transforms.rotation_degrees": 0.0, "transforms.crop_padding": 3},
-}
-
-GRID_EVERY = {"cifar10_64": 5, "cifar10_64_attention": 2, "playing_cards": 30, "cifar10_32": 10, "fashion_mnist": 5}
+CONFIGS = {"dataset": DatasetConfig, "scoring": ScoringConfig, "augmentation": AugmentationConfig}
 
 
 @pytest.fixture(autouse=True)
@@ -186,8 +150,13 @@ def _no_settings_of_this_machine(monkeypatch):
     monkeypatch.delenv("GAN_PIPELINES_DEVICE", raising=False)
 
 
-def load(env, kind="parameters"):
-    return settings.CONFIG_LOADER_CLASS(str(CONF), env=env, **settings.CONFIG_LOADER_ARGS)[kind]
+def load(env, kind="parameters", conf=CONF):
+    return settings.CONFIG_LOADER_CLASS(str(conf), env=env, **settings.CONFIG_LOADER_ARGS)[kind]
+
+
+def configure(env, section):
+    """A section of an environment with its defaults, setting by setting."""
+    return flatten(asdict(parse(CONFIGS[section], load(env)[section], section)))
 
 
 def test_the_five_experiments_are_there():
@@ -195,10 +164,55 @@ def test_the_five_experiments_are_there():
 
 
 @pytest.mark.parametrize("env", VARIANTS)
-def test_every_variant_of_an_environment_is_what_the_experiment_says(env):
+def test_the_variants_of_an_experiment_are_what_its_report_says(env):
     overrides = load(env)["variants"]
-    resolved = {name: flatten(asdict(configure_gan(name, override))) for name, override in overrides.items()}
-    assert resolved == VARIANTS[env]
+    resolved = {name: flatten(asdict(parse_variant(name, override))) for name, override in overrides.items()}
+    expected = {name: UNLESS_STATED | facts for name, facts in VARIANTS[env].items()}
+    for facts in expected.values():
+        if facts.keys() >= PENALTY.keys():
+            del facts["penalty"]
+    assert resolved == expected
+
+
+@pytest.mark.parametrize("env", VARIANTS)
+def test_the_images_and_scores_of_an_experiment_are_those_of_its_report(env):
+    dataset, scoring, parameters = configure(env, "dataset"), configure(env, "scoring"), load(env)
+    assert tuple(dataset[name] for name in ("source", "image_size", "channels", "train_splits")) == IMAGES[env]
+    assert not [epoch for epoch in SCORED.get(env, ()) if epoch % scoring["during_training.every_epochs"]]
+    assert not [epoch for epoch in SHOWN.get(env, ()) if epoch % parameters["reporting"]["grid_every_epochs"]]
+    assert scoring["samples"] == (50_000 if dataset["source"] == "cifar10" else 10_000)
+
+
+@pytest.mark.parametrize("env", VARIANTS)
+@pytest.mark.parametrize("section", SHARED)
+def test_the_experiments_have_these_settings_in_common(env, section):
+    assert SHARED[section].items() <= configure(env, section).items()
+
+
+@pytest.mark.parametrize("env", VARIANTS)
+def test_nothing_of_base_leaks_into_an_experiment(env, tmp_path):
+    for name in ("base", env):
+        shutil.copytree(CONF / name, tmp_path / name)
+    (tmp_path / "local").mkdir()
+    stated = yaml.safe_load((CONF / "base/parameters.yml").read_text())
+    nonsense = {section: spoil(stated[section]) for section in OWN_SECTIONS}
+    (tmp_path / "base/parameters.yml").write_text(yaml.safe_dump(stated | nonsense))
+    spoilt = load(env, conf=tmp_path)
+    assert spoilt == load(env)
+    assert load(None, conf=tmp_path)["dataset"]["source"] == "nonsense"
+    assert load(env, "globals") == {"experiment": env}
+    assert spoilt["experiment"] == env
+    # What a user asks for, on a machine, is no part of an experiment.
+    assert set(spoilt) == {"experiment", "sampling", "runtime", *OWN_SECTIONS}
+    assert spoilt["sampling"] == {"count": 16, "classes": None, "seed": 0, "truncation": None, "weights": "ema"}
+    assert spoilt["runtime"] == {"device": "auto", "fresh": False}
+
+
+def spoil(values):
+    """The same settings and one more, all with a value that nobody would state."""
+    if isinstance(values, dict):
+        return {"nonsense": "nonsense"} | {name: spoil(value) for name, value in values.items()}
+    return "nonsense"
 
 
 # Generator and discriminator, published or stated; ACGAN's second head and attention counted by hand.
@@ -222,37 +236,20 @@ PARAMETERS = {
 
 @pytest.mark.parametrize("env", VARIANTS)
 def test_the_networks_of_an_environment_have_the_published_sizes(env):
-    dataset = from_dict(DatasetConfig, load(env)["dataset"], "dataset")
+    dataset = parse(DatasetConfig, load(env)["dataset"], "dataset")
     shape = ImageShape(dataset.channels, dataset.image_size, dataset.image_size)
     counts = {}
     for name, overrides in load(env)["variants"].items():
-        layers = summarize_networks(configure_gan(name, overrides), shape, 53 if env == "playing_cards" else 10)
+        layers = summarize_networks(parse_variant(name, overrides), shape, 53 if env == "playing_cards" else 10)
         counts[name] = tuple(layer.parameters for layer in layers if layer.layer == "total")
         rows = sum(layer.parameters for layer in layers if layer.layer != "total")
         assert rows == sum(counts[name])
     assert counts == PARAMETERS[env]
 
 
-@pytest.mark.parametrize("env", VARIANTS)
-def test_everything_else_of_an_environment(env):
-    parameters = load(env)
-    sections = {"dataset", "variants", "scoring", "augmentation", "reporting", "sampling", "runtime"}
-    assert set(parameters) == {"experiment", *sections}
-    assert parameters["experiment"] == env
-    assert flatten(asdict(from_dict(DatasetConfig, parameters["dataset"], "dataset"))) == DATASETS[env]
-    assert flatten(asdict(from_dict(ScoringConfig, parameters["scoring"], "scoring"))) == SCORINGS[env]
-    experiment = from_dict(AugmentationConfig, parameters["augmentation"], "augmentation")
-    assert flatten(asdict(experiment)) == AUGMENTATIONS[env]
-    assert parameters["reporting"] == {"grid_every_epochs": GRID_EVERY[env]}
-    assert load(env, "globals") == {"experiment": env}
-    # What a user asks for, on a machine, is no part of an experiment.
-    assert parameters["sampling"] == {"count": 16, "classes": None, "seed": 0, "truncation": None, "weights": "ema"}
-    assert parameters["runtime"] == {"device": "auto", "fresh": False}
-
-
 def test_base_has_settings_for_every_variant():
     for name, overrides in load(None)["variants"].items():
-        config = configure_gan(name, overrides)
+        config = parse_variant(name, overrides)
         assert (config.batch_size, config.ema_decay, config.seed, config.precision) == (32, 0.98, 0, "auto")
     assert set(load(None)["variants"]) == set(ROWS)
 
@@ -260,9 +257,9 @@ def test_base_has_settings_for_every_variant():
 @pytest.mark.parametrize("env", [None, *VARIANTS])
 def test_augmentation_stays_within_what_the_labels_bear(env):
     parameters = load(env)
-    dataset = from_dict(DatasetConfig, parameters["dataset"], "dataset")
+    dataset = parse(DatasetConfig, parameters["dataset"], "dataset")
     for name, overrides in parameters["variants"].items():
-        check_transforms(name, configure_gan(name, overrides).transforms, dataset)
+        check_transforms(name, parse_variant(name, overrides).transforms, dataset)
 
 
 @pytest.mark.parametrize(
@@ -275,8 +272,8 @@ def test_augmentation_stays_within_what_the_labels_bear(env):
 )
 def test_an_augmentation_that_makes_labels_wrong_is_refused(transforms, sentence):
     parameters = load(None)
-    config = configure_gan("acgan", {**parameters["variants"]["acgan"], "transforms": transforms})
-    dataset = from_dict(DatasetConfig, parameters["dataset"], "dataset")
+    config = parse_variant("acgan", {**parameters["variants"]["acgan"], "transforms": transforms})
+    dataset = parse(DatasetConfig, parameters["dataset"], "dataset")
     with pytest.raises(ConfigError, match=f"^variants.acgan.transforms.{sentence}"):
         check_transforms("variants.acgan.transforms", config.transforms, dataset)
 

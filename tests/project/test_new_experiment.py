@@ -15,6 +15,7 @@ from gan_pipelines.images import inspect_folder
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.project import preflight
 from gan_pipelines.project.new_experiment import choose_variant, suggest_parameters, write_experiment
+from gan_pipelines.project.parameters import parse_parameters
 from gan_pipelines.project.preflight import check_run
 from pictures import write_pictures
 
@@ -36,7 +37,8 @@ def check(folder, report, pipeline):
     """Write an environment, load it as Kedro does, and check a run with it."""
     conf = folder / "conf"
     (conf / "base").mkdir(parents=True)
-    (conf / "base/parameters.yml").write_text("augmentation: {}\nreporting: {}\nruntime: {device: cpu}\n")
+    stated = ["experiment: ${globals:experiment}", "augmentation: {}", "reporting: {}", "runtime: {device: cpu}"]
+    (conf / "base/parameters.yml").write_text("\n".join(stated))
     (conf / "base/globals.yml").write_text("experiment: digits\n")
     write_experiment(conf, "cards", suggest_parameters(report, report.dataset.path, has_gpu=False))
     loader = settings.CONFIG_LOADER_CLASS(str(conf), env="cards", **settings.CONFIG_LOADER_ARGS)
@@ -45,11 +47,8 @@ def check(folder, report, pipeline):
     catalog = DataCatalog({"image_sets": KeyedStoreDataset(filepath=f"{folder}/image_sets")})
     for kind in ("checkpoints", "replicate_checkpoints"):
         catalog[f"{choose_variant(report)}.{kind}"] = CheckpointStoreDataset(filepath=f"{folder}/{kind}")
-    for section, values in parameters.items():
-        catalog[f"params:{section}"] = values
-    for variant, values in parameters["variants"].items():
-        catalog[f"params:variants.{variant}"] = values
-    check_run(register_pipelines()[pipeline], catalog)
+    run = register_pipelines()[pipeline]
+    check_run(run, catalog, parse_parameters(parameters, run.inputs()))
 
 
 @pytest.mark.parametrize("pipeline", ["train_cdcgan", "augment_cdcgan"])

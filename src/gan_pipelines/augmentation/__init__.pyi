@@ -16,6 +16,7 @@ from .splits import draw_images as draw_images
 from .splits import separate_images as separate_images
 from .statistics import Comparison as Comparison
 from .statistics import compare_paired as compare_paired
+from .summary import summarize_experiment as summarize_experiment
 from .synthesis import SyntheticImages as SyntheticImages
 from .synthesis import synthesize as synthesize
 from .synthetic_sets import make_synthetic_set as make_synthetic_set

@@ -1,4 +1,4 @@
-"""One ResNet-18, as feature extractor and in the augmentation experiment."""
+"""A ResNet-18, used as feature extractor and in the augmentation experiment."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Fit the classifier, for a number of epochs or to what a validation split likes best."""
+"""Fit the classifier: for a number of epochs, or keeping the best epoch on a validation split."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NO_TRANSFORMS = TransformConfig()
 
 
 class LabelledImages(NamedTuple):
-    """Images (N, 1 or 3, H, W) uint8 and their class indices (N,)."""
+    """Images (N, 1 or 3, H, W) uint8 and class indices (N,)."""
 
     images: Tensor
     labels: Tensor
@@ -33,12 +33,12 @@ class LabelledImages(NamedTuple):
 
 @dataclass(frozen=True)
 class SelectedFit:
-    """A classifier, chosen among its epochs on the validation split.
+    """A classifier with the weights of its best epoch on the validation split.
 
     Attributes:
-        classifier: after ``best_epoch``, in evaluation mode, on the CPU.
-        best_epoch: from 1: that of the highest accuracy, and of several such that of the lowest loss.
-        history: of each epoch ``epoch``, ``train_loss``, ``valid_loss`` and ``valid_accuracy``.
+        classifier: in evaluation mode, on the CPU.
+        best_epoch: number of the epoch, from 1, with the highest validation accuracy; the validation loss breaks ties.
+        history: for each epoch ``epoch``, ``train_loss``, ``valid_loss`` and ``valid_accuracy``.
     """
 
     classifier: Classifier
@@ -54,10 +54,12 @@ def fit_classifier(
     *,
     device: DeviceName = "auto",
 ) -> Classifier:
-    """Fit a ResNet-18 from random weights by cross entropy; forward passes in bf16 where the device computes in it.
+    """Fit a ResNet-18 from random weights with cross entropy.
+
+    Forward passes are in bf16 where the device computes in it natively. PyTorch's global random state is not touched.
 
     Args:
-        images: (N, 1 or 3, H, W) uint8, at least two.
+        images: (N, 1 or 3, H, W) uint8, N at least 2.
         labels: (N,) class indices.
         num_classes: number of outputs.
         config: stem, budget and optimiser.
@@ -65,10 +67,13 @@ def fit_classifier(
 
     Returns:
         the classifier in evaluation mode, on the CPU.
+
+    Raises:
+        ConfigError: if there are fewer than two images.
     """
     steps = config.epochs * steps_per_epoch(len(images), config.batch_size)
     fitting = _Fitting(LabelledImages(images, labels), num_classes, config, device)
-    for _ in fitting.epochs(steps, NO_TRANSFORMS):
+    for _ in fitting.run_epochs(steps, NO_TRANSFORMS):
         pass
     return fitting.classifier.eval().cpu()
 
@@ -83,22 +88,26 @@ def fit_selected(
     transforms: TransformConfig = NO_TRANSFORMS,
     device: DeviceName = "auto",
 ) -> SelectedFit:
-    """Fit a ResNet-18 as `fit_classifier` does, and keep the epoch that does best on the validation split.
+    """Fit a ResNet-18 as `fit_classifier` does, and keep the best epoch on the validation split.
 
     Args:
         train: at least two images.
-        valid: at least one.
+        valid: at least one image.
         num_classes: number of outputs.
-        config: stem, optimiser, and the number of epochs.
-        steps: in all, however many images there are; an epoch here is an equal part of them, at least one.
-        transforms: what is done to each image each time that it is seen.
+        config: stem, optimiser, and number of epochs.
+        steps: total number of optimiser steps, at least ``config.epochs``. An epoch is an equal part of them, whatever
+            the number of images.
+        transforms: random transforms of the training images, drawn anew for each batch.
         device: where to compute.
+
+    Raises:
+        ConfigError: if there are fewer than two training images.
     """
     fitting = _Fitting(train, num_classes, config, device)
     valid_labels = valid.labels.cpu()
     history: list[dict[str, float]] = []
     best = (-1.0, 0.0)
-    for epoch, train_loss in enumerate(fitting.epochs(steps, transforms), start=1):
+    for epoch, train_loss in enumerate(fitting.run_epochs(steps, transforms), start=1):
         logits = fitting.classifier.predict(valid.images)
         loss = F.cross_entropy(logits, valid_labels).item()
         accuracy = (logits.argmax(1) == valid_labels).float().mean().item()
@@ -111,12 +120,12 @@ def fit_selected(
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:
-    """Batches of one pass: a last one of a single image would stop batch norm, and is left out."""
+    """Count the batches of one pass; a last batch of one image is left out, since batch norm needs two."""
     return count // batch_size + (count % batch_size > 1)
 
 
 class _Fitting:
-    """A classifier under way, with random generators of its own."""
+    """Classifier, optimiser, training images and random state of a fit."""
 
     def __init__(self, train: LabelledImages, num_classes: int, config: ClassifierConfig, device: DeviceName) -> None:
         count = len(train.images)
@@ -136,31 +145,32 @@ class _Fitting:
             weight_decay=config.weight_decay,
         )
 
-    def epochs(self, steps: int, transforms: TransformConfig) -> Iterator[float]:
-        """Take so many steps in equal parts; yield the mean loss of each part."""
+    def run_epochs(self, steps: int, transforms: TransformConfig) -> Iterator[float]:
+        """Divide the steps evenly between the epochs; yield the mean loss of each epoch."""
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=self.config.epochs)
         batches = self._batches()
-        edges = [steps * epoch // self.config.epochs for epoch in range(self.config.epochs + 1)]
-        for first, last in pairwise(edges):
+        boundaries = [steps * epoch // self.config.epochs for epoch in range(self.config.epochs + 1)]
+        for start, end in pairwise(boundaries):
             self.classifier.train()
             with self.random.active():
-                losses = [self._step(next(batches), transforms) for _ in range(first, last)]
+                losses = [self._step(next(batches), transforms) for _ in range(start, end)]
             if self.config.schedule == "cosine":
                 schedule.step()
             yield torch.stack(losses).mean().item()
 
-    def _step(self, chosen: Tensor, transforms: TransformConfig) -> Tensor:
-        pixels = apply_transforms(to_float(self.train.images[chosen]), transforms)
+    def _step(self, batch: Tensor, transforms: TransformConfig) -> Tensor:
+        """Take an optimiser step on the images with these indices; return the loss without waiting for the device."""
+        pixels = apply_transforms(to_float(self.train.images[batch]), transforms)
         with autocast(self.device, self.precision):
             logits = self.classifier.classify(pixels).logits
-        loss = F.cross_entropy(logits.float(), self.train.labels[chosen])
+        loss = F.cross_entropy(logits.float(), self.train.labels[batch])
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         return loss.detach()
 
     def _batches(self) -> Iterator[Tensor]:
-        """Indices of batches, pass after pass, each in an order of its own."""
+        """Yield the image indices of each batch, pass after pass without end, in a new random order each pass."""
         count, size = len(self.train.images), self.config.batch_size
         while True:
             order = torch.randperm(count, device=self.train.images.device)

@@ -1,4 +1,4 @@
-"""ResNet-18 (He et al. 2016) with torchvision's layers: features, predictions, files."""
+"""ResNet-18 (He et al. 2016), built from torchvision's."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from gan_pipelines.classifier.config import Stem
 from gan_pipelines.core.pixels import to_float
 
 PREDICTION_BATCH = 500
+"""Number of images that `Classifier.predict` classifies at a time."""
 
 
 class Prediction(NamedTuple):
-    """Features (N, 512) from before the last layer, and logits (N, classes)."""
+    """Features (N, D) from before the last layer, and logits (N, classes); D is 512 for the ResNet-18."""
 
     features: Tensor
     logits: Tensor
 
 
 class Classifier(nn.Module):
-    """ResNet-18 over uint8 images; grey ones are repeated to three channels."""
+    """ResNet-18 that classifies uint8 images; grey is repeated to three channels."""
 
     def __init__(self, num_classes: int, stem: Stem) -> None:
         super().__init__()
@@ -47,14 +48,14 @@ class Classifier(nn.Module):
         return Prediction(features, self.head(features))
 
     def predict(self, images: Tensor) -> Tensor:
-        """Logits (N, classes) of (N, C, H, W) uint8 images, in evaluation mode; on the CPU."""
+        """Compute logits (N, classes) of (N, 1 or 3, H, W) uint8 images, in evaluation mode; they are on the CPU."""
         device = self.head.weight.device
         self.eval()
         with torch.inference_mode():
             return torch.cat([self(part.to(device)).logits.cpu() for part in images.split(PREDICTION_BATCH)])
 
     def accuracy(self, images: Tensor, labels: Tensor) -> float:
-        """Share of (N, C, H, W) uint8 images whose label (N,) is the class of the largest logit."""
+        """Compute the share of (N, 1 or 3, H, W) uint8 images that are classified as their labels (N,), from 0 to 1."""
         return (self.predict(images).argmax(1) == labels).float().mean().item()
 
     def save(self, path: Path) -> None:
@@ -63,7 +64,7 @@ class Classifier(nn.Module):
 
     @classmethod
     def load(cls, path: Path, stem: Stem) -> Classifier:
-        """Read weights that `save` has written, in evaluation mode on the CPU."""
+        """Read a file that `save` has written; the classifier is in evaluation mode, on the CPU."""
         weights = load_file(path)
         classifier = cls(len(weights["head.weight"]), stem)
         classifier.load_state_dict(weights)

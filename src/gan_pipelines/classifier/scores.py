@@ -1,4 +1,4 @@
-"""How good predictions are."""
+"""Scores of predicted class probabilities."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score, recall_score
 
 CALIBRATION_BINS = 15
+"""Number of confidence bins of the expected calibration error."""
 
 
 class PredictionScores(NamedTuple):
-    """Of predicted class probabilities.
+    """Scores of predicted class probabilities, all from 0 to 1.
 
     Attributes:
-        accuracy: share of images whose most probable class is theirs.
-        macro_f1: mean over classes of the F1 score.
-        calibration_error: expected calibration error (Guo et al. 2017), over 15 bins of equal width.
-        class_accuracy: of each class, the share of its images that are recognised; NaN without any.
+        accuracy: share of images whose most probable class is their label.
+        macro_f1: F1 score, averaged over the classes.
+        calibration_error: expected calibration error (Guo et al. 2017) over 15 bins of equal width.
+        class_accuracy: for each class, the share of its images that are classified correctly; NaN if there are none.
     """
 
     accuracy: float
@@ -28,20 +29,20 @@ class PredictionScores(NamedTuple):
 
 
 def score_predictions(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> PredictionScores:
-    """Score class probabilities (N, classes), rows of which sum to 1, against class indices (N,)."""
+    """Score class probabilities (N, classes), whose rows sum to 1, against class indices (N,)."""
     classes = range(probabilities.shape[1])
-    guesses = probabilities.argmax(axis=1)
-    recalls = recall_score(labels, guesses, labels=classes, average=None, zero_division=np.nan)
+    predicted = probabilities.argmax(axis=1)
+    recalls = recall_score(labels, predicted, labels=classes, average=None, zero_division=np.nan)
     return PredictionScores(
-        accuracy=float((guesses == labels).mean()),
-        macro_f1=float(f1_score(labels, guesses, labels=classes, average="macro", zero_division=0.0)),
-        calibration_error=_calibration_error(probabilities.max(axis=1), guesses == labels),
+        accuracy=float((predicted == labels).mean()),
+        macro_f1=float(f1_score(labels, predicted, labels=classes, average="macro", zero_division=0.0)),
+        calibration_error=_calibration_error(probabilities.max(axis=1), predicted == labels),
         class_accuracy=recalls.tolist(),
     )
 
 
 def _calibration_error(confidences: NDArray[np.floating], correct: NDArray[np.bool_]) -> float:
-    """Mean, weighted by the images of a bin, of how far its accuracy is from its mean confidence."""
+    """Average the gap between accuracy and mean confidence over the bins, weighted by their numbers of images."""
     bins = np.minimum((confidences * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     gaps = np.bincount(bins, weights=correct.astype(float) - confidences, minlength=CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(confidences))

@@ -1,1 +1,1 @@
-"""What every room may use: errors, typed configuration, files, stores, hashing, devices, pixels."""
+"""Shared by all packages: errors, typed configurations, files, disk cache, hashing, devices, pixels."""

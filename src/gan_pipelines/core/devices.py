@@ -1,4 +1,4 @@
-"""Devices, precision, and a random state of one's own."""
+"""Devices, precision, and random states that do not touch the process's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gan_pipelines.core.runtime import DeviceName, Precision
 
 
 def resolve_device(name: DeviceName) -> torch.device:
-    """Turn a device's name into a device; ``auto`` takes CUDA, then MPS, then the CPU.
+    """Return the named device; ``auto`` takes CUDA, then MPS, then the CPU.
 
     Raises:
         ConfigError: if the name is unknown, or this machine has no such device.
@@ -30,7 +30,7 @@ def resolve_device(name: DeviceName) -> torch.device:
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Precision:
-    """Turn ``auto`` into bf16 on devices that compute in it, where it measured faster, and into fp32 elsewhere."""
+    """Return the precision; ``auto`` is bf16 where the device computes in it natively, and else fp32."""
     if precision != "auto":
         return precision
     is_native = {
@@ -42,7 +42,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> Precision:
 
 
 def free_memory(device: torch.device) -> float:
-    """Bytes that a device has free; no bound for the host, whose images are memory-mapped."""
+    """Free bytes of a device; infinite for the CPU, whose images are memory-mapped."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
@@ -51,14 +51,14 @@ def free_memory(device: torch.device) -> float:
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """A context for forward passes in a resolved precision; the weights themselves stay fp32."""
+    """Context for forward passes in a resolved precision; weights stay fp32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 class RandomState:
-    """The random generators of the CPU and of one device, kept apart from the process's own.
+    """Random generators of the CPU and of one device, separate from the process's own.
 
-    What the caller draws between two epochs changes nothing in the training, and the state can be saved.
+    Random numbers that the caller draws between two epochs do not change the training, and the state can be saved.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
@@ -70,7 +70,7 @@ class RandomState:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Let PyTorch draw from these generators within the block."""
+        """Make PyTorch draw from these generators within the block."""
         outer = self._read()
         try:
             self._write(self._states)
@@ -82,11 +82,11 @@ class RandomState:
             self._write(outer)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """The state of each generator as it is now, within the block as well as outside."""
+        """Current state of each generator, inside and outside of the block."""
         return self._read() if self._is_active else self._states
 
     def load_state_dict(self, states: dict[str, torch.Tensor]) -> None:
-        """Go back to states that `state_dict` gave; a generator that they lack, of another device, stays as it is."""
+        """Restore states from `state_dict`; a generator of a device that they lack stays as it is."""
         self._states = self._states | states
 
     def _read(self) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Room on disks, asked for before it is needed."""
+"""Check of free disk space before a run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from gan_pipelines.core.errors import ProjectError
 
 
 class DiskFull(ProjectError):
-    """There is less room than will be needed."""
+    """A disk with less free space than the run needs."""
 
 
 def require_space(needs: Mapping[Path, int]) -> None:
-    """Raise `DiskFull` if the folders, which need not exist yet, have not got as many free bytes as each needs."""
+    """Raise `DiskFull` if the disks of folders have fewer free bytes than these need; they need not exist yet."""
     wanted: Counter[int] = Counter()
     for folder, needed in needs.items():
         existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Atomic writing of files and folders."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """Give a path to write a file or a folder to; once the block is done it takes the place of ``target``.
+    """Yield a temporary path for a file or a folder, and rename it to ``target`` at the end of the block.
 
-    An exception or a kill at any moment leaves the old file or the new one; of a folder that is replaced, at worst
-    neither in its place. One process at a time may replace a target; what a killed one has left beside it is removed by
-    the next that replaces the same.
+    After an exception or a kill, ``target`` is the old file or the new one. A folder that is replaced may be missing
+    after a kill between removal and renaming. Only one process at a time may write a target. The next write removes the
+    temporary files of a killed one.
 
     Raises:
-        OSError: if it cannot be written, also where the block made another exception of that.
+        OSError: if the disk cannot be written, even if the block raised another exception because of it.
     """
     unfinished = target.with_name(f".unfinished-{target.name}")
     unfinished.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
     try:
         yield unfinished
         if unfinished.is_file():
-            unfinished.chmod(0o666 & ~_umask())  # safetensors writes for its owner alone
+            unfinished.chmod(0o666 & ~_umask())  # safetensors sets permissions for the owner alone
             with unfinished.open("rb") as file:
                 os.fsync(file.fileno())
         if target.is_dir():
@@ -45,7 +45,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
 
 
 def _error_number(error: BaseException) -> int | None:
-    """What is wrong with the disk, if an exception comes of that: libraries that write have kinds of their own."""
+    """The error number of a disk error behind an exception, or None; libraries wrap it in exceptions of their own."""
     if isinstance(error, OSError):
         return error.errno if error.errno in DISK_ERRORS else None
     if os.strerror(errno.ENOSPC) in str(error):

@@ -1,4 +1,4 @@
-"""Hashes by which data, weights and settings are told apart."""
+"""Hashes that identify data, weights and settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 def hash_arrays(arrays: Iterable[NDArray[Any]]) -> str:
-    """SHA-256 over the shapes, types and values of arrays, 64 hexadecimal digits."""
+    """SHA-256 over shapes, types and values of arrays: 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.shape} {array.dtype}".encode())
@@ -21,10 +21,10 @@ def hash_arrays(arrays: Iterable[NDArray[Any]]) -> str:
 
 
 def hash_images(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """SHA-256 over the shape and the values of each image: (N, 32) uint8.
+    """SHA-256 over the shape and the pixels of each image: (N, 32) uint8.
 
     Args:
-        images: (N, C, H, W); memory-mapped ones are read one by one.
+        images: (N, C, H, W); memory-mapped images are read one at a time.
     """
     shape = str(images.shape[1:]).encode()
     digests = b"".join(hashlib.sha256(shape + image.tobytes()).digest() for image in images)
@@ -32,16 +32,16 @@ def hash_images(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def hash_dataset(image_hashes: NDArray[np.uint8], labels: NDArray[np.int64] | None, class_names: Sequence[str]) -> str:
-    """Hash of labelled images, 64 hexadecimal digits.
+    """Hash of labelled images: 64 hexadecimal digits.
 
     Args:
-        image_hashes: (N, 32), as `hash_images` gives them.
-        labels: (N,), if there are any.
-        class_names: of the labels.
+        image_hashes: (N, 32), from `hash_images`.
+        labels: (N,) class indices, or None.
+        class_names: names of the classes.
     """
     return hash_arrays([image_hashes, *([] if labels is None else [labels]), np.array(class_names)])
 
 
 def hash_values(*values: Any) -> str:
-    """SHA-256 over values that JSON can hold, 16 hexadecimal digits: short enough for a folder's name."""
+    """SHA-256 over JSON values: 16 hexadecimal digits, short enough for the name of a folder."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]

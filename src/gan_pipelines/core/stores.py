@@ -1,4 +1,4 @@
-"""Folders of things that are expensive to make and never change: one subfolder each, named by a hash of its origin."""
+"""Hash-keyed disk cache: one folder for each entry, named by the hash of what it is computed from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ logger = logging.getLogger(__name__)
 
 
 class KeyedStore:
-    """Builds each entry once; later calls, in this process or another, find it."""
+    """A folder of entries, each built once and then found by every process.
+
+    Attributes:
+        root: the folder; it appears with the first entry.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -24,10 +28,10 @@ class KeyedStore:
         return (self.root / key).exists()
 
     def get_or_build(self, key: str, build: Callable[[Path], None]) -> Path:
-        """Return the folder of an entry, after ``build`` has filled it if it did not exist.
+        """Return the folder of an entry; if it does not exist, ``build`` fills it first.
 
-        An entry appears whole or not at all, whenever the process is killed. Of two processes that want the same one,
-        the second waits for the first.
+        An entry is complete or absent, even if the process is killed. If two processes need the same entry, the second
+        waits for the first.
         """
         entry = self.root / key
         if not entry.exists():
@@ -44,5 +48,5 @@ def _acquire(lock: FileLock) -> AcquireReturnProxy[Any]:
     try:
         return lock.acquire(blocking=False)
     except Timeout:
-        logger.info("Another process is making what this one needs (%s): waiting for it", lock.lock_file)
+        logger.info("Waiting for another process that is building the same entry (%s)", lock.lock_file)
         return lock.acquire()

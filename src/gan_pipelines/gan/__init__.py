@@ -1,4 +1,4 @@
-"""Generative adversarial networks in plain PyTorch: no Kedro, no MLflow, no files but those asked for.
+"""Generative adversarial networks in plain PyTorch, without Kedro and MLflow.
 
 Names are imported on first use, so that listing the project's pipelines does not load PyTorch.
 """

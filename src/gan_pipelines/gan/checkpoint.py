@@ -1,4 +1,4 @@
-"""The newest states of trainings, on disk."""
+"""Checkpoints of trainings on disk."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from gan_pipelines.core.files import atomic_write
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 5
-"""Written into every file: raise it when a state gets another layout."""
+FORMAT = 6
+"""Version of the layout of a checkpoint, written into every file. Raise it when the layout changes."""
 
 
 class TrainingLocked(ProjectError):
-    """Another process is at work on the same training."""
+    """Another process runs the same training."""
 
 
 class CheckpointUnusable(ProjectError):
-    """A file that is not a whole state of the training in question."""
+    """No checkpoint of a training can be used: torn, of another training, or of another format."""
 
 
 class CheckpointStore:
-    """A folder that holds the newest states of each training in a subfolder named by its fingerprint.
+    """A folder with the newest checkpoints of each training, in a subfolder named by the training's fingerprint.
 
     Attributes:
-        root: the folder; it appears with the first training.
-        keep: number of states kept of each training.
-        interval_seconds: time between two states.
+        root: the folder. It is created by the first training.
+        keep: number of checkpoints kept of each training, 1 or more.
+        interval_seconds: time between two checkpoints.
     """
 
     def __init__(self, root: Path, keep: int = 2, interval_seconds: float = 30.0) -> None:
@@ -49,7 +49,7 @@ class CheckpointStore:
 
     @contextmanager
     def open(self, fingerprint: str) -> Iterator[Checkpoints]:
-        """Open the states of one training, for this process alone.
+        """Open the checkpoints of one training. Until the block ends, no other process can.
 
         Raises:
             TrainingLocked: if another process has them open.
@@ -64,21 +64,26 @@ class CheckpointStore:
                 "setting or the seed."
             ) from error
         with lock:
-            for leftover in folder.glob(".unfinished-*"):  # of a process that was killed
+            for leftover in folder.glob(".unfinished-*"):  # left by a process that was killed
                 leftover.unlink()
             yield Checkpoints(folder, fingerprint, self.keep, self.interval_seconds)
 
     def discard(self, fingerprint: str) -> None:
-        """Remove the states of one training. Raises `TrainingLocked` as `open` does."""
-        with self.open(fingerprint) as kept:
-            for path in kept.paths:
+        """Delete the checkpoints of one training.
+
+        Raises:
+            TrainingLocked: if another process has them open.
+        """
+        with self.open(fingerprint) as checkpoints:
+            for path in checkpoints.paths:
                 path.unlink()
 
 
 class Checkpoints:
-    """The states of one training, oldest first; no other process touches them meanwhile.
+    """The checkpoints of one training; `CheckpointStore.open` makes them.
 
-    A state is a nest of dicts, lists, numbers, strings and tensors; no other object is ever unpickled.
+    A state consists of dicts, lists, numbers, strings and tensors. A file with any other object is refused, so loading
+    a checkpoint runs no code.
     """
 
     def __init__(self, folder: Path, fingerprint: str, keep: int, interval_seconds: float) -> None:
@@ -90,18 +95,22 @@ class Checkpoints:
 
     @property
     def paths(self) -> list[Path]:
-        """The files, oldest first."""
+        """The files, from oldest to newest."""
         return sorted(self.folder.glob("[0-9]*.pt"))
 
     @property
     def is_due(self) -> bool:
-        """Whether the time has come to save again."""
+        """Whether the interval since the last checkpoint has passed."""
         return time.monotonic() >= self._next_due
 
     def save(self, images_seen: int, state: dict[str, Any]) -> None:
-        """Write the state after so many images, and remove the oldest beyond those to keep.
+        """Write a checkpoint, then delete the oldest beyond the number to keep.
 
-        A kill or an error at any moment leaves the states that there were.
+        If this fails or the process is killed, the earlier checkpoints stay.
+
+        Args:
+            images_seen: real images seen since the start, which name the file.
+            state: what to save.
 
         Raises:
             OSError: if it cannot be written, for instance because the disk is full.
@@ -115,10 +124,10 @@ class Checkpoints:
             old.unlink()
 
     def load_newest(self) -> dict[str, Any] | None:
-        """Read the newest state that can be read; None if there are no files.
+        """Load the newest checkpoint that can be used; None if there are no checkpoints.
 
         Raises:
-            CheckpointUnusable: if there are files and none can be used.
+            CheckpointUnusable: if there are checkpoints and none can be used.
         """
         for path in reversed(self.paths):
             try:
@@ -135,13 +144,13 @@ class Checkpoints:
     def _load(self, path: Path) -> dict[str, Any]:
         try:
             with zipfile.ZipFile(path) as archive:
-                if archive.testzip() is not None:  # PyTorch does not look at the checksums
+                if archive.testzip() is not None:  # PyTorch does not check the checksums
                     raise zipfile.BadZipFile
             content = torch.load(path, map_location="cpu", weights_only=True)
             found = (content["format"], content["fingerprint"])
         except OSError as error:
             raise CheckpointUnusable(f"{path} cannot be read ({error.strerror}).") from error
-        except Exception as error:  # whatever a torn or foreign file comes up with
+        except Exception as error:  # a torn or foreign file can raise anything
             raise CheckpointUnusable(f"{path} is torn, or no checkpoint.") from error
         if found[0] != FORMAT:
             raise CheckpointUnusable(f"{path} has format {found[0]}, but this version of the project reads {FORMAT}.")

@@ -34,7 +34,7 @@ WeightSet = Literal["ema", "raw"]
 
 def _to_names(value: object) -> object:
     """Class names as texts: YAML reads 3 and 7 as numbers."""
-    return list(map(str, value)) if isinstance(value, list) else split_texts(str(value))
+    return list(map(str, value)) if isinstance(value, list | tuple) else split_texts(str(value))
 
 
 BatchSize = Annotated[int, Strict(), Field(ge=2)]

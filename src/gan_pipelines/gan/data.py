@@ -1,4 +1,4 @@
-"""What a GAN is trained on."""
+"""The training images and their batches."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ from gan_pipelines.gan.networks import ImageShape
 logger = logging.getLogger(__name__)
 
 MAX_MEMORY_FRACTION = 0.5
-"""Of the device's free memory, that the images may take."""
+"""Maximum fraction of free device memory for the images."""
 DIVERSITY_IMAGES = 64
-"""Real images whose diversity the samples are compared with."""
+"""Number of real images that the diversity of samples is compared with."""
 
 
 class TrainingData:
-    """Real images as uint8, with their labels: on the training device or, where they do not fit, on the host.
+    """Real images and their labels, on the training device or, if they do not fit there, on the host.
 
     Attributes:
-        device: on which batches come.
-        images: (N, C, H, W) uint8, there or on the host.
-        labels: (N,) on the same device as the images, or None.
+        device: the training device, which batches are moved to.
+        images: (N, C, H, W) uint8, on the training device or on the host.
+        labels: (N,) class indices, on the same device as the images, or None.
+        class_names: names of the classes; empty without labels.
+        hash: hash of images, labels and class names.
+        image_shape: channels, height and width.
+        diversity: `health.diversity` of some of the images, in grey levels.
     """
 
     def __init__(
@@ -42,17 +46,18 @@ class TrainingData:
         data_hash: str,
         device: torch.device,
     ) -> None:
-        home = device if images.nbytes <= MAX_MEMORY_FRACTION * free_memory(device) else torch.device("cpu")
-        if home != device:
-            logger.info("The images do not fit beside the networks: they stay on the host, and go over batch by batch")
+        fits = images.nbytes <= MAX_MEMORY_FRACTION * free_memory(device)
+        storage = device if fits else torch.device("cpu")
+        if not fits:
+            logger.info("The images do not fit beside the networks on %s: they stay in host memory", device.type)
         self.device = device
-        self.images = images.to(home)
-        self.labels = None if labels is None else labels.to(home)
+        self.images = images.to(storage)
+        self.labels = None if labels is None else labels.to(storage)
         self.class_names = class_names
         self.hash = data_hash
         self.image_shape = ImageShape(*images.shape[1:])
         chosen = images[torch.linspace(0, len(images) - 1, min(len(images), DIVERSITY_IMAGES)).long()]
-        distinct = chosen.cpu().unique(dim=0)  # a twin among the real images says nothing of the generated ones
+        distinct = chosen.cpu().unique(dim=0)  # duplicates would lower the diversity
         require(len(distinct) > 1, "images", "all the same", "different from each other")
         self.diversity = diversity(distinct)
 
@@ -65,7 +70,18 @@ class TrainingData:
         device: torch.device,
         data_hash: str | None = None,
     ) -> TrainingData:
-        """Check images and labels, fingerprint them, and put them on the device."""
+        """Check images and labels, hash them, and move them to the device.
+
+        Args:
+            images: (N, C, H, W) uint8.
+            labels: (N,) class indices, or None.
+            class_names: names of the classes.
+            device: the training device.
+            data_hash: hash of all that, see `hash_dataset`; None computes it.
+
+        Raises:
+            ConfigError: if shapes or types are wrong, a label has no class name, or all images are the same.
+        """
         images = torch.as_tensor(images)
         labels = None if labels is None else torch.as_tensor(labels).long()
         fits = images.dtype == torch.uint8 and images.ndim == 4
@@ -86,21 +102,24 @@ class TrainingData:
         return len(self.images)
 
     def batches(self, order: Tensor, batch_size: int, done: int = 0) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Whole batches in a given order of the images: (N, C, H, W) in [-1, 1] and labels (N,).
+        """Iterate over whole batches on the training device.
 
         Args:
-            order: (number of images,) indices.
-            batch_size: images of each batch; what is left over at the end is left out.
-            done: batches to pass over.
+            order: (number of images,) indices, the order in which the images are shown.
+            batch_size: images per batch; an incomplete last batch is left out.
+            done: number of batches to skip.
+
+        Yields:
+            images (batch_size, C, H, W) float32 in [-1, 1], and labels (batch_size,) or None.
         """
         order = order.to(self.images.device)
         for start in range(done * batch_size, len(order) - batch_size + 1, batch_size):
             chosen = order[start : start + batch_size]
-            labels = None if self.labels is None else self._bring(self.labels[chosen])
-            yield to_float(self._bring(self.images[chosen])), labels
+            labels = None if self.labels is None else self._to_device(self.labels[chosen])
+            yield to_float(self._to_device(self.images[chosen])), labels
 
-    def _bring(self, part: Tensor) -> Tensor:
-        """The same on the training device; from pinned memory it goes over while the device computes."""
-        if part.device.type == self.device.type:  # "cuda" and "cuda:0" are not equal
+    def _to_device(self, part: Tensor) -> Tensor:
+        """Copy to the training device; from pinned memory, so that the copy overlaps with computation."""
+        if part.device.type == self.device.type:  # by type, since "cuda" != "cuda:0"
             return part
         return (part.pin_memory() if self.device.type == "cuda" else part).to(self.device, non_blocking=True)

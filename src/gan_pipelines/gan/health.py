@@ -1,4 +1,4 @@
-"""Signs that a training fails: losses that are no numbers, a generator that makes few images or one."""
+"""Health checks of a training: losses and weights that are not finite, mode collapse, and collapse."""
 
 from __future__ import annotations
 
@@ -18,38 +18,45 @@ from gan_pipelines.core.errors import ProjectError
 logger = logging.getLogger(__name__)
 
 COLLAPSED_BELOW = 0.05
-"""Diversity, relative to real images, under which the samples are one image, or a few, for the eye."""
+"""Diversity relative to real images below which the generator has collapsed: all samples look the same."""
 NARROW_BELOW = 0.4
-"""Diversity, relative to real images, under which most samples have a twin: mode collapse. Real images of one source
-lie within a fifth of each other; a few images with strong noise stay below."""
+"""Diversity relative to real images below which most samples have a near-duplicate: mode collapse.
+
+Two sets of real images of one source differ by less than 0.2. A few images with strong noise stay below 0.4."""
 PATIENCE_EPOCHS = 3
-"""Epochs that a collapse must last: single dips heal."""
+"""Number of epochs in a row after which low diversity is reported; shorter dips are ignored."""
 
 
 class TrainingDiverged(ProjectError):
-    """Training that cannot be saved by going on."""
+    """A training that has failed: going on would not help."""
 
 
 def diversity(images: Tensor) -> float:
-    """Distance of an image to the one most like it, the median over the images: root mean square, in grey levels.
+    """Measure how much images differ: the median over the images of the distance to the nearest other image.
 
-    Images of a few kinds only have near twins, however much the kinds differ.
+    Near-duplicates lower it, however much the other images differ.
 
     Args:
-        images: (N, C, H, W), uint8, N at least 2; a handful of hundreds, since each is compared with each.
+        images: (N, C, H, W) uint8, with N from 2 to some hundreds, since every pair is compared.
+
+    Returns:
+        root mean square difference per pixel, in grey levels from 0 to 255.
     """
     pixels = images.flatten(1).float()
-    distances = torch.cdist(pixels, pixels, compute_mode="donot_use_mm_for_euclid_dist")  # exact where images are equal
+    distances = torch.cdist(pixels, pixels, compute_mode="donot_use_mm_for_euclid_dist")  # exactly 0 for equal images
     nearest = distances.fill_diagonal_(math.inf).amin(dim=1)
     return nearest.median().item() / pixels.shape[1] ** 0.5
 
 
 def relative_diversity(samples: Tensor, real: NDArray[np.uint8]) -> float:
-    """Diversity of samples, relative to as many real images from all over their set; infinite if those are all alike.
+    """Divide the diversity of samples by that of as many real images, spread evenly over the set.
 
     Args:
         samples: (N, C, H, W) uint8.
         real: (M, C, H, W) uint8; at most N of them are read.
+
+    Returns:
+        about 1 for samples as diverse as the real images, 0 for equal samples; infinite if the real images are equal.
     """
     rows = np.linspace(0, len(real) - 1, min(len(samples), len(real))).astype(int)
     distinct = torch.from_numpy(real[rows]).unique(dim=0)
@@ -57,10 +64,10 @@ def relative_diversity(samples: Tensor, real: NDArray[np.uint8]) -> float:
 
 
 def describe_mode_collapse(sample_diversity: float) -> str:
-    """Say what a diversity below `NARROW_BELOW` means."""
+    """Describe a relative diversity below `NARROW_BELOW` in a sentence."""
     return (
-        f"Most samples have a twin, {sample_diversity:.0%} as far away as among real images: mode collapse. "
-        "Look at the sample grids."
+        f"Most samples have a near-duplicate (mode collapse): their diversity is {sample_diversity:.0%} of that of "
+        "real images. Look at the sample grids."
     )
 
 
@@ -70,9 +77,10 @@ def are_finite(tensors: Iterable[Tensor]) -> bool:
 
 
 class HealthCheck:
-    """Looks at the metrics of each epoch, warns of mode collapse, and ends a training that has failed.
+    """Checks each epoch: warns of mode collapse, and ends a training that has failed.
 
-    A fresh generator makes one grey image: what has never been there cannot be lost.
+    Collapse is reported only once samples have been diverse, since a new generator makes the same grey image of every
+    latent.
     """
 
     def __init__(self) -> None:
@@ -83,14 +91,20 @@ class HealthCheck:
 
     @property
     def is_collapsed(self) -> bool:
-        """Whether the samples of the last epoch are a single image after there have been different ones."""
+        """Whether the samples of the last epoch all look the same, and those of an earlier epoch did not."""
         return self.has_been_diverse and self.collapsed_epochs > 0
 
     def check(self, epoch: int, metrics: Mapping[str, float], networks: Iterable[nn.Module]) -> None:
-        """Look at an epoch that is done.
+        """Check a finished epoch.
+
+        Args:
+            epoch: its number, from 1.
+            metrics: its metrics, with ``sample_diversity``.
+            networks: generator and discriminator.
 
         Raises:
-            TrainingDiverged: if a metric or a weight is not finite, or the generator has collapsed for good.
+            TrainingDiverged: if a metric or a weight is infinite or NaN, or the generator has been collapsed for
+                `PATIENCE_EPOCHS` epochs.
         """
         for name, value in metrics.items():
             if not math.isfinite(value):
@@ -113,17 +127,17 @@ class HealthCheck:
         self.collapsed_epochs = self.collapsed_epochs + 1 if sample_diversity < COLLAPSED_BELOW else 0
         if self.has_been_diverse and self.collapsed_epochs >= PATIENCE_EPOCHS:
             raise TrainingDiverged(
-                f"the generator collapsed: for {PATIENCE_EPOCHS} epochs up to epoch {epoch} its samples have differed "
-                f"by less than {COLLAPSED_BELOW:.0%} of what real images do; lower the learning rates, or choose "
+                f"the generator collapsed: for {PATIENCE_EPOCHS} epochs up to epoch {epoch} the diversity of its "
+                f"samples was below {COLLAPSED_BELOW:.0%} of that of real images; lower the learning rates, or choose "
                 "another objective or seed"
             )
         if self.has_been_wide and self.narrow_epochs == PATIENCE_EPOCHS:
             logger.warning("Epoch %d: %s", epoch, describe_mode_collapse(sample_diversity))
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` needs."""
+        """Return the state as plain values."""
         return dict(vars(self))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go back to a state that `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         vars(self).update(state)

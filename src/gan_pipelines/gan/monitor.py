@@ -1,4 +1,4 @@
-"""A score while a training runs."""
+"""Scores during a training."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from gan_pipelines.gan.sampling import TrainedGenerator
 
 @dataclass(frozen=True)
 class Monitor:
-    """What to measure of a generator now and then, and which epoch is the best.
+    """What to measure during a training, and which measurement decides the best epoch.
 
     Attributes:
-        measure: from a generator to named numbers; it must not draw from PyTorch's global random numbers.
-        metric: the one among them that is lowest in the best epoch.
-        key: equal where the numbers are comparable; what was measured under another key is forgotten.
-        every_epochs: epochs between two measurements; the last epoch is measured as well.
+        measure: measures a generator and returns named numbers.
+        metric: the name of the number that is lowest in the best epoch.
+        key: identifies how the numbers are measured. Numbers under different keys are not comparable: a resumed
+            training drops those under another key.
+        every_epochs: number of epochs between two measurements; the last epoch is always measured.
     """
 
     measure: Callable[[TrainedGenerator], Mapping[str, float]]

@@ -1,6 +1,6 @@
-"""What discriminator and generator minimise, and the whole loss of a discriminator step as one module.
+"""The losses of discriminator and generator.
 
-Discriminators give logits; where a paper ends its discriminator in a sigmoid, the sigmoid is in the loss.
+Discriminators return logits. Where a paper's discriminator ends in a sigmoid, the sigmoid is part of the loss.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from gan_pipelines.gan.penalties import gradient_penalty, penalty_points
 
 
 class Objective(NamedTuple):
-    """A pair of losses over logits of shape (N,), each a scalar that its network minimises."""
+    """A pair of losses over logits (N,). Each loss is a scalar that its network minimises."""
 
     discriminator_loss: Callable[[Tensor, Tensor], Tensor]
     """Takes the logits of real and of generated images."""
     generator_loss: Callable[[Tensor], Tensor]
     """Takes the logits of generated images."""
     threshold: Callable[[Tensor, Tensor], Tensor]
-    """The logit above which an image counts as judged real; takes the logits of real and of generated images."""
+    """Takes the logits of real and of generated images; returns the logit above which an image counts as real."""
 
 
 def _cross_entropy_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ def _least_squares_generator(fake_logits: Tensor) -> Tensor:
 
 
 def _wasserstein_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """E D(G(z)) - E D(x): falls as the critic tells real from generated. Arjovsky et al. 2017, algorithm 1."""
+    """E D(G(z)) - E D(x): Arjovsky et al. 2017, algorithm 1, with the sign of a loss."""
     return fake_logits.mean() - real_logits.mean()
 
 
@@ -72,12 +72,12 @@ def _zero(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 
 def _half(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Halfway between the targets 0 and 1."""
+    """The midpoint of the targets 0 and 1."""
     return real_logits.new_full((), 0.5)
 
 
 def _midpoint(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Halfway between the means: a critic's values have no zero of their own."""
+    """The midpoint of the means, since a Wasserstein critic is defined only up to a constant."""
     return (real_logits.mean() + fake_logits.mean()) / 2
 
 
@@ -91,9 +91,9 @@ OBJECTIVES: Final[dict[ObjectiveName, Objective]] = {
 
 
 class DiscriminatorLoss(nn.Module):
-    """Objective, class loss and penalty of one discriminator step, as one forward.
+    """The loss of a discriminator step: objective, class loss and penalty.
 
-    One forward with one backward is what keeps the gradients of data-parallel training right.
+    It is a module with a single forward pass, so that data-parallel wrappers average its gradients correctly.
     """
 
     def __init__(self, discriminator: nn.Module, objective: Objective, penalty: PenaltyConfig | None) -> None:
@@ -103,7 +103,7 @@ class DiscriminatorLoss(nn.Module):
         self.penalty = penalty
 
     def forward(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Score a batch of real and a batch of generated images.
+        """Compute the loss of a batch of real and a batch of generated images.
 
         Args:
             real: (N, C, H, W) in [-1, 1].
@@ -111,10 +111,10 @@ class DiscriminatorLoss(nn.Module):
             labels: (N,) class indices of both batches, or None.
 
         Returns:
-            the scalar loss, and detached scalars: ``discriminator_loss`` is without class loss and penalty;
-            ``real_accuracy`` and ``fake_accuracy`` are the shares of images on the right side of the objective's
-            threshold; with an auxiliary classifier ``class_loss``, over real and generated images, and
-            ``class_accuracy``, on real ones; with a penalty ``penalty``, weighted.
+            the scalar loss, and detached scalars: ``discriminator_loss``, the objective alone; ``real_accuracy`` and
+            ``fake_accuracy``, the fractions of images on the right side of the objective's threshold; with an auxiliary
+            classifier ``class_loss``, of real and generated images, and ``class_accuracy``, of real images; with a
+            penalty ``penalty``, times its weight.
         """
         real_logits, real_classes = _judge(self.discriminator, real, labels)
         fake_logits, fake_classes = _judge(self.discriminator, fake, labels)
@@ -143,17 +143,17 @@ class DiscriminatorLoss(nn.Module):
 def generator_loss(
     discriminator: nn.Module, objective: Objective, fake: Tensor, labels: Tensor | None
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """What the generator minimises: its objective and, with an auxiliary classifier, the loss of the class asked for.
+    """Compute the loss of a generator step: the objective and, with an auxiliary classifier, the class loss.
 
     Args:
-        discriminator: judges the images.
+        discriminator: maps images and labels to a `Judgement`.
         objective: the pair of losses.
-        fake: (N, C, H, W) in [-1, 1].
-        labels: (N,) class indices that the images were made for, or None.
+        fake: (N, C, H, W) in [-1, 1], generated images.
+        labels: (N,) class indices that the images were generated for, or None.
 
     Returns:
-        the scalar loss, and detached scalars: ``generator_loss`` is without the class loss, which is
-        ``generator_class_loss``, if there is an auxiliary classifier.
+        the scalar loss, and detached scalars: ``generator_loss``, the objective alone; with an auxiliary classifier
+        ``generator_class_loss``.
     """
     logits, classes = _judge(discriminator, fake, labels)
     loss = objective_loss = objective.generator_loss(logits)
@@ -166,6 +166,6 @@ def generator_loss(
 
 
 def _judge(discriminator: nn.Module, images: Tensor, labels: Tensor | None) -> Judgement:
-    """Logits and class logits in fp32, whatever the networks compute in."""
+    """Run the discriminator and return its logits in fp32, whatever precision it runs in."""
     logits, class_logits = discriminator(images, labels)
     return Judgement(logits.float(), None if class_logits is None else class_logits.float())

@@ -1,4 +1,4 @@
-"""Generators that describe themselves, and the images that they make."""
+"""Trained generators: sampling, interpolation, and files."""
 
 from __future__ import annotations
 
@@ -23,24 +23,28 @@ from gan_pipelines.gan.networks import FAMILIES, ImageShape, load_generator
 
 WEIGHT_SETS: Final[tuple[WeightSet, ...]] = get_args(WeightSet)
 
-FORMAT = "gan_pipelines.generator/2"
+FORMAT = "gan_pipelines.generator/3"
+"""Format of a generator's file, written into its metadata. Raise it when the file or the names of settings change."""
+FORMAT_2 = "gan_pipelines.generator/2"
+"""The format before, which is still read."""
 
 
 class GeneratorUnusable(ProjectError):
-    """A file that holds no generator that this version of the project can read."""
+    """A file without a generator that this version of the project can read."""
 
 
 @dataclass(frozen=True)
 class TrainedGenerator:
-    """A generator with all that is needed to use it: on disk one file, without pickled objects.
+    """A generator and everything needed to use it. It is saved as one safetensors file, without pickled objects.
 
     Attributes:
-        config: what was trained.
-        image_shape: channels, height, width.
-        class_names: of the data; empty if it had no labels.
-        training: where it comes from: fingerprint of the training, hash of the data, epoch, images seen.
+        config: the settings of the training.
+        image_shape: channels, height and width.
+        class_names: names of the classes, in the order of their indices; empty if the data had no labels.
+        training: origin of the weights: ``fingerprint`` and ``recipe`` of the training, ``seed``, ``data_hash``,
+            ``device``, ``epoch``, ``images_seen``.
         weights: for each `WeightSet` a state dict, on the CPU.
-        version: of the catalog entry that it was loaded from, or None.
+        version: version of the catalog entry that it was loaded from, or None.
     """
 
     config: GanConfig
@@ -51,12 +55,15 @@ class TrainedGenerator:
     version: str | None = None
 
     def network(self, weights: WeightSet = "ema") -> nn.Module:
-        """The generator network in evaluation mode, on the CPU: latents (N, latent_size) to images in [-1, 1]."""
+        """Build the network in evaluation mode, on the CPU.
+
+        It maps latents (N, latent_size), and labels (N,) or None, to images (N, C, H, W) in [-1, 1].
+        """
         return load_generator(self.config.networks, self.image_shape, len(self.class_names), self.weights[weights])
 
     @property
     def is_conditional(self) -> bool:
-        """Whether it makes the class that it is asked for."""
+        """Whether labels decide the class of the images."""
         return FAMILIES[self.config.networks.family].conditional
 
     def sample(
@@ -69,7 +76,7 @@ class TrainedGenerator:
         truncation: float | None = None,
         device: DeviceName = "cpu",
     ) -> Tensor:
-        """Make images: (count, C, H, W) uint8 on the CPU. See `sample_batches`."""
+        """Generate images (count, C, H, W) uint8 on the CPU; the arguments are those of `sample_batches`."""
         batches = self.sample_batches(
             count, seed=seed, weights=weights, labels=labels, truncation=truncation, device=device
         )
@@ -86,23 +93,25 @@ class TrainedGenerator:
         device: DeviceName = "cpu",
         batch_size: int = 250,
     ) -> Iterator[Tensor]:
-        """Make images batch by batch; the seed alone decides which, whatever the batch size.
+        """Generate images in batches.
+
+        Latents are drawn on the CPU, all at once: neither device nor batch size changes them.
 
         Args:
             count: number of images.
-            seed: of the latents, which are drawn on the CPU.
-            weights: which set of weights.
-            labels: (count,) class indices; None takes the classes in turn. Ignored by unconditional generators.
-            truncation: bound on the absolute value of each latent coordinate, drawn from N(0, 1) cut off there: less
-                varied and more typical images (Brock et al. 2019, section 3.1); None for all of N(0, 1).
+            seed: seed of the latents.
+            weights: which weights to use.
+            labels: (count,) class indices; None cycles through the classes. Unconditional generators ignore them.
+            truncation: bound on the absolute value of each latent coordinate: N(0, 1) truncated there gives less varied
+                and more typical images (Brock et al. 2019, section 3.1). None does not truncate.
             device: where to compute.
-            batch_size: images at a time.
+            batch_size: images per batch.
 
         Yields:
             (up to batch_size, C, H, W) uint8 on the device.
 
         Raises:
-            ConfigError: if the labels are not ``count`` indices of classes.
+            ConfigError: if the labels are not ``count`` class indices, or this machine has no such device.
         """
         draws = torch.Generator().manual_seed(seed)
         latents = torch.randn(count, self.config.networks.latent_size, generator=draws)
@@ -125,10 +134,20 @@ class TrainedGenerator:
         device: DeviceName = "cpu",
         batch_size: int = 250,
     ) -> Iterator[Tensor]:
-        """Make the images of latents (N, latent_size) and, where there are classes, labels (N,), batch by batch.
+        """Generate the images of given latents in batches.
+
+        Args:
+            latents: (N, latent_size).
+            labels: (N,) class indices, or None without classes.
+            weights: which weights to use.
+            device: where to compute.
+            batch_size: images per batch.
 
         Yields:
             (up to batch_size, C, H, W) uint8 on the device.
+
+        Raises:
+            ConfigError: if this machine has no such device.
         """
         target = resolve_device(device)
         network = self.network(weights).to(target)
@@ -139,7 +158,7 @@ class TrainedGenerator:
             yield to_uint8(images)
 
     def save(self, path: Path) -> None:
-        """Write weights and description to one safetensors file."""
+        """Write weights and description to a safetensors file."""
         tensors = {
             f"{weight_set}.{name}": tensor.contiguous()
             for weight_set, state in self.weights.items()
@@ -155,10 +174,10 @@ class TrainedGenerator:
 
     @classmethod
     def load(cls, path: Path) -> TrainedGenerator:
-        """Read a file that `save` has written.
+        """Load a file that `save` wrote, in this format or in format 2.
 
         Raises:
-            GeneratorUnusable: if the file is torn, not such a file, or of another format version.
+            GeneratorUnusable: if the file is torn, holds no generator, or has another format.
         """
         weights: dict[WeightSet, dict[str, Tensor]] = {"ema": {}, "raw": {}}
         try:
@@ -171,12 +190,13 @@ class TrainedGenerator:
             raise GeneratorUnusable(
                 f"{path} is torn, or no generator; choose another version, or train again."
             ) from error
-        if metadata.get("format") != FORMAT:
-            found = metadata.get("format", "no generator")
+        found = metadata.get("format", "no generator")
+        if found not in (FORMAT, FORMAT_2):
             raise GeneratorUnusable(f"{path} holds {found}, but {FORMAT} was expected; train again.")
         description = json.loads(metadata["generator"])
+        settings = description["config"] if found == FORMAT else _translate_format_2(description["config"])
         return cls(
-            config=parse(GanConfig, description["config"], str(path)),
+            config=parse(GanConfig, settings, str(path)),
             image_shape=ImageShape(*description["image_shape"]),
             class_names=tuple(description["class_names"]),
             training=description["training"],
@@ -184,18 +204,36 @@ class TrainedGenerator:
         )
 
 
+def _translate_format_2(settings: dict[str, Any]) -> dict[str, Any]:
+    """Give the settings of format 2 their present names. Fingerprint and recipe in the file stay as they were."""
+    networks = dict(settings["networks"])
+    networks["discriminator_norm"] = networks.pop("critic_norm")
+    settings = settings | {"networks": networks}
+    settings["discriminator_steps"] = settings.pop("critic_steps")
+    settings["transforms"] = settings.pop("augmentation")
+    return settings
+
+
 def sample_classes(
     generator: TrainedGenerator, config: SamplingConfig, device: DeviceName = "auto"
 ) -> dict[str | None, Tensor]:
-    """Make images class by class: (count, C, H, W) uint8 by the class's name, or by None if the generator knows none.
+    """Generate images class by class.
 
-    Every class is made from the same latents, so its images do not depend on which others are asked for.
+    All classes use the same latents, so the images of a class do not depend on which others are asked for.
+
+    Args:
+        generator: the generator.
+        config: how many images of which classes.
+        device: where to compute.
+
+    Returns:
+        by the name of each class (count, C, H, W) uint8 on the CPU; of an unconditional generator, by None.
 
     Raises:
-        ConfigError: if there is no such class.
+        ConfigError: if the generator has no such class, or this machine no such device.
     """
 
-    def make(label: int | None) -> Tensor:
+    def sample(label: int | None) -> Tensor:
         return generator.sample(
             config.count,
             seed=config.seed,
@@ -207,14 +245,14 @@ def sample_classes(
 
     if not generator.is_conditional:
         require(config.classes is None, "sampling.classes", config.classes, "null: this generator knows no classes")
-        return {None: make(None)}
+        return {None: sample(None)}
     names = list(generator.class_names)
     for name in config.classes or ():
         if name not in names:
             raise ConfigError(
                 f"sampling.classes has {name!r}, which the generator does not know; {suggest(name, names)}"
             )
-    return {name: make(names.index(name)) for name in config.classes or names}
+    return {name: sample(names.index(name)) for name in config.classes or names}
 
 
 def interpolate(
@@ -226,30 +264,36 @@ def interpolate(
     weights: WeightSet = "ema",
     device: DeviceName = "cpu",
 ) -> Tensor:
-    """Walk from one latent to another, row by row, on great circles (White 2016): (rows * steps, C, H, W) uint8.
+    """Interpolate between pairs of latents by spherical linear interpolation (White 2016, section 2.1).
 
-    A row is of one class, the classes in turn. Images that change smoothly along a row, and are good in its middle too,
-    speak against a generator that has learned single images by heart.
+    All images of a row have the same class; the rows cycle through the classes. Smooth changes along a row, with good
+    images in its middle, indicate that the generator has not memorised single images.
 
     Args:
-        generator: makes the images.
-        rows: pairs of latents.
-        steps: images of a row, both ends included.
-        seed: of the latents.
-        weights: which set of weights.
+        generator: the generator.
+        rows: number of pairs of latents.
+        steps: images per row, both ends included.
+        seed: seed of the latents.
+        weights: which weights to use.
         device: where to compute.
+
+    Returns:
+        (rows * steps, C, H, W) uint8 on the CPU, row by row.
+
+    Raises:
+        ConfigError: if this machine has no such device.
     """
     draws = torch.Generator().manual_seed(seed)
     start, end = torch.randn(2, rows, 1, generator.config.networks.latent_size, generator=draws)
-    cosine = torch.cosine_similarity(start, end, dim=-1).clamp(-0.9999, 0.9999)  # else there are many great circles
+    cosine = torch.cosine_similarity(start, end, dim=-1).clamp(-0.9999, 0.9999)  # opposite latents have no unique path
     angle = torch.acos(cosine)[..., None]
-    share = torch.linspace(0, 1, steps)[:, None]
-    latents = (torch.sin((1 - share) * angle) * start + torch.sin(share * angle) * end) / torch.sin(angle)
+    fraction = torch.linspace(0, 1, steps)[:, None]
+    latents = (torch.sin((1 - fraction) * angle) * start + torch.sin(fraction * angle) * end) / torch.sin(angle)
     labels = classes_in_turn(rows, len(generator.class_names))
-    each = None if labels is None else labels.repeat_interleave(steps)
-    return torch.cat([*generator.decode(latents.flatten(end_dim=1), each, weights=weights, device=device)]).cpu()
+    labels = None if labels is None else labels.repeat_interleave(steps)
+    return torch.cat([*generator.decode(latents.flatten(end_dim=1), labels, weights=weights, device=device)]).cpu()
 
 
 def classes_in_turn(count: int, num_classes: int) -> Tensor | None:
-    """(count,) class indices 0, 1, ..., 0, 1, ...; None if there are no classes."""
+    """Return (count,) class indices 0, 1, ..., 0, 1, ...; None without classes."""
     return torch.arange(count) % num_classes if num_classes else None

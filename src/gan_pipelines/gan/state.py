@@ -1,11 +1,11 @@
-"""All that changes while a GAN trains, so that it can be put aside and taken up again."""
+"""The state of a training: everything that changes while a GAN trains, and how it is saved and restored."""
 
 from __future__ import annotations
 
 import copy
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -25,23 +25,30 @@ from gan_pipelines.gan.objectives import OBJECTIVES, DiscriminatorLoss
 from gan_pipelines.gan.sampling import TrainedGenerator, classes_in_turn
 
 ALGORITHM_VERSION = 2
-"""Part of the identity of every training: raise it when the same settings begin to give other weights."""
-GRAPHS_PER_FORWARD = 256
-"""Of all trainings of a process together; beyond, PyTorch silently stops to compile, by default after eight."""
+"""Version of the training algorithm, part of every fingerprint.
+
+Raise it when the same settings and seed begin to give other weights, and when a default in `gan.config` changes.
+Settings at their default are not hashed, so a changed default alone would leave the fingerprint as it is. The tests
+`gan/test_golden.py` (weights) and `gan/test_fingerprint.py` (defaults) fail in these cases. With a raised version,
+every training starts from the beginning.
+"""
+RECOMPILE_LIMIT = 256
+"""Maximum number of graphs that torch.compile makes of a function in a process; PyTorch's default is 8. Beyond it, the
+function runs uncompiled without a warning."""
 FIXED_SAMPLES = 64
-"""Latents that are decoded at the end of each epoch, the same in all."""
+"""Number of fixed latents whose samples are shown after each epoch."""
 
 
 @dataclass
 class EpochProgress:
-    """A pass over the images that has begun.
+    """The epoch under way.
 
     Attributes:
-        order: (number of images,) in which they are shown.
-        sums: of each metric over the steps so far, on the training device.
-        steps: of the discriminator.
-        generator_steps: of the generator.
-        seconds: spent so far.
+        order: (number of images,) indices, the order in which the images are shown.
+        sums: for each metric the sum over the steps so far, on the training device.
+        steps: discriminator steps so far.
+        generator_steps: generator steps so far.
+        seconds: training time so far.
     """
 
     order: Tensor
@@ -52,16 +59,21 @@ class EpochProgress:
 
     @classmethod
     def begin(cls, num_images: int, device: torch.device) -> EpochProgress:
-        """Draw an order."""
+        """Start an epoch with a random order of the images."""
         return cls(torch.randperm(num_images, device=device))
 
     def add(self, metrics: Mapping[str, Tensor]) -> None:
-        """Add the metrics of a step."""
+        """Add the metrics of one step."""
         for name, value in metrics.items():
             self.sums[name] = self.sums.get(name, 0) + value
 
     def metrics(self, batch_size: int, started: float) -> dict[str, float]:
-        """Means over the steps, and the speed since a time by `time.perf_counter`."""
+        """Average the metrics over the steps, and add ``images_per_second``.
+
+        Args:
+            batch_size: images of one discriminator step.
+            started: `time.perf_counter` at the start of the epoch.
+        """
         values = torch.stack(list(self.sums.values())).tolist()  # waits for the device
         self.seconds = time.perf_counter() - started
         metrics = dict(zip(self.sums, values, strict=True))
@@ -72,17 +84,22 @@ class EpochProgress:
 
 
 class TrainingState:
-    """All that changes while a GAN trains.
+    """Networks, optimisers, random generators and results of one training.
 
     Attributes:
-        epoch: whole passes over the images so far.
-        current: the pass that has begun, if any.
-        steps: of the discriminator since the start.
+        fingerprint: identity of the training, see `fingerprint`.
+        recipe: the same without the seed: trainings that differ only in their seed share it.
+        epoch: finished epochs.
+        epoch_progress: the epoch under way, or None between two epochs.
+        steps: discriminator steps since the start.
         images_seen: real images shown to the discriminator since the start.
-        history: of each epoch its number, the images seen, and the metrics.
-        sample_history: fixed samples (64, C, H, W) uint8 by the number of the epoch, of those that were to be kept.
-        best: of the best epoch the value of the monitored metric, progress and weights; and the monitor's key and what
-            it measures. Or None.
+        generator: the generator that the optimiser updates.
+        discriminator: the discriminator that the optimiser updates.
+        ema_generator: the moving average (EMA) of the generator's weights.
+        history: one row per finished epoch: its number, the images seen, and its metrics.
+        sample_history: fixed samples (64, C, H, W) uint8 of some epochs, by the number of the epoch.
+        best: the epoch with the lowest monitored metric: ``value``, ``progress`` (epoch, images seen) and ``weights``,
+            with the monitor's ``key`` and the names of what it has ``measured``; None before the first measurement.
     """
 
     def __init__(self, config: GanConfig, data: TrainingData) -> None:
@@ -92,9 +109,10 @@ class TrainingState:
         self.class_names = data.class_names
         self.data_hash = data.hash
         self.fingerprint = _identify(config, data.hash)
+        self.recipe = _identify(replace(config, seed=0), data.hash)
         self.health = HealthCheck()
         self.epoch = 0
-        self.current: EpochProgress | None = None
+        self.epoch_progress: EpochProgress | None = None
         self.steps = 0
         self.images_seen = 0
         self.history: list[dict[str, float]] = []
@@ -113,10 +131,10 @@ class TrainingState:
         self.discriminator = build_discriminator(*sizes).to(memory_format=torch.channels_last).to(self.device)
         self.discriminator_loss = DiscriminatorLoss(self.discriminator, OBJECTIVES[config.objective], config.penalty)
         if config.compilation != "none":
-            torch._dynamo.config.recompile_limit = GRAPHS_PER_FORWARD
+            torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
             for network in self.networks:
-                network.compile(mode=config.compilation)  # of this object's calls: copies of it are as before
-        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+                network.compile(mode=config.compilation)  # in place: copies of it are not compiled
+        self.ema_generator = copy.deepcopy(self.generator).requires_grad_(False)
         self.fixed_latents = self.draw_latents(FIXED_SAMPLES)
         self.fixed_labels = classes_in_turn(FIXED_SAMPLES, len(self.class_names))
 
@@ -127,41 +145,41 @@ class TrainingState:
 
     @property
     def is_sound(self) -> bool:
-        """Whether the state is worth keeping: all numbers are finite, and the generator makes different images."""
+        """Whether the state is worth a checkpoint: all numbers are finite, and the generator has not collapsed."""
         tensors: list[Tensor] = [parameter for network in self.networks for parameter in network.parameters()]
-        if self.current is not None:
-            tensors += self.current.sums.values()
+        if self.epoch_progress is not None:
+            tensors += self.epoch_progress.sums.values()
         return not self.health.is_collapsed and are_finite(tensors)
 
     @torch.no_grad()
     def update_ema(self) -> None:
-        """Move the averaged generator towards the generator; after the first step of the generator, all the way.
+        """Update the EMA after a generator step: ``ema += (1 - ema_decay) * (weights - ema)``.
 
-        PyTorch's `AveragedModel` does the same, but waits for the device each time.
+        The first update copies the weights. PyTorch's `AveragedModel` does the same, but waits for the device.
         """
         is_first = self.steps == self.config.discriminator_steps
         pairs = [
-            (average, new)
-            for average, new in zip(_tensors(self.average), _tensors(self.generator), strict=True)
-            if new.is_floating_point()  # batch norm's count of batches has no use
+            (ema, weights)
+            for ema, weights in zip(_tensors(self.ema_generator), _tensors(self.generator), strict=True)
+            if weights.is_floating_point()  # skips batch norm's counter of batches, which is not used
         ]
-        averages, new = map(list, zip(*pairs, strict=True))
-        torch._foreach_lerp_(averages, new, 1.0 if is_first else 1 - self.config.ema_decay)
+        emas, weights = map(list, zip(*pairs, strict=True))
+        torch._foreach_lerp_(emas, weights, 1.0 if is_first else 1 - self.config.ema_decay)
 
     def draw_latents(self, count: int) -> Tensor:
-        """(count, latent_size) from N(0, 1)."""
+        """Draw latents (count, latent_size) from N(0, 1) on the training device."""
         return torch.randn(count, self.config.networks.latent_size, device=self.device)
 
     def sample_fixed(self) -> Tensor:
-        """Decode the fixed latents with the averaged generator: (64, C, H, W) uint8 on the CPU."""
+        """Generate the fixed samples with the EMA generator: (64, C, H, W) uint8 on the CPU."""
         labels = None if self.fixed_labels is None else self.fixed_labels.to(self.device)
-        state = plain_state(self.average)
+        state = plain_state(self.ema_generator)
         network = load_generator(self.config.networks, self.image_shape, len(self.class_names), state).to(self.device)
         with torch.inference_mode():
             return to_uint8(network(self.fixed_latents, labels)).cpu()
 
     def update_learning_rates(self) -> None:
-        """Set the learning rates of the epoch that begins."""
+        """Set the learning rates of the epoch under way, or of the next one."""
         config = self.config
         factor = config.schedule.learning_rate_factor(self.epoch, config.epochs)
         for optimizer, settings in (
@@ -172,25 +190,31 @@ class TrainingState:
                 group["lr"] = settings.learning_rate * factor
 
     def finish_epoch(self, metrics: Mapping[str, float], samples: Tensor, samples_every: int) -> None:
-        """Count a pass that is over, and remember its metrics and, if they are to be kept, its samples."""
+        """Record a finished epoch.
+
+        Args:
+            metrics: its metrics, which become a row of the history.
+            samples: (64, C, H, W) uint8, its fixed samples.
+            samples_every: samples are kept of the first epoch, of every ``samples_every``-th, and of the last.
+        """
         self.epoch += 1
         self.history.append({"epoch": self.epoch, "images_seen": self.images_seen, **metrics})
         if self.epoch in (1, self.config.epochs) or self.epoch % samples_every == 0:
             self.sample_history[self.epoch] = samples
 
     def measure(self, monitor: Monitor) -> None:
-        """Add what a monitor measures to the metrics of the last epoch, and remember the epoch if it is the best."""
-        now = self.snapshot()
-        measured = monitor.measure(now)
+        """Measure the generator, add the results to the history, and keep the generator if it is the best so far."""
+        generator = self.snapshot()
+        measured = monitor.measure(generator)
         self.history[-1].update(measured)
         value = measured[monitor.metric]
         if self.best is None or value < self.best["value"]:
-            progress = {name: now.training[name] for name in ("epoch", "images_seen")}
-            self.best = {"value": value, "progress": progress, "weights": now.weights}
+            progress = {"epoch": self.epoch, "images_seen": self.images_seen}
+            self.best = {"value": value, "progress": progress, "weights": generator.weights}
         self.best |= {"key": monitor.key, "measured": sorted(measured)}
 
     def forget_other_measurements(self, monitor: Monitor) -> None:
-        """Drop what another monitor has measured before, and its best epoch: the numbers cannot be compared."""
+        """Drop the measurements and the best epoch of a monitor with another key: they are not comparable."""
         if self.best is None or self.best["key"] == monitor.key:
             return
         dropped = self.best["measured"]
@@ -198,15 +222,15 @@ class TrainingState:
         self.best = None
 
     def snapshot(self) -> TrainedGenerator:
-        """A copy of the generator as it is now."""
+        """Copy the generator as it is now, to the CPU."""
         weights: dict[WeightSet, Mapping[str, Tensor]] = {
-            "ema": plain_state(self.average),
+            "ema": plain_state(self.ema_generator),
             "raw": plain_state(self.generator),
         }
         return self._describe({"epoch": self.epoch, "images_seen": self.images_seen}, weights)
 
     def best_snapshot(self) -> TrainedGenerator | None:
-        """The generator of the best epoch; None if no monitor has looked at any."""
+        """Return the generator of the best epoch; None before the first measurement."""
         return None if self.best is None else self._describe(self.best["progress"], self.best["weights"])
 
     def _describe(
@@ -218,7 +242,7 @@ class TrainingState:
             class_names=self.class_names,
             training={
                 "fingerprint": self.fingerprint,
-                "recipe": _identify(replace(self.config, seed=0), self.data_hash),
+                "recipe": self.recipe,
                 "seed": self.config.seed,
                 "data_hash": self.data_hash,
                 "device": self.device.type,
@@ -228,40 +252,52 @@ class TrainingState:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that a training needs to go on as if it had never stopped, as plain values and tensors."""
+        """Return everything that resuming needs, as plain values and tensors."""
         return {
             "plain": {name: getattr(self, name) for name in _PLAIN_STATE},
             "parts": {name: getattr(self, name).state_dict() for name in _STATEFUL_PARTS},
-            "current": None if self.current is None else vars(self.current),
+            "epoch_progress": None if self.epoch_progress is None else vars(self.epoch_progress),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go back to a state that `state_dict` gave, on this device or another."""
+        """Restore what `state_dict` returned, on this device or another."""
         for name in _PLAIN_STATE:
             setattr(self, name, state["plain"][name])
         for name in _STATEFUL_PARTS:
             getattr(self, name).load_state_dict(state["parts"][name])
         self.fixed_latents = self.fixed_latents.to(self.device)
-        self.current = None if state["current"] is None else EpochProgress(**_to_device(state["current"], self.device))
+        progress = state["epoch_progress"]
+        self.epoch_progress = None if progress is None else EpochProgress(**_to_device(progress, self.device))
 
 
 _PLAIN_STATE = ("epoch", "steps", "images_seen", "fixed_latents", "history", "sample_history", "best")
 _STATEFUL_PARTS = (
-    "generator", "discriminator", "average", "generator_optimizer", "discriminator_optimizer", "health", "random",
+    "generator", "discriminator", "ema_generator", "generator_optimizer", "discriminator_optimizer", "health", "random",
 )  # fmt: skip
 
 
 def fingerprint(config: GanConfig, data_hash: str, device: DeviceName = "auto") -> str:
-    """Hash of everything that changes the result of a training, 16 hexadecimal digits.
+    """Return the identity of a training: a hash of everything that changes its result, 16 hexadecimal digits.
 
-    The device counts only for what ``precision: auto`` is on it. The number of epochs is left out unless the schedule
-    depends on it: more epochs continue the same training.
+    The hash covers `ALGORITHM_VERSION`, the hash of the data, the objective, and every setting that differs from its
+    default. So a new setting whose default changes nothing leaves the identity of earlier trainings as it is.
+
+    Precision ``auto`` is resolved first. ``epochs`` is left out unless the schedule depends on it (``linear``), so that
+    more epochs continue the same training.
+
+    Args:
+        config: the variant.
+        data_hash: hash of images, labels and class names, see `core.hashing.hash_dataset`.
+        device: where to train; it decides what ``precision: auto`` is.
+
+    Raises:
+        ConfigError: if this machine has no such device.
     """
     return _identify(resolve_auto(config, device), data_hash)
 
 
 def resolve_auto(config: GanConfig, device: DeviceName = "auto") -> GanConfig:
-    """The same configuration, with what ``precision: auto`` is on a device.
+    """Replace ``precision: auto`` by the precision that it stands for on a device.
 
     Raises:
         ConfigError: if this machine has no such device.
@@ -270,11 +306,23 @@ def resolve_auto(config: GanConfig, device: DeviceName = "auto") -> GanConfig:
 
 
 def _identify(config: GanConfig, data_hash: str) -> str:
-    settings = asdict(config)
-    settings["algorithm"] = ALGORITHM_VERSION
+    """Hash a configuration whose precision is resolved; see `fingerprint`."""
+    defaults = type(config)(objective="non_saturating")  # the only setting without a default: it is always hashed
+    settings = _changed_settings(config, defaults) | {"objective": config.objective}
     if config.schedule.kind != "linear":
-        del settings["epochs"]
-    return hash_values(settings, data_hash)
+        settings.pop("epochs", None)
+    return hash_values(ALGORITHM_VERSION, data_hash, settings)
+
+
+def _changed_settings(config: Any, defaults: Any) -> dict[str, Any]:
+    """List the settings that differ from ``defaults``; in a nested configuration, from the defaults of its class."""
+    changed = {}
+    for setting in fields(config):
+        value: Any = getattr(config, setting.name)
+        if value != getattr(defaults, setting.name):
+            is_nested = is_dataclass(value)
+            changed[setting.name] = _changed_settings(value, type(value)()) if is_nested else value
+    return changed
 
 
 def _build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
@@ -284,12 +332,12 @@ def _build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim
 
 
 def _tensors(network: nn.Module) -> Iterator[Tensor]:
-    """Parameters and buffers."""
+    """Iterate over parameters and buffers."""
     return chain(network.parameters(), network.buffers())
 
 
 def _to_device(value: Any, device: torch.device) -> Any:
-    """Tensors, also those in a dict, on the device; all else as it is."""
+    """Move tensors to a device, also those in a dict; other values stay as they are."""
     if isinstance(value, dict):
         return {name: _to_device(part, device) for name, part in value.items()}
     return value.to(device) if isinstance(value, Tensor) else value

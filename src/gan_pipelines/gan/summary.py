@@ -15,7 +15,7 @@ from gan_pipelines.gan.sampling import classes_in_turn
 
 
 class LayerSummary(NamedTuple):
-    """One layer of a network; the row with layer ``total`` sums its parameters."""
+    """One layer of a network. The layer ``total`` has the number of parameters of the whole network."""
 
     network: str
     layer: str
@@ -25,13 +25,18 @@ class LayerSummary(NamedTuple):
 
 
 def summarize_networks(config: GanConfig, image_shape: ImageShape, num_classes: int) -> list[LayerSummary]:
-    """List the layers of generator and discriminator in the order in which they compute.
+    """List the layers of generator and discriminator in the order of the forward pass.
+
+    Args:
+        config: the variant.
+        image_shape: channels, height and width.
+        num_classes: number of classes; 0 without labels.
 
     Raises:
-        ConfigError: if the networks cannot make such images.
+        ConfigError: if the networks do not support the image shape or the number of classes.
     """
-    networks = replace(config.networks, spectral_norm="none")  # it adds no parameters, and would hide the layers
-    with torch.device("meta"):  # shapes alone: nothing is drawn or computed
+    networks = replace(config.networks, spectral_norm="none")  # it has no parameters and wraps the layers
+    with torch.device("meta"):  # shapes only: no weights are drawn and nothing is computed
         generator = build_generator(networks, image_shape, num_classes)
         discriminator = build_discriminator(networks, image_shape, num_classes)
         labels = classes_in_turn(2, num_classes)
@@ -42,10 +47,13 @@ def summarize_networks(config: GanConfig, image_shape: ImageShape, num_classes: 
 
 
 def checkpoint_bytes(layers: Iterable[LayerSummary]) -> int:
-    """About the size of a training's state: weights, Adam's moments, averaged generator, both generators at their best.
+    """Estimate the size of a checkpoint in bytes.
+
+    A checkpoint has three fp32 copies of the discriminator (weights and Adam's two moments) and six of the generator
+    (the same, its EMA, and weights and EMA of the best epoch).
 
     Args:
-        layers: as `summarize_networks` lists them.
+        layers: as `summarize_networks` returns them.
     """
     copies = {"generator": 6, "discriminator": 3}
     return sum(4 * copies[row.network] * row.parameters for row in layers if row.layer == "total")

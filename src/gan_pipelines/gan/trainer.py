@@ -1,18 +1,18 @@
-"""The training loop that serves every variant."""
+"""The training loop of every variant."""
 
 from __future__ import annotations
 
-import copy
 import logging
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from gan_pipelines.core.config import ConfigError, require
 from gan_pipelines.core.devices import autocast, resolve_device
@@ -32,33 +32,53 @@ from gan_pipelines.gan.transforms import apply_transforms
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Epoch:
-    """The state of a training after an epoch.
+    """The results of an epoch. Copies are made only of what is asked for.
 
     Attributes:
-        number: epochs done, from 1.
-        images_seen: real images that the discriminator has seen since the start.
-        metrics: means over the epoch of what `DiscriminatorLoss` and `generator_loss` report; ``images_per_second``;
+        number: number of the epoch, from 1.
+        images_seen: real images shown to the discriminator since the start.
+        metrics: means over the epoch of what `DiscriminatorLoss` and `generator_loss` report, ``images_per_second``,
             and ``sample_diversity``, the diversity of the samples relative to real images.
-        samples: (64, C, H, W) uint8 on the CPU: the same latents in every epoch, by the averaged generator.
-        generator: a copy that further training does not touch.
-        discriminator: likewise, in training mode.
-        history: number, images seen and metrics of every epoch so far, also of those before an interruption.
-        best: the generator of the epoch in which the monitored metric was lowest; None without a monitor.
-        sample_history: by its number the samples of the first epoch, of every ``samples_every``-th, and of the last;
-            what was not kept before an interruption is not there.
+        samples: (64, C, H, W) uint8 on the CPU, from the EMA generator; the same latents in every epoch.
+        best: the generator of the epoch with the lowest monitored metric so far; None without a monitor.
+        state: networks and optimisers, to look at only. They are not copied, and change as the training goes on.
     """
 
     number: int
     images_seen: int
     metrics: dict[str, float]
     samples: Tensor
-    generator: TrainedGenerator
-    discriminator: nn.Module
-    history: Sequence[Mapping[str, float]]
-    sample_history: Mapping[int, Tensor]
     best: TrainedGenerator | None
+    state: TrainingState = field(repr=False)
+
+    @cached_property
+    def generator(self) -> TrainedGenerator:
+        """A copy of the generator after this epoch, which further training does not change.
+
+        Raises:
+            RuntimeError: if it is asked for the first time after the training has gone on.
+        """
+        if self.state.images_seen != self.images_seen:
+            raise RuntimeError(
+                f"The training has gone on since epoch {self.number}, and the generator of that epoch was not copied; "
+                "read epoch.generator before the next epoch begins."
+            )
+        return self.state.snapshot()
+
+    @cached_property
+    def history(self) -> Sequence[Mapping[str, float]]:
+        """Number, images seen and metrics of every epoch up to this one, also of those before an interruption."""
+        return tuple(dict(row) for row in self.state.history[: self.number])
+
+    @cached_property
+    def sample_history(self) -> Mapping[int, Tensor]:
+        """Samples of the first epoch, of every ``samples_every``-th, and of the last, by the number of the epoch.
+
+        Samples that an interrupted run did not keep are missing.
+        """
+        return {number: samples for number, samples in self.state.sample_history.items() if number <= self.number}
 
 
 def train(  # noqa: PLR0913 (all but the images are keywords)
@@ -76,31 +96,33 @@ def train(  # noqa: PLR0913 (all but the images are keywords)
 ) -> Generator[Epoch]:
     """Train a GAN, epoch by epoch.
 
-    With ``checkpoints``, a training that was cut short goes on where its newest state was kept, and ends, on the CPU,
-    with the very weights that it would have ended with. One that is finished is not trained again.
+    With ``checkpoints``, an interrupted training resumes from its newest checkpoint. On the CPU, with the same number
+    of threads, it ends with the same weights as an uninterrupted one. A finished training is not repeated.
 
     Args:
         config: the variant.
-        images: (N, C, H, W) uint8; they are copied to the device as they are.
-        labels: (N,) class indices, for conditional variants.
-        class_names: of the labels.
-        data_hash: hash of images, labels and class names if it is known, see `hash_dataset`.
+        images: (N, C, H, W) uint8. They are copied to the device as they are, or stay on the host if they do not fit.
+        labels: (N,) class indices. Conditional variants need them.
+        class_names: names of the classes, in the order of the indices.
+        data_hash: hash of images, labels and class names, as `core.hashing.hash_dataset` returns it
+            (`ImageSet.content_hash`); None computes it.
         device: where to train.
-        checkpoints: where to keep the state, now and then also within an epoch.
-        samples_every: epochs between those whose samples go into `Epoch.sample_history`.
-        monitor: what to measure now and then; it adds to the metrics and marks the best epoch.
-        on_step: called with the number of real images seen since the start, once before the first step (0, or more if
-            the training goes on) and after each step of the discriminator.
+        checkpoints: where to save the state, also within an epoch.
+        samples_every: number of epochs between two entries of `Epoch.sample_history`.
+        monitor: what to measure every few epochs. The results become metrics, and decide which epoch is the best.
+        on_step: called with the number of real images seen since the start: before the first step (0, or more if the
+            training resumes), and after each discriminator step.
 
     Yields:
-        one `Epoch` after each pass over the images; the last, incomplete batch of a pass is left out. Of a training
-        that was finished before, its last epoch.
+        an `Epoch` after each pass over the images, without an incomplete last batch; for a finished training, its last
+        epoch.
 
     Raises:
-        ConfigError: if the configuration does not fit the images or this machine, or wants fewer epochs than done.
-        TrainingLocked: if another process is at work on the same training.
+        ConfigError: if the configuration does not fit the images or this machine, or asks for fewer epochs than are
+            done.
+        TrainingLocked: if another process runs the same training.
         CheckpointUnusable: if there are checkpoints and none can be used.
-        TrainingDiverged: if a loss is no longer a number or the generator makes a single image.
+        TrainingDiverged: if a loss or a weight becomes infinite or NaN, or the generator collapses.
     """
     conditional = FAMILIES[config.networks.family].conditional
     require(labels is not None or not conditional, "labels", None, f"given for the {config.networks.family} networks")
@@ -108,43 +130,20 @@ def train(  # noqa: PLR0913 (all but the images are keywords)
     check_steps(config, len(data))
     require(samples_every >= 1, "samples_every", samples_every, "1 or more")
     state = TrainingState(config, data)
-    with checkpoints.open(state.fingerprint) if checkpoints else nullcontext() as kept:
-        if kept is not None:
-            _resume(state, kept)
-        if monitor is not None:
-            state.forget_other_measurements(monitor)
-        if state.epoch < config.epochs:
-            how = "" if config.compilation == "none" else f", compiled ({config.compilation})"
-            logger.info("Training on %s in %s%s", state.device.type, state.config.precision, how)
-        if on_step is not None:
-            on_step(state.images_seen)
-        if state.epoch == config.epochs:
-            if monitor is not None and state.best is None:
-                state.measure(monitor)
-            yield _report(state, state.sample_fixed())
-
-        def after_step() -> None:
-            if on_step is not None:
-                on_step(state.images_seen)
-            if kept is not None and kept.is_due and state.is_sound:
-                _keep(state, kept)
-
-        while state.epoch < config.epochs:
-            with state.random.active():
-                metrics = _train_epoch(state, data, after_step)
-            samples = state.sample_fixed()
-            metrics["sample_diversity"] = diversity(samples) / data.diversity
-            _check_health(state, metrics, kept)
-            state.finish_epoch(metrics, samples, samples_every)
-            if monitor is not None and (state.epoch % monitor.every_epochs == 0 or state.epoch == config.epochs):
-                state.measure(monitor)
-            if kept is not None and state.epoch == config.epochs:
-                _keep(state, kept)
-            yield _report(state, samples)
+    with checkpoints.open(state.fingerprint) if checkpoints else nullcontext() as own_checkpoints:
+        yield from _Training(state, data, own_checkpoints, monitor, samples_every, on_step).run()
 
 
 def check_steps(config: GanConfig, num_images: int) -> None:
-    """Raise a `ConfigError` if an epoch over so many images would not train both networks."""
+    """Check that an epoch trains both networks.
+
+    Args:
+        config: the variant.
+        num_images: number of training images.
+
+    Raises:
+        ConfigError: if there are fewer images than a batch has, or fewer batches than ``discriminator_steps``.
+    """
     steps = num_images // config.batch_size
     require(steps >= 1, "batch_size", config.batch_size, f"at most the {num_images} images")
     require(
@@ -155,17 +154,80 @@ def check_steps(config: GanConfig, num_images: int) -> None:
     )
 
 
-def _resume(state: TrainingState, kept: Checkpoints) -> None:
-    """Go back to the newest state that was kept, if any, and say so."""
-    saved = kept.load_newest()
+@dataclass(frozen=True)
+class _Training:
+    """One run of `train`: what happens around the epochs."""
+
+    state: TrainingState
+    data: TrainingData
+    checkpoints: Checkpoints | None
+    monitor: Monitor | None
+    samples_every: int
+    on_step: Callable[[int], None] | None
+
+    def run(self) -> Generator[Epoch]:
+        """Resume if there is a checkpoint, then train the epochs that are missing."""
+        if self.checkpoints is not None:
+            _resume(self.state, self.checkpoints)
+        if self.monitor is not None:
+            self.state.forget_other_measurements(self.monitor)
+        if self._is_finished:
+            yield self._repeat_last_epoch()
+            return
+        mode = "" if self.state.config.compilation == "none" else f", compiled ({self.state.config.compilation})"
+        logger.info("Training on %s in %s%s", self.state.device.type, self.state.config.precision, mode)
+        self._report_step()
+        while not self._is_finished:
+            yield self._run_epoch()
+
+    @property
+    def _is_finished(self) -> bool:
+        return self.state.epoch == self.state.config.epochs
+
+    def _repeat_last_epoch(self) -> Epoch:
+        """Report the last epoch of a finished training; measure it if a new monitor has not."""
+        self._report_step()
+        if self.monitor is not None and self.state.best is None:
+            self.state.measure(self.monitor)
+        return _make_epoch(self.state, self.state.sample_fixed())
+
+    def _run_epoch(self) -> Epoch:
+        with self.state.random.active():
+            metrics = _train_epoch(self.state, self.data, self._after_step)
+        samples = self.state.sample_fixed()
+        metrics["sample_diversity"] = diversity(samples) / self.data.diversity
+        _check_health(self.state, metrics, self.checkpoints)
+        self.state.finish_epoch(metrics, samples, self.samples_every)
+        if self.monitor is not None and (self.state.epoch % self.monitor.every_epochs == 0 or self._is_finished):
+            self.state.measure(self.monitor)
+        if self.checkpoints is not None and self._is_finished:
+            _save(self.state, self.checkpoints)
+        return _make_epoch(self.state, samples)
+
+    def _after_step(self) -> None:
+        self._report_step()
+        if self.checkpoints is not None and self.checkpoints.is_due and self.state.is_sound:
+            _save(self.state, self.checkpoints)
+
+    def _report_step(self) -> None:
+        if self.on_step is not None:
+            self.on_step(self.state.images_seen)
+
+
+def _resume(state: TrainingState, checkpoints: Checkpoints) -> None:
+    """Restore the newest checkpoint, if there is one, and log where the training starts."""
+    saved = checkpoints.load_newest()
     if saved is None:
+        logger.info(
+            "Starting from the beginning: %s holds no checkpoint of these settings, these images and this version",
+            checkpoints.folder.parent,
+        )
         return
     state.load_state_dict(saved)
-    epochs = state.config.epochs
-    if state.epoch > epochs or (state.epoch == epochs and state.current is not None):
-        begun = state.epoch + (state.current is not None)
+    epoch, epochs = state.epoch + (state.epoch_progress is not None), state.config.epochs
+    if epoch > epochs:
         raise ConfigError(
-            f"epochs is {epochs}, but this training is in epoch {begun} already; ask for more, or for another seed, or "
+            f"epochs is {epochs}, but this training is in epoch {epoch} already; ask for more, or for another seed, or "
             "delete its checkpoints and start over with runtime.fresh: true."
         )
     if state.epoch == epochs:
@@ -174,71 +236,74 @@ def _resume(state: TrainingState, kept: Checkpoints) -> None:
             "over."
         )
     else:
-        logger.info(
-            "Resuming after %s images: epoch %d of %d", f"{state.images_seen:,}", state.epoch + 1, state.config.epochs
-        )
+        logger.info("Resuming after %s images: epoch %d of %d", f"{state.images_seen:,}", state.epoch + 1, epochs)
 
 
-def _keep(state: TrainingState, kept: Checkpoints) -> None:
+def _save(state: TrainingState, checkpoints: Checkpoints) -> None:
+    """Save a checkpoint; if the disk does not allow it, say so and go on."""
     try:
-        kept.save(state.images_seen, state.state_dict())
+        checkpoints.save(state.images_seen, state.state_dict())
     except OSError as error:
         logger.warning(
-            "The state of the training could not be kept (%s); the one before it is, and the training goes on.", error
+            "The checkpoint could not be saved (%s); the one before it stays, and the training goes on.", error
         )
 
 
-def _check_health(state: TrainingState, metrics: Mapping[str, float], kept: Checkpoints | None) -> None:
+def _check_health(state: TrainingState, metrics: Mapping[str, float], checkpoints: Checkpoints | None) -> None:
     try:
         state.health.check(state.epoch + 1, metrics, state.networks)
     except TrainingDiverged as error:
-        where = f" The last good state is kept in {kept.paths[-1]}." if kept is not None and kept.paths else ""
+        paths = [] if checkpoints is None else checkpoints.paths
+        where = f" The last good state is kept in {paths[-1]}." if paths else ""
         raise TrainingDiverged(f"{error}.{where}") from error
 
 
-def _report(state: TrainingState, samples: Tensor) -> Epoch:
+def _make_epoch(state: TrainingState, samples: Tensor) -> Epoch:
     metrics = dict(state.history[-1])
     return Epoch(
         number=int(metrics.pop("epoch")),
         images_seen=int(metrics.pop("images_seen")),
         metrics=metrics,
         samples=samples,
-        generator=state.snapshot(),
-        discriminator=copy.deepcopy(state.discriminator),
-        history=tuple(state.history),
-        sample_history=dict(state.sample_history),
         best=state.best_snapshot(),
+        state=state,
     )
 
 
 def _train_epoch(state: TrainingState, data: TrainingData, after_step: Callable[[], None]) -> dict[str, float]:
-    """One pass over the images, or what is left of it; the metrics stay on the device until it is over."""
+    """Train one epoch, or the rest of it. Metrics stay on the device until the end, so that the host does not wait."""
     config = state.config
     state.update_learning_rates()
-    if state.current is None:
-        state.current = EpochProgress.begin(len(data), state.device)
-    current = state.current
-    started = time.perf_counter() - current.seconds
-    for images, labels in data.batches(current.order, config.batch_size, done=current.steps):
-        real = apply_transforms(images, config.transforms).contiguous(memory_format=torch.channels_last)
-        state.steps += 1
-        if config.compilation == "reduce-overhead":
-            torch.compiler.cudagraph_mark_step_begin()  # only now may graphs overwrite what they gave before
-        is_generators_turn = state.steps % config.discriminator_steps == 0
-        # The same generated images serve both steps, as in DCGAN's own code: a forward pass less.
-        with autocast(state.device, config.precision), torch.set_grad_enabled(is_generators_turn):
-            fake = state.generator(state.draw_latents(config.batch_size), labels)
-        current.add(_discriminator_step(state, real, fake.detach(), labels))
-        current.steps += 1
-        state.images_seen += config.batch_size
-        if is_generators_turn:
-            current.add(_generator_step(state, fake, labels))
-            current.generator_steps += 1
-        current.seconds = time.perf_counter() - started
+    if state.epoch_progress is None:
+        state.epoch_progress = EpochProgress.begin(len(data), state.device)
+    progress = state.epoch_progress
+    started = time.perf_counter() - progress.seconds
+    for images, labels in data.batches(progress.order, config.batch_size, done=progress.steps):
+        _train_step(state, progress, images, labels)
+        progress.seconds = time.perf_counter() - started
         after_step()
-    metrics = current.metrics(config.batch_size, started)
-    state.current = None
+    metrics = progress.metrics(config.batch_size, started)
+    state.epoch_progress = None
     return metrics
+
+
+def _train_step(state: TrainingState, progress: EpochProgress, images: Tensor, labels: Tensor | None) -> None:
+    """Make a discriminator step and, every ``discriminator_steps``-th time, a generator step."""
+    config = state.config
+    real = apply_transforms(images, config.transforms).contiguous(memory_format=torch.channels_last)
+    state.steps += 1
+    if config.compilation == "reduce-overhead":
+        torch.compiler.cudagraph_mark_step_begin()  # CUDA graphs may now overwrite the outputs of the last step
+    trains_generator = state.steps % config.discriminator_steps == 0
+    # Both steps use the same generated images, as DCGAN's own code does: this saves a forward pass.
+    with autocast(state.device, config.precision), torch.set_grad_enabled(trains_generator):
+        fake = state.generator(state.draw_latents(config.batch_size), labels)
+    progress.add(_discriminator_step(state, real, fake.detach(), labels))
+    progress.steps += 1
+    state.images_seen += config.batch_size
+    if trains_generator:
+        progress.add(_generator_step(state, fake, labels))
+        progress.generator_steps += 1
 
 
 def _discriminator_step(state: TrainingState, real: Tensor, fake: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
@@ -253,7 +318,7 @@ def _discriminator_step(state: TrainingState, real: Tensor, fake: Tensor, labels
 
 
 def _generator_step(state: TrainingState, fake: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
-    # The discriminator's weights need no gradient here: freezing them saves their backward pass.
+    # Gradients of the discriminator's weights are not needed here: freezing the weights saves computing them.
     state.discriminator.requires_grad_(False)
     with autocast(state.device, state.config.precision):
         loss, metrics = generator_loss(state.discriminator, state.discriminator_loss.objective, fake, labels)

@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch on its device, each image with its own draw."""
+"""Random transforms of image batches on their device."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from gan_pipelines.gan.config import TransformConfig
 
 
 def apply_transforms(images: Tensor, config: TransformConfig) -> Tensor:
-    """Flip, rotate and shift each image by its own draw, in one resampling.
+    """Flip, rotate and shift each image at random, in one bilinear resampling.
 
     Args:
         images: (N, C, H, W) in [-1, 1].
-        config: what to draw, and how far.
+        config: which transforms, and their largest extent.
 
     Returns:
-        (N, C, H, W) in [-1, 1]; pixels from outside the image are black (-1), as after zero padding.
+        (N, C, H, W) in [-1, 1], on the same device. Pixels from outside the image are black (-1).
     """
     if config == TransformConfig():
         return images
     count, _, height, width = images.shape
     matrices = _inverse_transforms(count, height, width, config, images.device)
     grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
-    # grid_sample pads with 0: shift the range so that 0 is black.
+    # grid_sample pads with 0, so black must be 0 meanwhile.
     return F.grid_sample(images + 1, grid.to(images.dtype), mode="bilinear", align_corners=False) - 1
 
 
 def _inverse_transforms(count: int, height: int, width: int, config: TransformConfig, device: torch.device) -> Tensor:
-    """(N, 2, 3) matrices from output to input coordinates, both in [-1, 1]."""
+    """Draw (N, 2, 3) affine matrices from output to input coordinates, both in [-1, 1]."""
     angles = torch.deg2rad((torch.rand(count, device=device) * 2 - 1) * config.rotation_degrees)
     flips = torch.ones(count, device=device)
     if config.horizontal_flip:

@@ -1,6 +1,6 @@
-"""The table of variants: one row each, with the settings of the paper that it follows.
+"""The table of variants, each with the settings of its paper.
 
-A project's parameters start from a row and state only what differs from it.
+The parameters of an experiment change single settings of a variant.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def _adam(learning_rate: float, *betas: float) -> OptimizerConfig:
 
 
 VARIANTS: Final[dict[str, GanConfig]] = {
-    # Goodfellow et al. 2014, "Generative Adversarial Nets"; Adam, which came later.
+    # Goodfellow et al. 2014, "Generative Adversarial Nets", with Adam in place of SGD with momentum.
     "mlp_gan": GanConfig(
         networks=NetworkConfig(family="mlp", discriminator_norm="none"),
         objective="non_saturating",

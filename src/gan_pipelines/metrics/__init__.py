@@ -1,4 +1,4 @@
-"""Feature extractors, and scores as functions over features."""
+"""Feature extractors, and scores computed from features."""
 
 import lazy_loader
 

@@ -27,3 +27,4 @@ from .scores import check_class_sizes as check_class_sizes
 from .scores import find_neighbours as find_neighbours
 from .scores import make_monitor as make_monitor
 from .scores import score_generator as score_generator
+from .summary import summarize_scores as summarize_scores

@@ -1,4 +1,4 @@
-"""Scores of several seeds as one, and of several variants side by side."""
+"""Tables of scores: averages over seeds, variants side by side, and lists of runs."""
 
 from __future__ import annotations
 
@@ -11,27 +11,31 @@ from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.metrics.config import abbreviate
 
 SYSTEM = ["variant", "generator", "weights", "trained_epochs", "recipe"]
-"""What is scored, but for seeds: ``generator`` is last or best, ``recipe`` the fingerprint of all other settings.
+"""Columns that identify what is scored, apart from seeds.
 
-The best epoch is another one for each seed: what counts is of how many it is the best."""
+``generator`` is ``last`` or ``best``; ``recipe`` is the fingerprint of all settings but the seed. The number of the
+best epoch is not among them, since it differs between seeds."""
 KEY = ["metric", "samples", "extractor", "extractor_weights", "resize_filter", "reference_split", "reference_hash"]
-"""Parts of a comparability key that all scores but those of classes have."""
+"""Columns of the comparability key that all metrics have."""
 KEY_DIGITS = 8
-"""Of a key's hash, shown to tell columns apart."""
+"""Number of digits of a comparability key's hash in the names of columns."""
+HASH_DIGITS = 12
+"""Number of digits of a data hash in a table."""
 
 
 def average_scores(scores: Mapping[str, Iterable[Mapping[str, Any]]]) -> pd.DataFrame:
-    """Average scores over seeds, where all else that must be equal is.
+    """Average scores over training seeds; only scores with equal comparability keys are averaged.
 
-    Scores of several sampling seeds of one training count as one, their mean: n is the number of trainings. Where there
-    is but one training, the standard deviation is that over its sampling seeds.
+    Several sampling seeds of one training are averaged first and count as one. If there is only one training, the
+    standard deviation is taken over its sampling seeds.
 
     Args:
-        scores: records of `Score`, by variant; of two of the same training and samples the later one counts.
+        scores: records of `Score`, by variant. Of two records of the same training and samples, the later one is used.
 
     Returns:
-        one row for each system and comparability key: `SYSTEM`, ``metric``, ``mean``, ``std``, ``n``,
-        ``sampling_seeds``, ``key``, the hash of the comparability key, and its parts.
+        one row for each system and comparability key, with the columns of `SYSTEM`; ``mean`` and ``std``; ``n``, the
+        number of trainings; ``sampling_seeds``, the number of sampling seeds; ``key``, the hash of the comparability
+        key; and the parts of the key.
     """
     rows = [_flatten(variant, record) for variant, records in scores.items() for record in records]
     table = pd.DataFrame(rows).drop_duplicates([*SYSTEM, "key", "seed", "sampling_seed"], keep="last")
@@ -52,51 +56,55 @@ def average_scores(scores: Mapping[str, Iterable[Mapping[str, Any]]]) -> pd.Data
 
 
 def tabulate_scores(averages: pd.DataFrame) -> pd.DataFrame:
-    """Lay averages out for the eye, without those of classes: a row for each system, a column for each key.
+    """Format averages as a table with a row for each system and a column for each comparability key.
+
+    Scores of single classes are left out.
 
     Args:
-        averages: as `average_scores` gives them.
+        averages: the result of `average_scores`.
     """
     shown = averages[averages["metric"] != "class_kid"].copy()
     shown["column"] = (
         shown["metric"] + "_" + shown["samples"].map(abbreviate) + " [" + shown["key"].str[:KEY_DIGITS] + "]"
     )
-    shown["shown"] = list(map(_describe, shown["mean"], shown["std"], shown["n"]))
+    shown["shown"] = list(map(_format_average, shown["mean"], shown["std"], shown["n"]))
     table = shown.pivot(index=SYSTEM, columns="column", values="shown")
     return table[shown["column"].unique()].reset_index().rename_axis(columns=None)
 
 
 def list_keys(averages: pd.DataFrame) -> pd.DataFrame:
-    """What the columns of `tabulate_scores` stand for: a row for each comparability key.
+    """List the comparability keys behind the columns of `tabulate_scores`, one in a row.
 
     Args:
-        averages: as `average_scores` gives them.
+        averages: the result of `average_scores`.
     """
     shown = averages.loc[averages["metric"] != "class_kid", ["key", *KEY]].drop_duplicates()
-    return shown.assign(key=shown["key"].str[:KEY_DIGITS], reference_hash=shown["reference_hash"].str[:12])
+    return shown.assign(key=shown["key"].str[:KEY_DIGITS], reference_hash=shown["reference_hash"].str[:HASH_DIGITS])
 
 
 def list_runs(scores: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
-    """List runs with their scores, but those of classes, and where these come from.
+    """List runs with their scores, settings, data and flags.
+
+    Scores of single classes are left out.
 
     Args:
         scores: records of `Score`, by variant and version.
 
     Returns:
-        a row for each run: ``run``, the version; ``variant``, ``seed``, ``epochs``; ``recipe``, the fingerprint of all
-        other settings; scores as `score_name` names them; what they were measured with, on and by; and ``flags``.
+        a row for each run: ``run``, its version; ``variant``, ``seed``, ``epochs``; ``recipe``, the fingerprint of all
+        settings but the seed; the scores, named by `score_name`; how they were measured; and ``flags``.
     """
     return pd.DataFrame([_describe_run(*run, records) for run, records in scores.items()])
 
 
 def score_name(score: Mapping[str, Any]) -> str:
-    """Name a score within its run: ``fid_ema``, and ``best_fid_ema`` of the best epoch's generator."""
+    """Name a score within its run: ``fid_ema`` for the last epoch, ``best_fid_ema`` for the best one."""
     identity = score["identity"]
     return f"{'best_' if identity['generator'] == 'best' else ''}{score['metric']}_{identity['weights']}"
 
 
 def _describe_run(variant: str, version: str, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    newest = records[-1]  # of the best generator
+    newest = records[-1]  # scores of the best generator come last, so its epoch is in ``best_epoch``
     key, identity, extractor = newest["comparability"], newest["identity"], newest["extractor"]
     return {
         "run": version,
@@ -110,7 +118,7 @@ def _describe_run(variant: str, version: str, records: Sequence[Mapping[str, Any
         "extractor": key["extractor"],
         "extractor_accuracy": extractor.get("heldout_accuracy"),
         "reference": key["reference_split"],
-        "data": identity["data_hash"][:12],
+        "data": identity["data_hash"][:HASH_DIGITS],
         "training": identity["fingerprint"],
         "device": identity["device"],
         "mlflow_run": identity["mlflow_run_id"],
@@ -119,10 +127,10 @@ def _describe_run(variant: str, version: str, records: Sequence[Mapping[str, Any
 
 
 def _flatten(variant: str, record: Mapping[str, Any]) -> dict[str, Any]:
-    identity, key = record["identity"], record["comparability"]
-    system = {name: variant if name == "variant" else identity[name] for name in [*SYSTEM, "seed", "sampling_seed"]}
+    key, identity = record["comparability"], {**record["identity"], "variant": variant}
+    system = {name: identity[name] for name in [*SYSTEM, "seed", "sampling_seed"]}
     return {**system, **key, "key": hash_values(key), "value": record["value"]}
 
 
-def _describe(mean: float, std: float, count: int) -> str:
+def _format_average(mean: float, std: float, count: int) -> str:
     return f"{mean:.4g} (n={count})" if pd.isna(std) else f"{mean:.4g} ± {std:.2g} (n={count})"

@@ -1,4 +1,4 @@
-"""Networks that turn images into features: the project's classifier, and Inception."""
+"""Feature extractors: the project's classifier and Inception v3."""
 
 from __future__ import annotations
 
@@ -30,31 +30,32 @@ WEIGHTS_FILE = "classifier.safetensors"
 PROVENANCE_FILE = "provenance.json"
 HELDOUT_SPLIT = "test"
 ENTRY_VERSION = 2
-"""Part of the key of every fitted classifier: raise it when the same settings begin to give another one."""
+"""Version in the key of a fitted classifier. Raise it when the same settings would give other weights."""
 INCEPTION_LAYERS = ["2048", "logits_unbiased"]
 
 
 class ExtractorUnavailable(ProjectError):
-    """The chosen feature extractor cannot be had on this machine."""
+    """The weights of the chosen feature extractor cannot be read or downloaded."""
 
 
 @dataclass(frozen=True)
 class FeatureExtractor:
-    """A network over uint8 images, and what must be known of it to trust a score.
+    """A network that extracts features and logits from images.
 
     Attributes:
         network: maps (N, 1 or 3, H, W) uint8 images to features (N, D) and logits (N, classes).
-        provenance: name, hash of the weights, and for a fitted one what it was fitted on and its held-out accuracy.
+        provenance: name and hash of the weights; for a classifier also the hash of the images that it was fitted on,
+            the held-out split, and the accuracy there.
     """
 
     network: nn.Module
     provenance: Mapping[str, Any]
 
     def __call__(self, images: Tensor) -> Prediction:
-        """Extract features and logits, without gradients.
+        """Extract features and logits of (N, 1 or 3, H, W) uint8 images, without gradients.
 
         Raises:
-            ConfigError: if the images are not of this shape and type.
+            ConfigError: if the images have another shape or type.
         """
         described = f"{tuple(images.shape)} {images.dtype}"
         is_image = images.ndim == 4 and images.shape[1] in (1, 3) and images.dtype == torch.uint8
@@ -64,12 +65,15 @@ class FeatureExtractor:
         return prediction
 
     def to(self, device: torch.device) -> FeatureExtractor:
-        """A copy whose network computes on ``device``."""
+        """Copy the extractor to ``device``."""
         return FeatureExtractor(copy.deepcopy(self.network).to(device), self.provenance)
 
 
 class InceptionNetwork(nn.Module):
-    """torch-fidelity's Inception v3 (Heusel et al. 2017): 2,048 features, 1,008 logits; resizes to 299x299 itself."""
+    """torch-fidelity's Inception v3 (Heusel et al. 2017): 2,048 features and 1,008 logits.
+
+    The network resizes images of any size to 299x299 itself.
+    """
 
     def __init__(self, weights: Path | None) -> None:
         super().__init__()
@@ -80,15 +84,21 @@ class InceptionNetwork(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Prediction:
-        """Extract from (N, 1 or 3, H, W) uint8; grey is repeated to three channels."""
+        """Extract features and logits of (N, 1 or 3, H, W) uint8 images; grey is repeated to three channels."""
         return Prediction(*self.inception(images.expand(-1, 3, -1, -1)))
 
 
 def get_extractor(store: KeyedStore, images: ImageSet, config: ScoringConfig, device: DeviceName) -> FeatureExtractor:
-    """Return the extractor that a configuration names; a classifier is fitted only if the store does not hold it yet.
+    """Return the extractor of a configuration; a classifier is fitted unless the store holds it.
+
+    Args:
+        store: fitted classifiers.
+        images: with a train split to fit the classifier on and a test split to measure its accuracy.
+        config: the extractor, Inception's weights, and how the classifier is fitted.
+        device: where to fit the classifier; the extractor is returned on the CPU.
 
     Raises:
-        ExtractorUnavailable: if Inception's weights cannot be had.
+        ExtractorUnavailable: if Inception's weights cannot be read or downloaded.
     """
     if config.extractor == "inception":
         return open_inception(config.inception_weights)
@@ -96,18 +106,21 @@ def get_extractor(store: KeyedStore, images: ImageSet, config: ScoringConfig, de
 
 
 def open_inception(weights: str | None) -> FeatureExtractor:
-    """Open Inception, from a local file or, if None, from PyTorch's hub cache or the net.
+    """Open Inception on the CPU.
+
+    Args:
+        weights: path of the weights, or None for those in PyTorch's hub cache, which are downloaded if missing.
 
     Raises:
-        ExtractorUnavailable: if the weights cannot be had or are not Inception's.
+        ExtractorUnavailable: if the weights cannot be read or downloaded, or are not Inception's.
     """
     remedy = "name a local copy in scoring.inception_weights, or set scoring.extractor to classifier"
     path = None if weights is None else Path(weights)
     try:
         if path is not None:
-            torch.load(path, weights_only=True)  # torch-fidelity would unpickle anything
+            torch.load(path, weights_only=True)  # refuses pickled code, which torch-fidelity would run
         network = InceptionNetwork(path)
-    except Exception as error:  # whatever a network, a cache or a foreign file comes up with
+    except Exception as error:  # a download, the cache or a wrong file may raise any type
         reason = str(error).splitlines()[0]
         source = "downloaded or read from PyTorch's hub cache" if path is None else f"read from {path}"
         raise ExtractorUnavailable(f"Inception's weights could not be {source} ({reason}); {remedy}.") from error
@@ -119,7 +132,7 @@ def _get_classifier(store: KeyedStore, images: ImageSet, config: ScoringConfig, 
     key = hash_values(ENTRY_VERSION, train.content_hash, heldout.content_hash, asdict(config.classifier))
 
     def fit(folder: Path) -> None:
-        logger.info("Fitting ResNet-18 on %d images, to score with its features", len(train))
+        logger.info("Fitting the feature extractor, a ResNet-18, on %d images", len(train))
         pixels, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
         classifier = fit_classifier(pixels, labels, len(train.class_names), config.classifier, device=device)
         provenance = {
@@ -138,5 +151,5 @@ def _get_classifier(store: KeyedStore, images: ImageSet, config: ScoringConfig, 
 
 
 def hash_weights(network: nn.Module) -> str:
-    """SHA-256 over parameters and buffers, 16 hexadecimal digits."""
+    """Hash parameters and buffers: 16 hexadecimal digits of a SHA-256."""
     return hash_arrays(tensor.cpu().numpy() for tensor in network.state_dict().values())[:16]

@@ -12,17 +12,17 @@ from scipy.stats import linregress
 from torch import Tensor
 
 EXTRAPOLATION_PARTS = 4
-"""Parts of the samples that `extrapolate_frechet` takes apart and together."""
+"""Number of equal parts of the samples for `extrapolate_frechet`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Count, mean and covariance of features; those of two sets add up to those of both.
+    """Count, mean and covariance of feature vectors. The sum of two is the moments of both sets together.
 
     Attributes:
-        count: number of features.
+        count: number of feature vectors.
         mean: (D,) float64.
-        scatter: (D, D) float64, the sum of the outer products around the mean.
+        scatter: (D, D) float64, the sum of the outer products of the deviations from the mean.
     """
 
     count: int
@@ -31,7 +31,7 @@ class Moments:
 
     @classmethod
     def of(cls, features: Tensor) -> Moments:
-        """The moments of features (N, D), N at least 1, taken in float64."""
+        """Compute the moments of features (N, D), N at least 1, in float64."""
         features = features.double()
         mean = features.mean(dim=0)
         centred = features - mean
@@ -39,26 +39,26 @@ class Moments:
 
     @classmethod
     def of_stream(cls, batches: Iterable[Tensor]) -> Moments:
-        """The moments of all batches (N, D) together; memory does not grow with their number."""
+        """Compute the moments of all batches (N, D) together, holding one batch at a time."""
         return reduce(add, map(cls.of, batches))
 
     def to(self, device: torch.device) -> Moments:
-        """The same on ``device``, but for MPS, which has no float64."""
+        """Copy to ``device``. For MPS, which has no float64, return the moments where they are."""
         if device.type == "mps":
             return self
         return Moments(self.count, self.mean.to(device), self.scatter.to(device))
 
     def __add__(self, other: Moments) -> Moments:
-        """Chan, Golub & LeVeque 1983: a large common offset costs no digits."""
+        """Merge two sets (Chan, Golub & LeVeque 1983): accurate even if all features share a large offset."""
         count = self.count + other.count
-        apart = other.mean - self.mean
+        difference = other.mean - self.mean
         share = other.count / count
-        scatter = self.scatter + other.scatter + torch.outer(apart, apart) * (self.count * share)
-        return Moments(count, self.mean + apart * share, scatter)
+        scatter = self.scatter + other.scatter + torch.outer(difference, difference) * (self.count * share)
+        return Moments(count, self.mean + difference * share, scatter)
 
     @property
     def covariance(self) -> Tensor:
-        """(D, D) float64, with N - 1 in the denominator; needs at least two features."""
+        """(D, D) float64, with N - 1 in the denominator; needs at least two feature vectors."""
         return self.scatter / (self.count - 1)
 
     @cached_property
@@ -69,10 +69,10 @@ class Moments:
 
 
 def frechet_distance(first: Moments, second: Moments) -> float:
-    """|m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2)), at least 0.
+    """Compute |m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2)), at least 0.
 
-    (S1 S2)^(1/2) has the trace of (S1^(1/2) S2 S1^(1/2))^(1/2), which is symmetric: two eigendecompositions serve,
-    also where a covariance is singular. That of ``first`` is kept for the next distance.
+    (S1 S2)^(1/2) has the same trace as (S1^(1/2) S2 S1^(1/2))^(1/2), the root of a symmetric matrix. Two
+    eigendecompositions give it, even if a covariance is singular. The root of ``first`` is cached.
     """
     product = first.root @ second.covariance @ first.root
     trace_of_root = torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum()
@@ -82,15 +82,18 @@ def frechet_distance(first: Moments, second: Moments) -> float:
 
 
 def extrapolate_frechet(reference: Moments, parts: Sequence[Moments]) -> tuple[float, float]:
-    """FID at infinitely many samples (Chong & Forsyth 2020): its bias falls as 1/N, so a line through FID over 1/N.
+    """Extrapolate FID to infinitely many samples (Chong & Forsyth 2020).
+
+    The bias of FID falls as 1/N. A line is fitted by least squares to the distances of each part, each half and all
+    samples over 1/N.
 
     Args:
-        reference: of the real images; its own bias stays.
-        parts: of `EXTRAPOLATION_PARTS` equal parts of the generated images, each with more samples than features.
+        reference: moments of the real images; the bias that comes from their number remains.
+        parts: moments of `EXTRAPOLATION_PARTS` equal parts of the samples, each with more samples than dimensions.
 
     Returns:
-        where the line meets 1/N = 0, and the standard error of that by least squares over the distances of each part,
-        each half, and the whole; the error of the reference and of the training is not in it.
+        the intercept of the line at 1/N = 0, and its standard error. The error covers neither the choice of the real
+        images nor that of the training seed.
     """
     halves = [first + second for first, second in zip(parts[::2], parts[1::2], strict=True)]
     sets = [*parts, *halves, reduce(add, parts)]

@@ -1,24 +1,24 @@
-"""Inception Score (Salimans et al. 2016, section 4), of any classifier's predictions."""
+"""Inception Score (Salimans et al. 2016, section 4) from the predictions of any classifier."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-COLLAPSED_BELOW = 1.01
-"""At a score of 1 every image gets the same prediction; no working pair of generator and classifier comes so near."""
+MIN_INCEPTION_SCORE = 1.01
+"""Inception Score below which all images get nearly the same prediction."""
 
 
 def inception_score(logits: Tensor, splits: int) -> tuple[float, float]:
-    """exp(E KL(p(y|x) || p(y))), in equal parts of the images.
+    """Compute exp(E KL(p(y|x) || p(y))) for equal parts of the images.
 
     Args:
-        logits: (N, classes), N at least ``splits``; the images are independent draws, in any order.
-        splits: number of parts.
+        logits: (N, classes), N at least ``splits``.
+        splits: number of parts; the images are not shuffled.
 
     Returns:
-        mean and standard deviation (N in the denominator, as published) over the parts; from 1 to the number of
-        classes.
+        mean over the parts, from 1 to the number of classes; and standard deviation over the parts, with their number
+        in the denominator, as published.
     """
     log_probabilities = logits.double().log_softmax(dim=1)
     scores = torch.stack([_score(part) for part in log_probabilities.tensor_split(splits)])

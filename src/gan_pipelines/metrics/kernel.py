@@ -1,4 +1,4 @@
-"""Kernel distance between features (Bińkowski et al. 2018)."""
+"""Kernel Inception Distance, KID (Bińkowski et al. 2018)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from torch import Tensor
 SUBSETS = 100
 SUBSET_SIZE = 1000
 SUBSET_SEED = 2020
-"""torch-fidelity's, as are the draws: the same features give the same distance there and here."""
+"""Seed of the random subsets, as in torch-fidelity: the same features give the same distance there and here."""
 
 
 def kernel_distance(first: Tensor, second: Tensor) -> tuple[float, float]:
-    """Unbiased estimate of the squared maximum mean discrepancy under the kernel (x.y / D + 1)^3.
+    """Estimate the squared maximum mean discrepancy, without bias, under the kernel (x.y / D + 1)^3.
 
     Args:
         first: features (N, D), N at least 2.
         second: features (M, D), M at least 2.
 
     Returns:
-        mean and standard deviation over 100 pairs of random subsets of 1,000, or fewer where there are fewer; the mean
-        may be a little below 0 where the two sets are alike.
+        mean and standard deviation over 100 pairs of random subsets of 1,000, or of the size of the smaller set. Two
+        sets of equal size, at most 1,000, are compared once as a whole. The mean may be slightly below 0.
     """
     size = min(SUBSET_SIZE, len(first), len(second))
     draws = np.random.RandomState(SUBSET_SEED)
@@ -39,5 +39,5 @@ def _unbiased_distance(first: Tensor, second: Tensor) -> float:
 
 
 def _kernel(first: Tensor, second: Tensor) -> Tensor:
-    products = (first @ second.T).double()  # the products alone decide the time, the sums the digits
+    products = (first @ second.T).double()  # float32 products are fast; only the sums need float64
     return (products / first.shape[1] + 1) ** 3

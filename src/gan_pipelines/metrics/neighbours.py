@@ -1,4 +1,4 @@
-"""Scores that ask which features lie among which: precision, recall, density, coverage, nearest neighbours."""
+"""Precision, recall, density and coverage from nearest neighbours in feature space."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 PRECISION_NEIGHBOURS = 3
 DENSITY_NEIGHBOURS = 5
 BLOCK = 500
-"""Rows of a table of distances that are held at once."""
+"""Number of rows of a distance matrix that are computed at a time."""
 
 
 @dataclass(frozen=True)
 class Radii:
-    """How far the neighbours of each of some features are, itself not counted.
+    """Distances from each feature vector to its nearest neighbours in the same set, itself not counted.
 
     Attributes:
         third: (N,) float64, distance to the third nearest.
@@ -28,22 +28,25 @@ class Radii:
 
     @classmethod
     def of(cls, features: Tensor) -> Radii:
-        """The radii of features (N, D), N at least 6."""
+        """Compute the radii of features (N, D), N at least 6."""
         nearest, _ = nearest_neighbours(features, features, DENSITY_NEIGHBOURS + 1)
         return cls(nearest[:, PRECISION_NEIGHBOURS].clone(), nearest[:, DENSITY_NEIGHBOURS].clone())
 
 
 @dataclass(frozen=True)
 class NeighbourScores:
-    """How generated images lie among real ones, in feature space.
+    """Overlap of real and generated images in feature space.
+
+    The k-neighbour ball of an image reaches to its k-th nearest neighbour among images of the same set.
 
     Attributes:
-        precision: share of the generated that lie within the third-neighbour ball of a real one (Kynkäänniemi et al.
-            2019, equations 1 and 2).
-        recall: share of the real that lie within the third-neighbour ball of a generated one.
-        density: number of real fifth-neighbour balls around a generated one, over 5; may be above 1 (Naeem et al. 2020,
-            equation 3).
-        coverage: share of the real fifth-neighbour balls that hold a generated one (equation 4).
+        precision: share of generated images inside the 3-neighbour ball of a real image (Kynkäänniemi et al. 2019,
+            equations 1 and 2).
+        recall: share of real images inside the 3-neighbour ball of a generated image (the same equations).
+        density: mean number of 5-neighbour balls of real images that a generated image is inside, divided by 5; may
+            exceed 1 (Naeem et al. 2020, equation 3).
+        coverage: share of real images whose 5-neighbour ball contains a generated image (Naeem et al. 2020,
+            equation 4).
     """
 
     precision: float
@@ -53,12 +56,12 @@ class NeighbourScores:
 
 
 def neighbour_scores(real: Tensor, fake: Tensor, real_radii: Radii) -> NeighbourScores:
-    """Score generated features (M, D) against real ones (N, D); distances in float64, the edge of a ball belongs to it.
+    """Measure the overlap in float64; a point on the surface of a ball is inside.
 
     Args:
-        real: features, N at least 6.
-        fake: features, M at least 6.
-        real_radii: of ``real``.
+        real: (N, D) features of real images, N at least 6.
+        fake: (M, D) features of generated images, M at least 6.
+        real_radii: radii of ``real``.
     """
     fake_radii = Radii.of(fake)
     is_precise = torch.zeros(len(fake), dtype=torch.bool, device=fake.device)
@@ -81,7 +84,16 @@ def neighbour_scores(real: Tensor, fake: Tensor, real_radii: Radii) -> Neighbour
 
 
 def nearest_neighbours(queries: Tensor, features: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Distances (Q, count) float64 from queries (Q, D) to the nearest of features (N, D), and their indices."""
+    """Find the nearest features for each query.
+
+    Args:
+        queries: (Q, D).
+        features: (N, D).
+        count: number of neighbours of each query, at most N.
+
+    Returns:
+        distances (Q, count) float64, the smallest first, and indices (Q, count) into ``features``.
+    """
     features = features.double()
     found = [torch.cdist(rows, features).topk(count, largest=False) for rows in _blocks(queries)]
     return torch.cat([each.values for each in found]), torch.cat([each.indices for each in found])

@@ -1,4 +1,4 @@
-"""The real images' side of every score: computed once, and kept."""
+"""Reference statistics: features of the real images and their statistics, computed once and stored."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from gan_pipelines.metrics.neighbours import Radii
 
 BATCH = 500
 ENTRY_VERSION = 1
-"""Part of the key of every entry: raise it when the same images and network begin to give other features."""
+"""Version in the key of a reference. Raise it when the same images and network would give other features."""
 
 
 class FeaturesUnusable(ProjectError):
-    """Features that no score can be taken from."""
+    """Features or logits that are infinite or NaN."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Real images, their features, and what scores need of them.
+    """Real images with their features and reference statistics.
 
     Attributes:
-        images: the images.
+        images: the real images.
         features: (N, D) float32, memory-mapped, in the order of the images.
-        moments: of the features.
+        moments: moments of the features.
         key: hash of images, resize filter and extractor.
-        store: where all this is kept.
+        store: where features and statistics are stored.
     """
 
     images: ImageSet
@@ -51,10 +51,10 @@ class Reference:
     store: KeyedStore
 
     def radii(self, device: torch.device) -> Radii:
-        """The radii of the features, computed at the first call ever.
+        """Return the radii of the features on ``device``; they are computed unless the store holds them.
 
         Raises:
-            ConfigError: if there are too few images.
+            ConfigError: if there are fewer than `MIN_IMAGES` images.
         """
         count = len(self.images)
         require(count >= MIN_IMAGES, "number of reference images", count, f"{MIN_IMAGES} or more")
@@ -70,11 +70,17 @@ class Reference:
 def open_reference(
     store: KeyedStore, images: ImageSet, extractor: FeatureExtractor, device: DeviceName = "auto"
 ) -> Reference:
-    """Return the reference that some images are; their features are extracted only if the store does not hold them.
+    """Return the reference statistics of images; the features are extracted unless the store holds them.
+
+    Args:
+        store: features and statistics of earlier calls.
+        images: the real images, of one split or of all.
+        extractor: extractor of the features.
+        device: where to extract.
 
     Raises:
-        ConfigError: if the images are all the same, or black, or were in [0, 1] before they became uint8.
-        FeaturesUnusable: if the network gives features that are no numbers.
+        ConfigError: if all images are the same, or no pixel is above 1, as when images in [0, 1] are cast to uint8.
+        FeaturesUnusable: if a feature or a logit is infinite or NaN.
     """
     key = hash_values(
         ENTRY_VERSION,
@@ -105,19 +111,22 @@ def open_reference(
 
 
 def extract_features(extractor: FeatureExtractor, batches: Iterable[Tensor], kind: str) -> Iterator[Prediction]:
-    """Features and logits of a stream of images (N, C, H, W) uint8, on the device that they come from.
+    """Extract features and logits batch by batch.
 
     Args:
-        extractor: on that device.
-        batches: of images.
-        kind: what they are, for messages.
+        extractor: on the device of the batches.
+        batches: images (N, 1 or 3, H, W) uint8.
+        kind: ``real`` or ``generated``, for the error message.
+
+    Yields:
+        features and logits on the device of the batch, or on the CPU in place of MPS, which has no float64.
 
     Raises:
-        FeaturesUnusable: if a feature or a logit is not a finite number.
+        FeaturesUnusable: if a feature or a logit is infinite or NaN.
     """
     for batch in batches:
         prediction = extractor(batch)
-        if batch.device.type == "mps":  # it has no float64
+        if batch.device.type == "mps":
             prediction = Prediction(*(part.cpu() for part in prediction))
         if not all(part.isfinite().all() for part in prediction):
             raise FeaturesUnusable(

@@ -1,4 +1,4 @@
-"""Scores of a generator, each with what must be equal for a comparison and what it is a score of."""
+"""Scores of a generator, each with its comparability key, its origin and reasons to distrust it."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ from gan_pipelines.images import ImageSet
 from gan_pipelines.metrics.config import ScoringConfig, abbreviate
 from gan_pipelines.metrics.extractors import FeatureExtractor
 from gan_pipelines.metrics.frechet import EXTRAPOLATION_PARTS, Moments, extrapolate_frechet, frechet_distance
-from gan_pipelines.metrics.inception_score import COLLAPSED_BELOW, inception_score
+from gan_pipelines.metrics.inception_score import MIN_INCEPTION_SCORE, inception_score
 from gan_pipelines.metrics.kernel import kernel_distance
 from gan_pipelines.metrics.neighbours import nearest_neighbours, neighbour_scores
 from gan_pipelines.metrics.reference import BATCH, Reference, extract_features
 
 DIVERSITY_IMAGES = 256
-"""Images whose nearest neighbours tell of mode collapse, of each class several."""
-POOR_CLASSIFIER_BELOW = 0.7
-"""Held-out accuracy under which features are too poor to judge images by."""
+"""Maximum number of samples whose diversity is measured; enough for several of each class."""
+MIN_HELDOUT_ACCURACY = 0.7
+"""Held-out accuracy of the classifier below which scores from its features are flagged."""
 NEIGHBOUR_CANDIDATES = 256
-"""Samples among which `find_neighbours` looks."""
+"""Number of samples whose nearest real images `find_neighbours` looks for."""
 NEIGHBOURS_SHOWN = 7
-"""Real images that it shows beside each."""
+"""Number of real images that `find_neighbours` returns for a sample."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """One number, and where it comes from.
+    """The value of one metric, and where it comes from.
 
     Attributes:
         metric: ``fid``, ``fid_infinity``, ``is``, ``kid``, ``class_kid``, ``precision``, ``recall``, ``density`` or
             ``coverage``.
-        value: what was measured.
-        spread: of ``is`` the standard deviation over its splits, of ``kid`` over its subsets, of ``fid_infinity`` the
-            standard error; None for the others.
-        comparability: scores may stand beside each other only if this is equal.
-        identity: what was scored: training, version of the generator, set of weights, seed of the samples.
-        extractor: provenance of the features.
-        flags: reasons to distrust the value, in words.
+        value: the measured value.
+        spread: standard deviation over the splits of ``is`` and over the subsets of ``kid`` and ``class_kid``, standard
+            error of ``fid_infinity``; None for the other metrics.
+        comparability: comparability key; only scores with equal keys may be compared.
+        identity: what was scored: training, version of the generator, set of weights, sampling seed.
+        extractor: provenance of the feature extractor.
+        flags: reasons to distrust the value, one sentence each.
     """
 
     metric: str
@@ -69,21 +69,21 @@ def score_generator(
     config: ScoringConfig,
     device: DeviceName = "auto",
 ) -> list[Score]:
-    """Measure all scores, for both sets of weights, in one pass each over the samples.
+    """Measure all metrics for both sets of weights.
 
-    The generated images go from generator to extractor on the device, without files.
+    The samples are generated once for each set of weights, and pass from generator to extractor on the device.
 
     Args:
-        generator: what to score.
-        extractor: of features and logits.
-        reference: the real images to compare with.
-        config: number of samples, their seed.
+        generator: the generator to score.
+        extractor: the extractor of the reference's features.
+        reference: real images to compare with.
+        config: number of samples, sampling seed, and splits of the Inception Score.
         device: where to compute.
 
     Raises:
-        ConfigError: if generated and real images differ in shape or classes, or there are too few real ones, of a class
-            or in all.
-        FeaturesUnusable: if features are no numbers.
+        ConfigError: if generated and real images differ in shape or classes, if there are fewer than `MIN_IMAGES` real
+            images, or if a class has fewer than two generated or two real images.
+        FeaturesUnusable: if a feature or a logit is infinite or NaN.
     """
     _require_same_kind(generator, reference.images)
     target = resolve_device(device)
@@ -92,7 +92,7 @@ def score_generator(
     for weights in WEIGHT_SETS:
         samples = generator.sample_batches(config.samples, seed=config.seed, weights=weights, device=device)
         fake, logits = map(torch.cat, zip(*extract_features(extractor, samples, "generated"), strict=True))
-        flags = _flags(_variety(generator, weights, reference.images, device), logits, extractor)
+        flags = _flag_samples(_diversity(generator, weights, reference.images, device), logits, extractor)
         identity = {
             **generator.training,
             "generator_version": generator.version,
@@ -105,43 +105,45 @@ def score_generator(
         }
         for (metric, class_name), (value, spread) in measured.items():
             key = _comparability(metric, class_name, reference.images, extractor, config)
-            own = _flags_of(metric, fake, reference)
-            scores.append(Score(metric, value, spread, key, identity, dict(extractor.provenance), (*flags, *own)))
+            own_flags = _flag_metric(metric, fake, reference)
+            scores.append(Score(metric, value, spread, key, identity, dict(extractor.provenance), (*flags, *own_flags)))
     return scores
 
 
 Measured = dict[tuple[str, str | None], tuple[float, float | None]]
-"""Value and spread by metric and class, if it is of a class."""
+"""Value and spread by metric and name of the class; the name is None for metrics over all images."""
 
 
 def _measure(fake: Tensor, logits: Tensor, reference: Reference, is_splits: int) -> Measured:
+    """Measure the metrics over all images."""
     device = fake.device
-    real = reference.features.to(device)
+    radii = reference.radii(device)  # raises first, where there are too few real images for any metric
+    real, moments = reference.features.to(device), reference.moments.to(device)
     parts = [Moments.of_stream(part.split(BATCH)) for part in fake.tensor_split(EXTRAPOLATION_PARTS)]
-    moments = reference.moments.to(device)
-    neighbours = asdict(neighbour_scores(real, fake, reference.radii(device)))
-    measured: dict[str, tuple[float, float | None]] = {"fid": (frechet_distance(moments, reduce(add, parts)), None)}
+    measured: Measured = {("fid", None): (frechet_distance(moments, reduce(add, parts)), None)}
     if parts[-1].count > fake.shape[1]:
-        measured["fid_infinity"] = extrapolate_frechet(moments, parts)
-    measured["is"] = inception_score(logits, is_splits)
-    measured["kid"] = kernel_distance(fake, real)
-    measured |= {name: (value, None) for name, value in neighbours.items()}
-    return {(metric, None): value for metric, value in measured.items()}
+        measured["fid_infinity", None] = extrapolate_frechet(moments, parts)
+    measured["is", None] = inception_score(logits, is_splits)
+    measured["kid", None] = kernel_distance(fake, real)
+    for metric, value in asdict(neighbour_scores(real, fake, radii)).items():
+        measured[metric, None] = (value, None)
+    return measured
 
 
 def _measure_classes(fake: Tensor, reference: Reference) -> Measured:
+    """Measure KID for each class."""
     names, labels = reference.images.class_names, torch.from_numpy(np.asarray(reference.images.labels))
-    fake_labels = torch.arange(len(fake)) % len(names)  # as a generator makes them
     measured: Measured = {}
     for index, name in enumerate(names):
-        made, real = fake[(fake_labels == index).to(fake.device)], reference.features[labels == index].to(fake.device)
+        made = fake[index :: len(names)]  # `TrainedGenerator.sample_batches` takes the classes in turn
+        real = reference.features[labels == index].to(fake.device)
         check_class_sizes(name, made=len(made), real=len(real))
         measured["class_kid", name] = kernel_distance(made, real)
     return measured
 
 
 def check_class_sizes(name: str, made: int, real: int) -> None:
-    """Raise a `ConfigError` if a class has too few generated or too few real images for a score of its own."""
+    """Raise a `ConfigError` if a class has fewer than two generated or two real images, which KID needs."""
     require(made > 1, f"number of samples of class {name}", made, "2 or more: raise scoring.samples")
     require(real > 1, f"number of reference images of class {name}", real, "2 or more: add some, or drop the class")
 
@@ -149,6 +151,7 @@ def check_class_sizes(name: str, made: int, real: int) -> None:
 def _comparability(
     metric: str, class_name: str | None, reference: ImageSet, extractor: FeatureExtractor, config: ScoringConfig
 ) -> dict[str, Any]:
+    """Make the comparability key of a score."""
     key = {
         "metric": metric,
         "samples": config.samples,
@@ -168,9 +171,16 @@ def _comparability(
 def make_monitor(
     extractor: FeatureExtractor, reference: Reference, config: ScoringConfig, device: DeviceName = "auto"
 ) -> Monitor:
-    """Make the cheap score that a training takes now and then.
+    """Make the monitor that scores a generator during its training.
 
-    It measures ``fid_<samples>`` and ``is_<samples>``; the images are never held at once, nor their features.
+    It measures ``fid_<samples>`` and ``is_<samples>``, such as ``fid_5k``. Images and features are held one batch at a
+    time; only the logits are kept.
+
+    Args:
+        extractor: the extractor of the reference's features.
+        reference: real images to compare with.
+        config: sampling seed, splits of the Inception Score, and settings of the monitor.
+        device: where to compute.
     """
     monitor = config.during_training
     target = resolve_device(device)
@@ -201,11 +211,25 @@ def find_neighbours(
     count: int,
     device: DeviceName = "auto",
 ) -> list[tuple[Tensor, Tensor]]:
-    """Show what a generator may have memorised: samples of the averaged generator, and the real images nearest to each.
+    """Find the samples closest to real images, to look for memorised images; uses the EMA weights.
+
+    Out of `NEIGHBOUR_CANDIDATES` samples, the ``count`` with the smallest distance to a real image in feature space are
+    returned.
+
+    Args:
+        generator: the generator to check.
+        extractor: the extractor of the reference's features.
+        reference: real images to compare with.
+        count: number of samples to return.
+        device: where to compute.
 
     Returns:
-        for each of the samples that lie nearest to a real image, out of `NEIGHBOUR_CANDIDATES`, the sample (C, H, W)
-        and its `NEIGHBOURS_SHOWN` nearest real images in feature space (N, C, H, W), the nearest first; uint8.
+        pairs of a sample (C, H, W) uint8 and its nearest real images (N, C, H, W) uint8, the nearest first; N is
+        `NEIGHBOURS_SHOWN`, or less if there are fewer real images.
+
+    Raises:
+        ConfigError: if generated and real images differ in shape or classes.
+        FeaturesUnusable: if a feature or a logit is infinite or NaN.
     """
     _require_same_kind(generator, reference.images)
     target = resolve_device(device)
@@ -219,6 +243,7 @@ def find_neighbours(
 
 
 def _require_same_kind(generator: TrainedGenerator, images: ImageSet) -> None:
+    """Raise a `ConfigError` if generated and real images differ in shape or classes."""
     if generator.is_conditional:
         names, known = list(generator.class_names), list(images.class_names)
         require(names == known, "classes of the generated images", names, f"{known}, as in the dataset; train again")
@@ -226,34 +251,34 @@ def _require_same_kind(generator: TrainedGenerator, images: ImageSet) -> None:
     require(made == real, "shape of the generated images", made, f"{real}, as the dataset is; train again")
 
 
-def _variety(generator: TrainedGenerator, weights: WeightSet, reference: ImageSet, device: DeviceName) -> float:
-    """Diversity of some samples, relative to as many real images."""
+def _diversity(generator: TrainedGenerator, weights: WeightSet, reference: ImageSet, device: DeviceName) -> float:
+    """Measure the diversity of samples relative to as many real images."""
     count = min(DIVERSITY_IMAGES, len(reference))
     return relative_diversity(generator.sample(count, seed=0, weights=weights, device=device), reference.images)
 
 
-def _flags(variety: float, logits: Tensor, extractor: FeatureExtractor) -> tuple[str, ...]:
-    """Reasons to distrust every score of some samples."""
+def _flag_samples(diversity: float, logits: Tensor, extractor: FeatureExtractor) -> tuple[str, ...]:
+    """List reasons to distrust every metric of the samples."""
     flags = []
-    if variety < NARROW_BELOW:
-        flags.append(describe_mode_collapse(variety))
-    if inception_score(logits, splits=1)[0] < COLLAPSED_BELOW:
+    if diversity < NARROW_BELOW:
+        flags.append(describe_mode_collapse(diversity))
+    if inception_score(logits, splits=1)[0] < MIN_INCEPTION_SCORE:
         flags.append(
             "An Inception Score of 1 means that every image gets the same prediction: the generator has collapsed or "
             "the metric is broken."
         )
     accuracy = extractor.provenance.get("heldout_accuracy", 1.0)
-    if accuracy < POOR_CLASSIFIER_BELOW:
+    if accuracy < MIN_HELDOUT_ACCURACY:
         flags.append(f"The classifier behind these features gets only {accuracy:.1%} of held-out images right.")
     return tuple(flags)
 
 
-def _flags_of(metric: str, fake: Tensor, reference: Reference) -> tuple[str, ...]:
-    """Reasons to distrust one metric."""
-    fewest, size = min(len(fake), len(reference.features)), fake.shape[1]
-    if metric in ("fid", "fid_infinity") and fewest <= size:
+def _flag_metric(metric: str, fake: Tensor, reference: Reference) -> tuple[str, ...]:
+    """List reasons to distrust one metric."""
+    images, dimensions = min(len(fake), len(reference.features)), fake.shape[1]
+    if metric in ("fid", "fid_infinity") and images <= dimensions:
         return (
-            f"FID of {fewest:,} images in {size:,} dimensions: a covariance is singular; take more than {size:,} "
-            "images, or read KID.",
+            f"FID of {images:,} images in {dimensions:,} dimensions: a covariance is singular; take more than "
+            f"{dimensions:,} images, or read KID.",
         )
     return ()

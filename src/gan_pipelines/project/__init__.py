@@ -1,1 +1,1 @@
-"""What makes it a Kedro project: typed parameters, checks before a run, hooks, and the summary after it."""
+"""The Kedro project around the libraries: typed parameters, checks before a run, hooks, and the summary after it."""

@@ -1,4 +1,4 @@
-"""How the settings of an environment are laid over those of base."""
+"""Loading of parameters: how an environment changes those of base."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from kedro.config import OmegaConfigLoader
 
 
 class ExperimentConfigLoader(OmegaConfigLoader):
-    """An experiment (``--env``) stands alone: each section that it states replaces base's whole, so nothing leaks in.
+    """Loads an experiment (``--env``) so that each section it states replaces the whole section of base.
 
-    ``conf/local``, read where no experiment is named, changes what it names, also deep inside a variant, and no more.
+    Without ``--env``, ``conf/local`` is read: it changes only the settings that it names, at any depth.
     """
 
     def __init__(self, conf_source: str, env: str | None = None, *args: Any, **kwargs: Any) -> None:

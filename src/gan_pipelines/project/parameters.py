@@ -85,11 +85,12 @@ def parse_parameters(raw: Mapping[str, Any], entries: Iterable[str]) -> Paramete
         ConfigError: if a section or variant is unknown or missing, or a setting in a section that is used is wrong.
     """
     _check_names(raw)
-    used = [entry.removeprefix(PREFIX).split(".") for entry in entries if entry.startswith(PREFIX)]
-    sections = {section: _parse_section(raw, section) for section, *_ in used if section in SECTIONS}
-    variants = sorted(name for section, *rest in used if section == "variants" for name in rest)
-    configs = {variant: _find_variant(raw, variant) for variant in variants}
-    return Parameters(experiment=raw["experiment"], variants=configs, **sections)
+    used = sorted(entry.removeprefix(PREFIX).partition(".")[::2] for entry in entries if entry.startswith(PREFIX))
+    sections: dict[str, Any] = {
+        name: parse(SECTIONS[name], _find(raw, name), name) for name in dict(used) if name in SECTIONS
+    }
+    variants = {variant: _find_variant(raw, variant) for section, variant in used if section == "variants"}
+    return Parameters(experiment=_find(raw, "experiment"), variants=variants, **sections)
 
 
 def parse_variant(variant: str, overrides: Mapping[str, Any] | None) -> GanConfig:
@@ -103,10 +104,10 @@ def parse_variant(variant: str, overrides: Mapping[str, Any] | None) -> GanConfi
     return parse(GanConfig, merge(asdict(VARIANTS[variant]), overrides), path)
 
 
-def _parse_section(raw: Mapping[str, Any], section: str) -> Any:
+def _find(raw: Mapping[str, Any], section: str) -> Any:
     if section not in raw:
         raise ConfigError(f"The parameters of this environment lack {section}; {suggest(section, list(raw))}")
-    return parse(SECTIONS[section], raw[section], section)
+    return raw[section]
 
 
 def _find_variant(raw: Mapping[str, Any], variant: str) -> GanConfig:

@@ -1,4 +1,4 @@
-"""Checks before a run: everything that would fail at its end and can be known at its start."""
+"""Checks before a run of all that can be known before it starts."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from gan_pipelines.metrics import ScoringConfig, check_class_sizes, open_incepti
 from gan_pipelines.metrics.config import MIN_IMAGES
 from gan_pipelines.metrics.extractors import HELDOUT_SPLIT
 from gan_pipelines.project.parameters import Parameters
+from gan_pipelines.tracking.entries import read_logging
 
 
 def check_run(pipeline: Pipeline, catalog: DataCatalog, parameters: Parameters, env: str | None = None) -> None:
@@ -38,6 +39,7 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog, parameters: Parameters, 
     Raises:
         ProjectError: with a sentence that says what is wrong and what to do.
     """
+    read_logging(catalog, pipeline.datasets())
     if len(parameters.variants) > 1:
         raise ConfigError(
             f"One run trains one variant, and this one would train {' and '.join(parameters.variants)}: run each alone."
@@ -46,7 +48,7 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog, parameters: Parameters, 
         with naming("runtime"):
             resolve_device(parameters.runtime.device)
     if parameters.dataset is not None:
-        is_scored = any(name.endswith(".scores") for name in pipeline.outputs())
+        is_scored = any(name.endswith(".scores") for name in pipeline.datasets())
         _check_dataset(parameters.dataset, parameters, catalog, is_scored)
     _check_entries(pipeline.inputs(), catalog, f"kedro run --env={env}" if env else "kedro run")
 
@@ -91,9 +93,9 @@ def _check_entries(inputs: set[str], catalog: DataCatalog, kedro_run: str) -> No
 
 
 def _check_dataset(dataset: DatasetConfig, parameters: Parameters, catalog: DataCatalog, is_scored: bool) -> None:
-    """Check the dataset, what is trained and measured on it, and the room that this needs.
+    """Check the dataset, the networks, the scores, the experiment, and free disk space.
 
-    A monitor alone, as in an augmentation experiment, measures no classes: their sizes matter only if ``is_scored``.
+    A monitor alone, as in an augmentation experiment, has no scores of classes: their sizes matter if ``is_scored``.
     """
     source = open_source(dataset)
     split_sizes = Counter(item.split for item in source.items)
@@ -127,7 +129,7 @@ def _check_dataset(dataset: DatasetConfig, parameters: Parameters, catalog: Data
 
 
 def _summarize(variant: str, config: GanConfig, shape: ImageShape, num_classes: int) -> list[LayerSummary]:
-    """The layers of the networks. Raises a `ConfigError` that names the parameter because of which they cannot be."""
+    """List the layers of the networks. Raises a `ConfigError` about the setting that does not fit."""
     try:
         return summarize_networks(config, shape, num_classes)
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""What MLflow gets to see of a run, beside what kedro-mlflow logs by itself."""
+"""The MLflow run of a Kedro run: live metrics, parameters, files, results, and its end."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What can be wrong with MLflow, in sentences."""
+"""Errors of tracking that a user can act on."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from gan_pipelines.core.errors import ProjectError
 
 
 class TrackingUnavailable(ProjectError):
-    """MLflow cannot be used as it is configured."""
+    """An MLflow that does not answer at the start of a run."""

@@ -1,4 +1,4 @@
-"""Which runs are under way on this machine, also after one was killed."""
+"""Detection of MLflow runs whose process was killed."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 
 
 class RunningRuns:
-    """A folder with a locked file for each run that is under way.
+    """A folder with a locked file for each open run on this machine.
 
-    The system releases the lock of a process however it ends: a file without a lock is a run that was killed. A file
-    holds the address of the MLflow that knows the run.
+    The operating system releases a lock when its process ends, however it ends. So a file without a lock belongs to a
+    run that was killed. A file holds the address of the run's tracking server.
 
     Args:
-        folder: it appears with the first run.
+        folder: the folder; it appears with the first run.
     """
 
     _locks: ClassVar[dict[Path, FileLock]] = {}
-    """Of this process; two sessions in it may follow the same run."""
+    """Locks of this process; two sessions in it may share a run."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def begin(self, run_id: str, address: str) -> None:
-        """From now on, and until this process ends, the run is under way."""
+        """Mark the run as open until `end` or the end of this process."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / run_id
         with self._alone():
@@ -37,12 +37,12 @@ class RunningRuns:
                 path.write_text(address)
 
     def touch(self, run_id: str) -> None:
-        """Note that the run is alive."""
+        """Record a sign of life."""
         with suppress(OSError):
             os.utime(self._folder / run_id)
 
     def end(self, run_id: str) -> None:
-        """The run is over, and its end is noted elsewhere."""
+        """Remove the run, whose end has been recorded."""
         path = self._folder / run_id
         path.unlink(missing_ok=True)
         path.with_suffix(".lock").unlink(missing_ok=True)
@@ -50,10 +50,10 @@ class RunningRuns:
             self._locks.pop(path).release()
 
     def killed(self, address: str) -> dict[str, float]:
-        """Runs, known to this MLflow, that were under way when their process ended.
+        """Find the runs of a tracking server that were open when their process ended.
 
         Returns:
-            for each the time of its last sign of life, in seconds since the epoch.
+            time of the last sign of life by run id, in seconds since the epoch.
         """
         if not self._folder.exists():
             return {}
@@ -66,7 +66,7 @@ class RunningRuns:
             }
 
     def _alone(self) -> AcquireReturnProxy[Any]:
-        """Keep other processes out of the folder for a moment."""
+        """Lock the folder against other processes."""
         return FileLock(self._folder / "all.lock").acquire()
 
     def _is_free(self, path: Path) -> bool:

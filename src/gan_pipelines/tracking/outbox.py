@@ -1,4 +1,4 @@
-"""Calls to MLflow that survive a server which does not answer."""
+"""Queue of calls to MLflow, which keeps those that an outage stops."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from filelock import FileLock
 
 from gan_pipelines.core.errors import first_line
 from gan_pipelines.core.files import atomic_write
+from gan_pipelines.tracking.outages import is_outage
 
 mlflow = lazy_loader.load("mlflow")
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 30.0
-"""Pause after a failure, doubled with each further one: a try costs a training seconds."""
-LONGEST_PAUSE_SECONDS = 600.0
-
+"""Pause after a failed call, doubled after each further failure: a call to a dead server takes seconds."""
+MAX_PAUSE_SECONDS = 600.0
 
 LOG_CHILD = "log_child"
-"""Not MLflow's own: a whole run below another, with the arguments of `_log_child`."""
+"""Name of the one call that is not a method of `MlflowClient`: a finished nested run, see `_log_child`."""
 METRICS_PER_CALL = 1000
-"""MLflow takes no more."""
+"""Maximum number of metrics that MLflow accepts in one call."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a method of `MlflowClient` on a run, or `LOG_CHILD`, with arguments that JSON can hold."""
+    """A call of a method of `MlflowClient` on a run, or `LOG_CHILD`, with JSON arguments."""
 
     run_id: str
     method: str
     arguments: dict[str, Any]
 
     def send(self, client: Any) -> None:
-        """Make the call. Raises whatever MLflow raises."""
+        """Make the call. Raises what MLflow raises."""
         arguments = dict(self.arguments)
         if self.method == LOG_CHILD:
             _log_child(client, self.run_id, **arguments)
@@ -52,10 +52,10 @@ class Call:
 
 
 class Outbox:
-    """Sends calls in their order; those that cannot be sent wait, and at the end of a run they are kept on disk.
+    """Sends calls in order. Calls that an outage stops wait, and are written to disk at the end of the run.
 
     Args:
-        folder: where they are kept; it appears when it is needed.
+        folder: folder for unsent calls; it appears when it is needed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -71,7 +71,7 @@ class Outbox:
             self.flush()
 
     def send_or_drop(self, call: Call, *arguments: Any) -> None:
-        """Send a call that is not worth waiting for, unless others wait; its first arguments need not fit JSON."""
+        """Send a call now or never: drop it in an outage. Its positional arguments need not be JSON."""
         if self._waiting or time.monotonic() < self._next_try:
             return
         try:
@@ -80,20 +80,20 @@ class Outbox:
             self._note(error, call)
 
     def flush(self) -> bool:
-        """Send what waits, and tell whether nothing waits any more."""
+        """Send waiting calls; return whether none is left."""
         client = mlflow.MlflowClient()
         while self._waiting:
             try:
                 self._waiting[0].send(client)
                 self._failures = 0
-            except Exception as error:  # a training must not end because of its tracking
+            except Exception as error:  # tracking must not end a training
                 if self._note(error, self._waiting[0]):
                     return False
             self._waiting.popleft()
         return True
 
     def close(self) -> None:
-        """Try once more to send what waits, and keep the rest on disk."""
+        """Send waiting calls once more, and write the rest to disk."""
         if self.flush():
             return
         content = {"address": mlflow.get_tracking_uri(), "calls": [asdict(call) for call in self._waiting]}
@@ -105,10 +105,10 @@ class Outbox:
         self._waiting.clear()
 
     def send_kept(self) -> None:
-        """Send what earlier runs have kept on disk for this MLflow."""
+        """Send the calls that earlier runs have written to disk for this tracking server."""
         if not self._folder.exists():
             return
-        with FileLock(self._folder / "lock"):  # two runs that start together do not send it twice
+        with FileLock(self._folder / "lock"):  # so that two runs that start together do not send them twice
             for path in sorted(self._folder.glob("[!.]*.json")):
                 content = json.loads(path.read_text())
                 if content["address"] != mlflow.get_tracking_uri():
@@ -121,13 +121,13 @@ class Outbox:
                 logger.info("Sent to MLflow what an earlier run had kept for it")
 
     def _note(self, error: Exception, call: Call) -> bool:
-        """Tell whether a failed call is worth another try, and say so, once."""
+        """Log a failed call; return whether it is to be tried again."""
         if not is_outage(error):
             logger.warning("MLflow refused something (%s of run %s): %s", call.method, call.run_id, first_line(error))
             return False
         if not self._failures:
             logger.warning("MLflow does not answer; what it misses is sent later (%s)", first_line(error))
-        self._next_try = time.monotonic() + min(RETRY_SECONDS * 2**self._failures, LONGEST_PAUSE_SECONDS)
+        self._next_try = time.monotonic() + min(RETRY_SECONDS * 2**self._failures, MAX_PAUSE_SECONDS)
         self._failures += 1
         return True
 
@@ -142,7 +142,7 @@ def _log_child(
     start_time: int,
     end_time: int,
 ) -> None:
-    """Make a finished run below another; what an earlier try has left half made is removed."""
+    """Create a finished nested run; remove an incomplete one of an earlier try first."""
     experiment = client.get_run(parent_id).info.experiment_id
     for half_made in client.search_runs([experiment], f"tags.child_id = '{child_id}'"):
         client.delete_run(half_made.info.run_id)
@@ -154,7 +154,7 @@ def _log_child(
             client.log_batch(child, **_to_entities({"metrics": metrics[first : first + METRICS_PER_CALL]}))
         client.set_terminated(child, status="FINISHED", end_time=end_time)
     except Exception:
-        with suppress(Exception):  # if MLflow has just gone away, the next try does it
+        with suppress(Exception):  # in an outage the next try removes it
             client.delete_run(child)
         raise
 
@@ -162,10 +162,3 @@ def _log_child(
 def _to_entities(arguments: dict[str, Any]) -> dict[str, Any]:
     kinds = {"metrics": mlflow.entities.Metric, "params": mlflow.entities.Param, "tags": mlflow.entities.RunTag}
     return {name: [kinds[name](*entry) for entry in entries] for name, entries in arguments.items()}
-
-
-def is_outage(error: Exception) -> bool:
-    """Whether a call may succeed later: MLflow's store is not there, is busy, or has a failure of its own."""
-    if isinstance(error, mlflow.exceptions.MlflowException):
-        return bool(error.get_http_status_code() >= 500 or error.get_http_status_code() == 429)
-    return isinstance(error, ConnectionError | TimeoutError) or type(error).__module__.startswith("requests.")

@@ -1,4 +1,4 @@
-"""Logs of a run in MLflow, while it is under way."""
+"""Live logging of a run to MLflow."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +19,24 @@ import lazy_loader
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_pipelines import metrics
 from gan_pipelines.core.config import flatten
 from gan_pipelines.core.errors import first_line
-from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.tracking.liveness import RunningRuns
-from gan_pipelines.tracking.outbox import LOG_CHILD, METRICS_PER_CALL, Call, Outbox, is_outage
+from gan_pipelines.tracking.outages import is_outage
+from gan_pipelines.tracking.outbox import LOG_CHILD, METRICS_PER_CALL, Call, Outbox
 
-# MLflow takes two seconds to import, and listing the pipelines needs none of it: it is loaded on first use.
+# Importing MLflow takes two seconds, and listing the pipelines does not need it: it is loaded on first use.
 mlflow = lazy_loader.load("mlflow")
 logger = logging.getLogger(__name__)
 
 
 class MlflowTracker:
-    """Logs into the MLflow run that was active at `begin_run`; without one it logs nothing.
+    """Logs to the MLflow run that is active at `begin_run`; without an active run it logs nothing.
 
-    A server that stops answering stops no training: what it misses is sent later, see `Outbox`.
+    An outage of the server does not stop a training: the missed calls are sent later, see `Outbox`.
 
     Args:
-        folder: for what must survive this process: the names of runs under way, and what could not be sent.
+        folder: folder for what must outlive this process: names of open runs, and unsent calls.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,10 +49,10 @@ class MlflowTracker:
         self._sigterm: Any = None
 
     def begin_run(self, is_own: bool = True) -> None:
-        """Follow the active run, and deal with what earlier runs have left: unsent calls, and ends that nobody noted.
+        """Attach to the active run. Send unsent calls of earlier runs, and end runs whose process was killed.
 
         Args:
-            is_own: whether to end the run, also when this process is interrupted; else its caller does.
+            is_own: whether to end the run, also if this process is interrupted; otherwise its caller ends it.
         """
         run = mlflow.active_run()
         if run is None:
@@ -70,11 +68,11 @@ class MlflowTracker:
                 self._running.begin(self.run_id, mlflow.get_tracking_uri())
             self._outbox.send_kept()
             self._note_killed_runs()
-        except Exception as error:  # this run must not suffer from earlier ones
+        except Exception as error:  # earlier runs must not fail this one
             logger.warning("What earlier runs have left could not be dealt with: %s", first_line(error))
 
     def end_run(self, status: str) -> None:
-        """Note the end of the run: FINISHED, FAILED or KILLED. Only the first call counts."""
+        """End the run as FINISHED, FAILED or KILLED. Only the first call has an effect."""
         if self.run_id is None:
             return
         run_id, self.run_id = self.run_id, None
@@ -82,7 +80,7 @@ class MlflowTracker:
         if self._sigterm is not None:
             signal.signal(signal.SIGTERM, self._sigterm)
         if self._ends_run:
-            while mlflow.active_run() is not None:  # MLflow itself would end it FINISHED
+            while mlflow.active_run() is not None:  # at its exit MLflow would set FINISHED
                 with suppress(Exception):
                     mlflow.end_run(status)
             self._outbox.add(Call(run_id, "set_terminated", {"status": status, "end_time": _now()}))
@@ -93,11 +91,11 @@ class MlflowTracker:
         self._running.end(run_id)
 
     def begin_training(self, fingerprint: str, continues: bool) -> None:
-        """Tag the run with its training, and link it with the run that it continues. Only the first call counts.
+        """Tag the run with its training and link it to the run that it continues. Only the first call has an effect.
 
         Args:
-            fingerprint: of the training.
-            continues: whether the training goes on where an earlier run has left it.
+            fingerprint: fingerprint of the training.
+            continues: whether the training was begun by an earlier run.
         """
         if self.run_id is None or self._training == fingerprint:
             return
@@ -111,7 +109,7 @@ class MlflowTracker:
         """Log the epochs that this run has not logged yet.
 
         Args:
-            history: of each epoch since the beginning of the training its number and its metrics.
+            history: number and metrics of each epoch since the start of the training.
         """
         if self.run_id is None:
             return
@@ -129,14 +127,14 @@ class MlflowTracker:
         scores: Mapping[str, float],
         seconds: float,
     ) -> None:
-        """Log a whole run below this one, which MLflow shows nested.
+        """Log a finished nested run.
 
         Args:
-            name: of the run.
-            params: flat.
-            history: of each epoch its number and its metrics.
-            scores: metrics of the whole.
-            seconds: that it took.
+            name: name of the nested run.
+            params: its parameters, flat.
+            history: number and metrics of each epoch.
+            scores: metrics of the whole run.
+            seconds: its duration.
         """
         if self.run_id is None:
             return
@@ -159,38 +157,22 @@ class MlflowTracker:
             self._outbox.add(Call(self.run_id, "log_batch", {"metrics": entries}))
 
     def log_picture(self, name: str, epoch: int, pixels: NDArray[np.uint8]) -> None:
-        """Show a picture in MLflow at once, which can step through those of all epochs.
+        """Log a picture of an epoch at once; MLflow shows a slider over epochs.
 
-        If it cannot be sent, the catalog's file follows at the end.
+        In an outage it is dropped, since the file of the catalog is logged at the end.
 
         Args:
-            name: the same in all epochs.
-            epoch: its step.
+            name: name of the picture, the same in all epochs.
+            epoch: step of the picture.
             pixels: (height, width, 3) uint8.
         """
         if self.run_id is not None:
             self._outbox.send_or_drop(Call(self.run_id, "log_image", {"key": name, "step": epoch}), pixels)
 
-    def log_config(self, config: GanConfig) -> None:
-        """Log the whole configuration of a variant, table row included, as flat parameters."""
-        self.log_params(asdict(config))
-
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log parameters, flattened."""
+        """Log parameters; nested ones get names such as ``networks.width``."""
         if self.run_id is not None:
             self._add(self.run_id, params={name: str(value) for name, value in flatten(params).items()})
-
-    def log_scores(self, scores: Iterable[Mapping[str, Any]]) -> None:
-        """Log each score but those of classes as ``[best/]<metric>_<set of weights>``, and the flags as a tag.
-
-        MLflow gives what stands before a slash a section of its own.
-        """
-        if self.run_id is None:
-            return
-        named = {metrics.score_name(score): score for score in scores if "class" not in score["comparability"]}
-        self.log_metrics({name.replace("best_", "best/"): score["value"] for name, score in named.items()})
-        if flags := sorted({flag for score in scores for flag in score["flags"]}):
-            self.set_tags(flags=" ".join(flags))
 
     def log_files(self, path: Path, folder: str) -> None:
         """Log a file, or the files of a folder, as artifacts under ``folder``."""
@@ -199,7 +181,7 @@ class MlflowTracker:
             self._outbox.add(Call(self.run_id, method, {name: str(path), "artifact_path": folder}))
 
     def log_commit(self, project_path: Path) -> None:
-        """Tag the run with the git commit of the project, if it is a checkout, and whether it has been changed."""
+        """Tag the run with the git commit of the project, if it has one, and whether files have changed since."""
         command = ["git", "-C", str(project_path), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
         try:
             commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -209,12 +191,12 @@ class MlflowTracker:
         self.set_tags(**{"mlflow.source.git.commit": commit.removesuffix("-dirty"), "git_dirty": is_dirty})
 
     def name_run(self, name: str) -> None:
-        """Give the run another name, unless it is its caller's."""
+        """Name the run, unless its caller owns it."""
         if self.run_id is not None and self._ends_run:
             self._outbox.add(Call(self.run_id, "update_run", {"name": name}))
 
     def describe_run(self, text: str) -> None:
-        """Put a text, in Markdown, at the top of the run's page."""
+        """Set the description of the run, in Markdown."""
         self.set_tags(**{"mlflow.note.content": text})
 
     def set_tags(self, **tags: str) -> None:

@@ -1,4 +1,4 @@
-"""Pairs of generator and discriminator, by name."""
+"""Families of networks: pairs of generator and discriminator, by name."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from gan_pipelines.gan.networks.mlp import MlpDiscriminator, MlpGenerator
 
 
 class NetworkFamily(NamedTuple):
-    """A generator and the discriminator that it plays against.
+    """A generator and its discriminator.
 
-    The generator maps latents (N, latent_size) and labels (N,) or None to images (N, C, H, W) in [-1, 1]; the
-    discriminator maps such images and labels to a `Judgement`. Both are built from a `NetworkConfig`, an `ImageShape`
-    and, if conditional, the number of classes; networks without conditioning ignore the labels.
+    The generator maps latents (N, latent_size) and labels (N,) or None to images (N, C, H, W) in [-1, 1]. The
+    discriminator maps such images and labels to a `Judgement`. Unconditional networks ignore the labels. Both are built
+    from a `NetworkConfig`, an `ImageShape` and, if conditional, the number of classes.
     """
 
     generator: Callable[..., nn.Module]
@@ -45,10 +45,15 @@ FAMILIES: Final[dict[NetworkFamilyName, NetworkFamily]] = {
 
 
 def build_generator(config: NetworkConfig, image_shape: ImageShape, num_classes: int) -> nn.Module:
-    """Build a generator, its weights drawn from PyTorch's random state.
+    """Build a generator. Its weights are drawn from PyTorch's global random generator.
+
+    Args:
+        config: the networks.
+        image_shape: channels, height and width.
+        num_classes: number of classes; 0 without labels.
 
     Raises:
-        ConfigError: if the networks cannot make such images, or need labels and there are none.
+        ConfigError: if the networks do not support the image shape, or need two classes or more and there are fewer.
     """
     generator = _build(FAMILIES[config.family].generator, config, image_shape, num_classes)
     if config.spectral_norm == "both":
@@ -57,7 +62,7 @@ def build_generator(config: NetworkConfig, image_shape: ImageShape, num_classes:
 
 
 def build_discriminator(config: NetworkConfig, image_shape: ImageShape, num_classes: int) -> nn.Module:
-    """Build a discriminator; the rest is as in `build_generator`."""
+    """Build a discriminator; arguments and errors are those of `build_generator`."""
     discriminator = _build(FAMILIES[config.family].discriminator, config, image_shape, num_classes)
     if config.spectral_norm != "none":
         apply_spectral_norm(discriminator)
@@ -67,7 +72,17 @@ def build_discriminator(config: NetworkConfig, image_shape: ImageShape, num_clas
 def load_generator(
     config: NetworkConfig, image_shape: ImageShape, num_classes: int, state: Mapping[str, Tensor]
 ) -> nn.Module:
-    """Build a generator around a `plain_state`, in evaluation mode; no random numbers are drawn."""
+    """Build a generator with given weights, in evaluation mode. No random numbers are drawn.
+
+    Args:
+        config: the networks.
+        image_shape: channels, height and width.
+        num_classes: number of classes; 0 without labels.
+        state: weights as `plain_state` returns them.
+
+    Raises:
+        ConfigError: as `build_generator` does.
+    """
     with torch.device("meta"):
         network = build_generator(replace(config, spectral_norm="none"), image_shape, num_classes)
     network.load_state_dict({name: tensor.clone() for name, tensor in state.items()}, assign=True)

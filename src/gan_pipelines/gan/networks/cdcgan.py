@@ -1,4 +1,7 @@
-"""Convolutional networks that see the label as a map beside the image, for square images of 4 * 2^n pixels."""
+"""Convolutional networks of a conditional GAN (Mirza & Osindero 2014), for square images, 16x16, 32x32 and so on.
+
+A label becomes feature maps, which are concatenated to those of the latent and to the image.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ DROPOUT = 0.4
 
 
 class LabelMap(nn.Sequential):
-    """Labels (N,) to maps (N, C, H, W): an embedding, then a linear layer."""
+    """Maps labels (N,) to feature maps (N, C, H, W) by an embedding and a linear layer."""
 
     def __init__(self, num_classes: int, shape: ImageShape) -> None:
         super().__init__(
@@ -29,10 +32,10 @@ class LabelMap(nn.Sequential):
 
 
 class CdcganGenerator(nn.Module):
-    """The latent and the label as 4x4 maps, then transposed 4x4 convolutions that double them up to the image.
+    """Transposed 4x4 convolutions with stride 2, from 4x4 feature maps of latent and label up to the image.
 
     Raises:
-        ConfigError: if the images do not fit.
+        ConfigError: if the image size is not supported.
     """
 
     def __init__(self, config: NetworkConfig, image_shape: ImageShape, num_classes: int) -> None:
@@ -62,10 +65,10 @@ class CdcganGenerator(nn.Module):
 
 
 class CdcganDiscriminator(nn.Module):
-    """The label as a map beside the image, three 4x4 convolutions that halve them, dropout, a linear layer, one logit.
+    """Three 4x4 convolutions with stride 2 on image and label map, then dropout and a linear layer.
 
     Raises:
-        ConfigError: if the images do not fit.
+        ConfigError: if the image size is not supported.
     """
 
     def __init__(self, config: NetworkConfig, image_shape: ImageShape, num_classes: int) -> None:
@@ -88,7 +91,7 @@ class CdcganDiscriminator(nn.Module):
         initialize_normal(self)
 
     def forward(self, images: Tensor, labels: Tensor) -> Judgement:
-        """Judge images (N, C, H, W) in [-1, 1] as pictures of the labels (N,)."""
+        """Judge images (N, C, H, W) in [-1, 1] with labels (N,): logits (N,)."""
         return Judgement(self.layers(torch.cat([images, self.label_map(labels)], dim=1)).flatten())
 
 

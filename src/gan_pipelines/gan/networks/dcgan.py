@@ -1,6 +1,6 @@
-"""The convolutional networks of DCGAN (Radford et al. 2016), for square images of 4 * 2^n pixels.
+"""The convolutional networks of DCGAN (Radford et al. 2016), for square images, 8x8, 16x16, 32x32 and so on.
 
-With classes they are ACGAN's (Odena et al. 2017), with attention those of SAGAN (Zhang et al. 2019).
+With classes they are those of ACGAN (Odena et al. 2017), with attention those of SAGAN (Zhang et al. 2019).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from gan_pipelines.gan.networks.layers import LEAKY_SLOPE, NORMS, SelfAttention,
 
 
 class DcganGenerator(nn.Module):
-    """Transposed 4x4 convolutions that double the image from 4x4 up, batch norm and ReLU between, tanh at the end.
+    """Transposed 4x4 convolutions with stride 2, from 4x4 up to the image, with batch norm, ReLU and a final tanh.
 
-    With classes, the latent is multiplied by an embedding of the label. With attention, it follows the last two hidden
-    layers.
+    With classes, the latent is multiplied by an embedding of the label. With attention, self-attention follows each of
+    the last two hidden layers.
 
     Raises:
-        ConfigError: if the images do not fit.
+        ConfigError: if the image size is not supported.
     """
 
     def __init__(self, config: NetworkConfig, image_shape: ImageShape, num_classes: int = 0) -> None:
@@ -46,12 +46,13 @@ class DcganGenerator(nn.Module):
 
 
 class DcganDiscriminator(nn.Module):
-    """4x4 convolutions that halve the image down to 4x4, leaky ReLU and a norm between, one logit at the end.
+    """4x4 convolutions with stride 2 down to 4x4, with a norm and leaky ReLU; one logit.
 
-    With classes, a second head beside the logit tells the class. With attention, it follows the last two hidden layers.
+    With classes, a second head returns class logits. With attention, self-attention follows each of the last two hidden
+    layers.
 
     Raises:
-        ConfigError: if the images do not fit.
+        ConfigError: if the image size is not supported.
     """
 
     def __init__(self, config: NetworkConfig, image_shape: ImageShape, num_classes: int = 0) -> None:
@@ -71,14 +72,14 @@ class DcganDiscriminator(nn.Module):
         initialize_normal(self)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Judgement:
-        """Judge images (N, C, H, W) in [-1, 1]."""
+        """Judge images (N, C, H, W) in [-1, 1]: logits (N,) and, with classes, class logits (N, classes)."""
         features = self.layers(images)
         class_logits = None if self.class_head is None else self.class_head(features).flatten(1)
         return Judgement(self.head(features).flatten(), class_logits)
 
 
 def _layer_widths(config: NetworkConfig, image_shape: ImageShape) -> list[int]:
-    """Channels of each layer from the image inwards: ``width`` at half the image's size, twice that at a quarter..."""
+    """Channels of each layer, from the image down to 4x4: ``width``, ``2 * width``, ``4 * width`` and so on."""
     height, width = image_shape.height, image_shape.width
     fits = height == width and height >= 8 and height.bit_count() == 1
     require(fits, "image_size", f"{height}x{width}", f"8x8, 16x16, 32x32, 64x64, ... for the {config.family} networks")

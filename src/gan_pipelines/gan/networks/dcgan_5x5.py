@@ -1,4 +1,4 @@
-"""Convolutional networks with 5x5 kernels around a linear layer, for square images whose size 4 divides, say 28."""
+"""Convolutional networks with 5x5 kernels, for square images whose size is a multiple of 4, such as 28x28."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ DROPOUT = 0.3
 
 
 class Dcgan5x5Generator(nn.Module):
-    """A linear layer onto a quarter of the size, 5x5 convolutions that double it twice, batch norm and ReLU, tanh.
+    """A linear layer, two transposed 5x5 convolutions with stride 2, and a 5x5 convolution.
+
+    The feature maps start at a quarter of the image size. Batch norm and ReLU follow each hidden layer; the output is a
+    tanh.
 
     Raises:
-        ConfigError: if the images do not fit.
+        ConfigError: if the image size is not supported.
     """
 
     def __init__(self, config: NetworkConfig, image_shape: ImageShape) -> None:
@@ -44,10 +47,10 @@ class Dcgan5x5Generator(nn.Module):
 
 
 class Dcgan5x5Discriminator(nn.Module):
-    """5x5 convolutions that halve the image twice, a norm and leaky ReLU, dropout, a linear layer onto one logit.
+    """Two 5x5 convolutions with stride 2, each with a norm and leaky ReLU, then dropout and a linear layer.
 
     Raises:
-        ConfigError: if the images do not fit.
+        ConfigError: if the image size is not supported.
     """
 
     def __init__(self, config: NetworkConfig, image_shape: ImageShape) -> None:
@@ -66,7 +69,7 @@ class Dcgan5x5Discriminator(nn.Module):
         )
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Judgement:
-        """Judge images (N, C, H, W) in [-1, 1]."""
+        """Judge images (N, C, H, W) in [-1, 1]: logits (N,)."""
         return Judgement(self.layers(images).flatten())
 
 

@@ -1,4 +1,4 @@
-"""What goes into networks and comes out of them."""
+"""Types of the inputs and outputs of networks."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class ImageShape(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What a discriminator says of a batch of N images."""
+    """The output of a discriminator for a batch of N images."""
 
     logits: Tensor
-    """(N,): the higher, the more real."""
+    """(N,): higher for images that look more real."""
     class_logits: Tensor | None = None
-    """(N, classes), of discriminators with an auxiliary classifier."""
+    """(N, classes) from an auxiliary classifier, or None without one."""

@@ -1,4 +1,4 @@
-"""Parts that several networks have."""
+"""Layers, initialisation and spectral norm, shared by the networks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gan_pipelines.gan.config import NormName
 
 LEAKY_SLOPE: Final = 0.2
 POWER_ITERATIONS: Final = 20
-"""Enough for the largest singular value of weights that have moved since it was last followed."""
+"""Number of power iterations that estimate the spectral norm of averaged weights from a nearby start."""
 
 NORMS: Final[dict[NormName, Callable[[int], nn.Module]]] = {
     "batch": nn.BatchNorm2d,
@@ -26,10 +26,11 @@ NORMS: Final[dict[NormName, Callable[[int], nn.Module]]] = {
 
 
 class SelfAttention(nn.Module):
-    """Self-attention over the places of a feature map (Zhang et al. 2019, equations 1 to 3), without biases.
+    """Self-attention over the positions of a feature map (Zhang et al. 2019, equations 1 to 3).
 
-    s_ij = f(x_i) . g(x_j); beta_ji = softmax of s_ij over i; o_j = v(sum_i beta_ji h(x_i)); y = gamma o + x with gamma
-    learnt from 0. f, g, h and v are 1x1 convolutions through an eighth of the channels.
+    s_ij = f(x_i) . g(x_j); beta_ji = softmax of s_ij over i; o_j = v(sum_i beta_ji h(x_i)); y = gamma o + x. The
+    learned scale gamma starts at 0. f, g and h are 1x1 convolutions to an eighth of the channels, v is one back to all;
+    none has a bias.
     """
 
     def __init__(self, channels: int) -> None:
@@ -43,17 +44,18 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
-        # (N, 1, places, channels / 8): only with a dimension of heads, and contiguous, do PyTorch's kernels take them
-        # that need no matrix of all pairs of places.
+        # (N, 1, positions, channels / 8): PyTorch's memory-efficient kernels, which never store the matrix of all pairs
+        # of positions, need a dimension of heads and contiguous tensors.
         keys, queries, values = (layer(x).flatten(2).mT.unsqueeze(1).contiguous() for layer in (self.f, self.g, self.h))
         mixed = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
         return x + self.gamma * self.v(mixed.squeeze(1).mT.unflatten(2, x.shape[2:]))
 
 
 def initialize_normal(network: nn.Module) -> None:
-    """Draw the weights as DCGAN does: convolutions and linear layers N(0, 0.02), scales of norms N(1, 0.02), biases 0.
+    """Initialise weights in place as DCGAN does (Radford et al. 2016, section 4).
 
-    Embeddings keep PyTorch's N(0, 1): they take the place of inputs.
+    Convolutions and linear layers get N(0, 0.02), scales of norms N(1, 0.02), biases 0; 0.02 is the standard deviation.
+    Embeddings keep PyTorch's N(0, 1), because they serve as inputs.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
@@ -67,9 +69,9 @@ def initialize_normal(network: nn.Module) -> None:
 
 
 def apply_spectral_norm(network: nn.Module) -> None:
-    """Divide the weights of convolutions and linear layers by their spectral norm (Miyato et al. 2018).
+    """Divide the weights of convolutions and linear layers by their spectral norm, in place (Miyato et al. 2018).
 
-    To be called once the weights are drawn: drawing them afterwards would change nothing.
+    Initialise the weights before: afterwards, initialising has no effect.
     """
     for module in list(network.modules()):
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
@@ -77,13 +79,13 @@ def apply_spectral_norm(network: nn.Module) -> None:
 
 
 def plain_state(network: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers as they act, for a network without spectral norm: copies on the CPU.
+    """Return the state dict of an equivalent network without spectral norm: copies on the CPU.
 
-    PyTorch's own way, `remove_parametrizations`, breaks the network that a copy was made from.
+    PyTorch's `remove_parametrizations` does not serve: on a deep copy, it breaks the original network.
     """
-    acting = copy.deepcopy(network)
-    state = acting.state_dict()
-    for name, module in acting.named_modules():
+    copied = copy.deepcopy(network)
+    state = copied.state_dict()
+    for name, module in copied.named_modules():
         if parametrize.is_parametrized(module):
             state = {key: tensor for key, tensor in state.items() if not key.startswith(f"{name}.parametrizations.")}
             state[f"{name}.weight"] = _normalized_weight(module)
@@ -92,8 +94,8 @@ def plain_state(network: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _normalized_weight(module: nn.Module) -> Tensor:
-    """The weight over its spectral norm, newly estimated: of averaged weights only an average of estimates is there."""
+    """Divide the weight by its spectral norm. It is estimated anew, since the EMA also averages the estimates."""
     module.train()
     for _ in range(POWER_ITERATIONS):
-        weight = module.weight  # in training mode each look is one iteration
+        weight = module.weight  # in training mode, each access is one power iteration
     return weight  # type: ignore[return-value]

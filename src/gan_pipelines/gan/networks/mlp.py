@@ -1,4 +1,4 @@
-"""Fully connected networks (Goodfellow et al. 2014), for images of any size."""
+"""Fully connected networks (Goodfellow et al. 2014), for images of any shape."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gan_pipelines.gan.networks.layers import LEAKY_SLOPE
 
 
 class MlpGenerator(nn.Module):
-    """Hidden layers of 4, 8 and 16 times the width, leaky ReLU between, tanh at the end."""
+    """Three hidden layers with 4, 8 and 16 times ``width`` units and leaky ReLU; the output is a tanh."""
 
     def __init__(self, config: NetworkConfig, image_shape: ImageShape) -> None:
         super().__init__()
@@ -32,7 +32,11 @@ class MlpGenerator(nn.Module):
 
 
 class MlpDiscriminator(nn.Module):
-    """Hidden layers of 8 and 4 times the width, leaky ReLU between, one logit at the end. Raises `ConfigError`."""
+    """Two hidden layers with 8 and 4 times ``width`` units and leaky ReLU; one logit.
+
+    Raises:
+        ConfigError: if ``discriminator_norm`` is not ``none``.
+    """
 
     def __init__(self, config: NetworkConfig, image_shape: ImageShape) -> None:
         super().__init__()
@@ -46,7 +50,7 @@ class MlpDiscriminator(nn.Module):
         self.layers = nn.Sequential(nn.Flatten(), *_hidden_layers(sizes), nn.Linear(sizes[-1], 1))
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Judgement:
-        """Judge images (N, C, H, W) in [-1, 1]."""
+        """Judge images (N, C, H, W) in [-1, 1]: logits (N,)."""
         return Judgement(self.layers(images).flatten())
 
 

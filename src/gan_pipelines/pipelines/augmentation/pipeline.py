@@ -12,6 +12,7 @@ from gan_pipelines.pipelines.augmentation.nodes import (
     plot_arm_curves,
     plot_arms,
     separate_images,
+    summarize_experiment,
     tabulate_fits,
     train_generators,
 )
@@ -77,6 +78,12 @@ def create_pipeline(variant: str) -> Pipeline:
                 inputs=["arm_fits", "params:augmentation"],
                 outputs=["comparisons", "verdicts"],
                 name="compare_arms",
+            ),
+            node(
+                summarize_experiment,
+                inputs=["arm_scores", "comparisons", "verdicts"],
+                outputs="augmentation_findings",
+                name="summarize_experiment",
             ),
             node(plot_arms, inputs=["arm_scores", "comparisons"], outputs="arms_figure", name="plot_arms"),
             node(plot_arm_curves, inputs="arm_histories", outputs="arm_curves", name="plot_arm_curves"),

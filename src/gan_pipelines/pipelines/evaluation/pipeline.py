@@ -10,6 +10,7 @@ from gan_pipelines.pipelines.evaluation.nodes import (
     open_reference,
     score_generators,
     show_neighbours,
+    summarize_scores,
 )
 
 
@@ -65,6 +66,7 @@ def create_pipeline(variant: str) -> Pipeline:
                 outputs="scores",
                 name="score_generators",
             ),
+            node(summarize_scores, inputs="scores", outputs="score_findings", name="summarize_scores"),
             node(
                 show_neighbours,
                 inputs=["generator", "extractor", "reference", "params:runtime.device"],

@@ -1,0 +1,61 @@
+"""What of the catalog's entries goes to MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from kedro.io import AbstractVersionedDataset, DataCatalog
+
+from gan_pipelines.core.config import Switch, config, parse
+
+METADATA_KEY = "mlflow"
+
+
+@config
+class EntryLogging:
+    """What of a catalog entry goes to MLflow, as ``metadata: {mlflow: ...}`` of the entry says; nothing by default.
+
+    Attributes:
+        file: log the saved file or folder of a versioned entry as an artifact.
+        params: log the saved configuration as parameters.
+        findings: log metrics, tags and sentences of the saved `Findings`.
+        tags: tags of the run, each with the key of the saved mapping that holds its value.
+    """
+
+    file: Switch = False
+    params: Switch = False
+    findings: Switch = False
+    tags: Mapping[str, str] | None = None
+
+
+def read_logging(catalog: DataCatalog, names: Iterable[str]) -> dict[str, EntryLogging]:
+    """Read the metadata of some catalog entries.
+
+    Raises:
+        ConfigError: if the metadata of an entry has an unknown or a wrong setting for MLflow.
+    """
+    found = {}
+    for name in names:
+        metadata = getattr(catalog.get(name), "metadata", None) or {}
+        if METADATA_KEY in metadata:
+            found[name] = parse(EntryLogging, metadata[METADATA_KEY], f"{name}.metadata.{METADATA_KEY}")
+    return found
+
+
+def find_saved_path(catalog: DataCatalog, name: str, version: str) -> Path | None:
+    """Find the file or folder that a run has saved.
+
+    Args:
+        catalog: catalog of the run.
+        name: name of the entry.
+        version: version that the run saves under.
+
+    Returns:
+        the path, or None if the entry is not versioned.
+    """
+    dataset = catalog[name]
+    if not isinstance(dataset, AbstractVersionedDataset) or dataset.resolve_save_version() is None:
+        return None
+    paths = map(Path, dataset.list_versions())
+    return next((path for path in paths if path.parent.name == version), None)
