@@ -39,5 +39,5 @@ def test_without_runs_there_are_none():
 
 
 def test_nothing_can_be_saved(runs):
-    with pytest.raises(DatasetError, match="written by their own entries"):
+    with pytest.raises(DatasetError, match="Runs are read only"):
         runs.save("anything")

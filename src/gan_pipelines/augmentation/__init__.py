@@ -1,4 +1,4 @@
-"""Do generated images help a classifier? The experiment: arms, replicates, and what their differences say."""
+"""The augmentation experiment: do synthetic images help a classifier?"""
 
 import lazy_loader
 

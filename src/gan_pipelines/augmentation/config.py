@@ -1,4 +1,4 @@
-"""How the augmentation experiment is laid out."""
+"""Settings of the augmentation experiment, and its arms."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Balance = Literal["real", "uniform"]
 
 @config
 class ArmClassifierConfig(ClassifierConfig):
-    """Classifier of every arm: by default plain SGD at a constant learning rate.
+    """Classifier of every arm; by default plain SGD at a constant learning rate.
 
     Attributes:
-        epochs: number of epochs, of which the best on the validation split counts; see `list_arms` for their length.
+        epochs: number of epochs; the best one on the validation split counts. `list_arms` says how long they are.
     """
 
     epochs: Count = 30
@@ -29,13 +29,13 @@ class ArmClassifierConfig(ClassifierConfig):
 
 @config
 class SyntheticConfig:
-    """Choice of the generated images.
+    """Choice of the synthetic images.
 
     Attributes:
         weights: set of weights of the generator.
         truncation: bound on the latents, or null; see `TrainedGenerator.sample_batches`.
-        balance: ``real`` has the class frequencies of the real images, ``uniform`` equal ones.
-        min_confidence: minimum probability that a classifier of the real images gives the label; 0 keeps all images.
+        balance: class frequencies: ``real`` as in the real images, ``uniform`` all equal.
+        min_confidence: minimum probability of the label by a classifier of the real images; 0 accepts all images.
     """
 
     weights: WeightSet = "ema"
@@ -46,18 +46,18 @@ class SyntheticConfig:
 
 @config
 class AugmentationConfig:
-    """Fractions of the real images x replicates x arms.
+    """An experiment: fractions of the real images x replicates x arms.
 
     Attributes:
         fractions: fractions of the real training images for generator and classifiers, each in (0, 1].
-        replicates: repetitions, each with its own draw of the images, generator and classifiers. All draw from the same
-            images: the result holds for this dataset.
-        ratios: generated images per real image, one arm each.
-        synthetic: choice of the generated images.
-        transforms: ordinary augmentation, which the generated images are compared and combined with.
-        classifier: of every arm.
-        generator_epochs: passes over the fraction; null takes about as many steps as the variant takes over all images.
-        seed: of the first replicate; the next ones count up from it.
+        replicates: number of repetitions, each with its own draw of the images, generator and classifiers. All draw
+            from the same dataset, and the result holds for this dataset.
+        ratios: synthetic images per real image, one arm for each ratio.
+        synthetic: choice of the synthetic images.
+        transforms: random transforms of the transformed arms.
+        classifier: classifier of every arm.
+        generator_epochs: epochs of each generator; null scales the variant's epochs by 1 / fraction.
+        seed: seed of the first replicate; the others count up from it.
     """
 
     fractions: Numbers = (0.1, 0.25, 0.5, 1.0)
@@ -78,24 +78,24 @@ class AugmentationConfig:
 
     @property
     def largest_ratio(self) -> float:
-        """Generated images for each real one in the arms that are not about ratios."""
+        """Synthetic images per real image in the arms that do not compare ratios."""
         return max(self.ratios)
 
     @property
     def seeds(self) -> range:
-        """One seed for each replicate."""
+        """Seeds of the replicates."""
         return range(self.seed, self.seed + self.replicates)
 
 
 class Arm(NamedTuple):
-    """What one classifier of each replicate is fitted on.
+    """The training images of one classifier of each replicate.
 
     Attributes:
-        name: in tables and figures.
-        has_real: whether the real images are among its images.
-        ratio: generated images for each real one.
-        is_transformed: whether its images are augmented in the ordinary way.
-        is_short: whether it is fitted for the epochs of its own images, instead of for as many steps as all others.
+        name: name in tables and figures.
+        has_real: whether it has the real images.
+        ratio: synthetic images per real image.
+        is_transformed: whether its images are transformed at random.
+        is_short: whether the number of steps follows from its own images; all other arms take equally many steps.
     """
 
     name: str
@@ -111,10 +111,10 @@ TRANSFORMED = Arm("transformed", is_transformed=True)
 
 
 def list_arms(config: AugmentationConfig) -> list[Arm]:
-    """The arms of the experiment.
+    """List the arms of the experiment.
 
-    All but ``real`` take the same number of steps, those of ``classifier.epochs`` passes over the real images and the
-    largest number of generated ones: more steps alone may help, and must not look like a merit of the images.
+    All arms but ``real`` take the same number of steps: ``classifier.epochs`` passes over the real images and the
+    largest number of synthetic ones. More steps alone may help, which is not an effect of the images.
     """
     largest = config.largest_ratio
     return [
@@ -128,7 +128,7 @@ def list_arms(config: AugmentationConfig) -> list[Arm]:
 
 
 def list_contrasts(config: AugmentationConfig) -> list[tuple[Arm, Arm]]:
-    """Pairs of an arm and the one that it is compared with: the same without the one thing that it is about."""
+    """List pairs of an arm and its baseline, which differs from it in one respect."""
     arms = list_arms(config)
     return [
         (arm, REAL if arm is REAL_LONGER else TRANSFORMED if arm.is_transformed and arm.ratio else REAL_LONGER)

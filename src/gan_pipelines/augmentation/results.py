@@ -1,4 +1,4 @@
-"""The experiment's tables, and what they say in words."""
+"""Tables of the experiment, and its verdicts in words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Table = dict[tuple[float, str, int], ArmFit]
 
 
 def tabulate_fits(fits: Sequence[ArmFit], class_names: Sequence[str]) -> pd.DataFrame:
-    """One row for each classifier: what it was fitted on, and its scores on the test split.
+    """Tabulate the classifiers, one row each, with their scores on the test split.
 
     Columns: ``fraction``, ``seed``, ``arm``, ``real_images``, ``synthetic_images``, ``steps``, ``seconds``,
     ``best_epoch``, ``valid_accuracy``, ``accuracy``, ``macro_f1``, ``calibration_error``, and
@@ -41,18 +41,18 @@ def tabulate_fits(fits: Sequence[ArmFit], class_names: Sequence[str]) -> pd.Data
 
 
 def tabulate_histories(fits: Sequence[ArmFit]) -> pd.DataFrame:
-    """One row for each epoch of each classifier: ``fraction``, ``seed``, ``arm``, and what its history has."""
+    """Tabulate the epochs of the classifiers: ``fraction``, ``seed``, ``arm`` and the columns of `ArmFit.history`."""
     return pd.DataFrame(
         [{"fraction": fit.fraction, "seed": fit.seed, "arm": fit.arm, **row} for fit in fits for row in fit.history]
     )
 
 
 def tabulate_comparisons(fits: Sequence[ArmFit], config: AugmentationConfig) -> pd.DataFrame:
-    """One row for each fraction and pair of arms: paired differences with their intervals, as shares of 1.
+    """Tabulate the paired differences between arms, one row for each fraction and pair; accuracies are from 0 to 1.
 
-    Columns: ``fraction``, ``arm``, ``baseline``, ``is_primary`` (the ratio that did best on the validation split), what
-    `Comparison` has, with ``_low`` and ``_high`` for intervals, and the difference and t interval over replicates of
-    ``macro_f1`` and ``calibration_error``.
+    Columns: ``fraction``, ``arm``, ``baseline``, ``is_primary`` (the best ratio on the validation split), the fields of
+    `Comparison`, intervals as ``_low`` and ``_high``, and difference and t interval over replicates of ``macro_f1`` and
+    ``calibration_error``.
     """
     table = {(fit.fraction, fit.arm, fit.seed): fit for fit in fits}
     rows = []
@@ -77,10 +77,10 @@ def tabulate_comparisons(fits: Sequence[ArmFit], config: AugmentationConfig) -> 
 def state_verdicts(
     fits: Sequence[ArmFit], comparisons: pd.DataFrame, config: AugmentationConfig
 ) -> list[dict[str, Any]]:
-    """Say of each fraction whether generated images help, by its primary comparison.
+    """State for each fraction whether synthetic images help, by its primary comparison.
 
     Returns:
-        of each fraction, in plain values: ``fraction``, ``verdict``, and the ``sentence`` that gives its reasons.
+        plain values for each fraction: ``fraction``, ``verdict``, and a ``sentence`` that explains it.
     """
     verdicts = []
     for row in comparisons[comparisons["is_primary"]].to_dict("records"):
@@ -96,7 +96,7 @@ def state_verdicts(
 
 
 def _best_ratio(table: Table, fraction: float, config: AugmentationConfig) -> Arm:
-    """Of the arms with real and generated images, the one with the highest mean accuracy on the validation split."""
+    """The arm with real and synthetic images that has the highest mean accuracy on the validation split."""
     arms = [arm for arm, baseline in list_contrasts(config) if arm.ratio and arm.has_real and baseline == REAL_LONGER]
     return max(arms, key=lambda arm: np.mean([table[fraction, arm.name, seed].valid_accuracy for seed in config.seeds]))
 
@@ -137,7 +137,7 @@ def _state_verdict(row: Mapping[Hashable, Any], arm: Sequence[ArmFit], config: A
 
 
 def _range(counts: Iterable[int]) -> str:
-    """The same in all replicates, or from the fewest to the most."""
+    """A count, or its range over the replicates."""
     lowest, *_, highest = sorted(counts)  # of two replicates or more
     return f"{lowest:,}" if lowest == highest else f"{lowest:,} to {highest:,}"
 

@@ -1,4 +1,4 @@
-"""Which real images the experiment uses for what: no image that is measured on is ever trained on."""
+"""Splits of the real images without leaks: no held-out image is trained on."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from gan_pipelines.images import ImageSet
 from gan_pipelines.images.duplicates import Duplicate, find_twins
 
 VALID_SHARE = 0.1
-"""Part of the training images that is set apart for the validation, where the dataset has no such split."""
+"""Fraction of the training images that becomes the validation split if the dataset has none."""
 
 
 class HeldOutImagesInTraining(ProjectError):
-    """An experiment whose GAN is trained on the images that it would be measured on."""
+    """The experiment would train on held-out images."""
 
 
 @dataclass(frozen=True)
 class ImageSplits:
-    """Real images by their use.
+    """The real images of the experiment by split.
 
     Attributes:
-        train: what generators and classifiers may see.
-        valid: what the best epoch and the best ratio are chosen on.
-        test: what everything is measured on, once.
-        leaks: training and validation images that were left out, since they show a held-out one too.
+        train: images to train generators and classifiers on.
+        valid: images to choose the best epoch and the best ratio on.
+        test: images to score on, once.
+        leaks: training and validation images that were left out: they are duplicates or near-duplicates of held-out
+            images.
     """
 
     train: ImageSet
@@ -43,9 +44,9 @@ class Draw(NamedTuple):
     """The real images of one replicate.
 
     Attributes:
-        fraction: of the training images.
-        seed: of the replicate.
-        images: those drawn, in the classes' proportions.
+        fraction: fraction of the training images.
+        seed: seed of the replicate.
+        images: the images drawn, with the class frequencies of the training images.
     """
 
     fraction: float
@@ -54,15 +55,15 @@ class Draw(NamedTuple):
 
 
 def check_splits(train_splits: tuple[str, ...], splits: list[str]) -> None:
-    """See to it that there is something to measure on that nothing is trained on.
+    """Check that the experiment can hold out images.
 
     Args:
-        train_splits: what the GAN is trained on.
-        splits: what the dataset has.
+        train_splits: splits that the GAN is trained on.
+        splits: splits of the dataset.
 
     Raises:
         HeldOutImagesInTraining: if the GAN is trained on more than the train split.
-        ConfigError: if a split is missing.
+        ConfigError: if the dataset lacks the train or the test split.
     """
     for split in ("train", "test"):
         if split not in splits:
@@ -80,12 +81,13 @@ def check_splits(train_splits: tuple[str, ...], splits: list[str]) -> None:
 
 
 def separate_images(images: ImageSet) -> ImageSplits:
-    """Tell training, validation and test images apart, and leave out what would leak.
+    """Separate training, validation and test images, and leave out leaks.
 
-    Raises `HeldOutImagesInTraining` if that leaves a class without training or validation images.
+    Leaks are training images with a duplicate or near-duplicate in the validation or test split, and validation images
+    with one in the test split. Without a validation split, a tenth of the training images of each class becomes one.
 
-    Left out are training images that are the same as a test or validation image, or nearly, and validation images that
-    are so to a test image. Without a validation split a tenth of each class of the training images becomes one.
+    Raises:
+        HeldOutImagesInTraining: if no training or validation image of a class is left.
     """
     train, test = images.rows("train"), images.rows("test")
     if "valid" in images.split_sizes:
@@ -107,7 +109,7 @@ def separate_images(images: ImageSet) -> ImageSplits:
 
 
 def draw_images(images: ImageSet, config: AugmentationConfig) -> list[Draw]:
-    """Draw each fraction for each replicate; of one seed, the smaller fractions are parts of the larger ones."""
+    """Draw each fraction for each replicate; for one seed, smaller fractions are subsets of larger ones."""
     everything = np.arange(len(images))
     return [
         Draw(fraction, seed, images.take(draw_rows(images.labels, everything, fraction, seed), "train"))
@@ -117,7 +119,7 @@ def draw_images(images: ImageSet, config: AugmentationConfig) -> list[Draw]:
 
 
 def draw_rows(labels: NDArray[np.int64], rows: NDArray[np.intp], fraction: float, seed: int) -> NDArray[np.intp]:
-    """Draw a fraction of the rows of each class, one at least, in ascending order."""
+    """Draw a fraction of the rows of each class, at least one, in ascending order."""
     random = np.random.default_rng(seed)
     drawn = []
     for label in np.unique(labels[rows]):

@@ -1,4 +1,4 @@
-"""What a paired difference between two arms says: intervals, a verdict, and what the design could have seen."""
+"""Paired differences between two arms: confidence intervals, verdicts, and the power of the design."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Verdict = Literal["helps", "hurts", "no difference shown"]
 
 CONFIDENCE = 0.95
 POWER = 0.8
-"""Probability of a difference to be shown, by which the smallest visible one is named."""
+"""Probability with which a difference of `Comparison.smallest_visible` is shown."""
 RESAMPLES = 2_000
 MAX_REPLICATES = 1_000
-"""More than that are not counted."""
+"""Maximum number of replicates that `Comparison.replicates_for_a_point` considers."""
 
 Counts = NDArray[np.int_]
 Numbers = NDArray[np.float64]
@@ -32,17 +32,17 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """A mean paired difference in accuracy, as shares of 1.
+    """A mean paired difference in accuracy; accuracies are from 0 to 1.
 
     Attributes:
         difference: mean over replicates and test images.
         over_replicates: paired t interval over replicates, for these test images.
         over_images: bootstrap interval over test images, for these replicates.
-        interval: for other replicates and other test images at once; the verdict is taken from this one.
-        verdict: whether it excludes zero, and on which side.
-        smallest_visible: difference that this design would have shown in 8 of 10 experiments.
-        replicates_for_a_point: replicates needed to see a difference of 0.01 as surely; None if `MAX_REPLICATES` are
-            not enough, be it for the few test images.
+        interval: interval over both replicates and test images; it decides the verdict.
+        verdict: ``helps`` or ``hurts`` if ``interval`` is above or below zero.
+        smallest_visible: difference that this design shows in 8 of 10 experiments.
+        replicates_for_a_point: replicates that show a difference of 0.01 in 8 of 10 experiments; None if
+            `MAX_REPLICATES` are not enough, for instance because there are few test images.
     """
 
     difference: float
@@ -57,14 +57,15 @@ class Comparison:
 def compare_paired(differences: NDArray[np.floating], *, seed: int = 0) -> Comparison:
     """Compare two arms, replicate by replicate and test image by test image.
 
-    Replicates and test images are both taken as drawn from many, in the crossed layout that radiology has for readers
-    and cases. The variance of the mean is (max(MS_R, MS_E) + max(MS_I - MS_E, 0)) / RN by the mean squares of a two-way
-    analysis of variance: replicates that agree by chance are not taken for certainty. Degrees of freedom follow Hillis
-    2007, "A comparison of denominator degrees of freedom methods for multiple observer ROC analysis".
+    Replicates and test images are crossed random effects, as readers and cases are in radiology. With the mean squares
+    of a two-way analysis of variance, the variance of the mean is (max(MS_R, MS_E) + max(MS_I - MS_E, 0)) / RN. The
+    first maximum keeps the interval wide if replicates agree by chance. Degrees of freedom follow Hillis 2007, "A
+    comparison of denominator degrees of freedom methods for multiple observer ROC analysis".
 
     Args:
-        differences: (replicates, test images), at least 2 x 2, of what each image counts in the two arms: 1, 0 or -1.
-        seed: of the bootstrap.
+        differences: (replicates, test images), at least 2 x 2: 1 if only the first arm is right, -1 if only the second
+            is, else 0.
+        seed: seed of the bootstrap.
     """
     values = np.asarray(differences, dtype=np.float64)
     replicates, images = values.shape
@@ -90,7 +91,7 @@ def compare_paired(differences: NDArray[np.floating], *, seed: int = 0) -> Compa
 
 
 def t_interval(differences: Numbers) -> Interval:
-    """Student's interval of the mean of paired differences (N,), N at least 2."""
+    """Student's t interval of the mean of paired differences (N,), N at least 2."""
     mean = float(differences.mean())
     error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
     margin = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1)) * error
@@ -99,7 +100,7 @@ def t_interval(differences: Numbers) -> Interval:
 
 @dataclass(frozen=True)
 class _Design:
-    """Variances of the mean: of one replicate, and of these test images, which more replicates do not lessen."""
+    """Variance of the mean: a part that more replicates reduce, and one of the test images that they do not."""
 
     per_replicate: float
     of_images: float

@@ -1,4 +1,4 @@
-"""Kedro's own datasets, saved whole or not at all."""
+"""Kedro's own datasets with atomic saves."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from gan_pipelines.core.files import atomic_write
 
 
 class AtomicSave:
-    """Mixin before a versioned dataset of one local file: a kill during its save leaves no half-written version."""
+    """Mixin for a versioned dataset of one local file: an interrupted save leaves no half-written version."""
 
     def save(self: Any, data: Any) -> None:
-        """Save to a temporary place, then rename."""
+        """Save to a temporary path, then rename."""
         with atomic_write(Path(self._get_save_path())) as unfinished:
             elsewhere = self._copy(_filepath=PurePosixPath(unfinished), _version=None)
             super(AtomicSave, elsewhere).save(data)  # type: ignore[misc]

@@ -10,7 +10,7 @@ from gan_pipelines.gan import TrainedGenerator
 
 
 class GeneratorDataset(LocalVersionedDataset[TrainedGenerator]):
-    """A `TrainedGenerator` as one self-describing safetensors file; what it loads knows its version.
+    """A `TrainedGenerator` as one self-describing safetensors file; a loaded generator knows its version.
 
     Example in the catalog::
 
@@ -30,5 +30,5 @@ class GeneratorDataset(LocalVersionedDataset[TrainedGenerator]):
         data.save(path)
 
     def load(self) -> TrainedGenerator:
-        """Read the generator. Raises `kedro.io.DatasetError` if there is none or the file is of another format."""
+        """Read the generator. Raises `kedro.io.DatasetError` if there is none, or it has another format."""
         return replace(TrainedGenerator.load(Path(self._get_load_path())), version=self.resolve_load_version())

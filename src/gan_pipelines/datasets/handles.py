@@ -1,7 +1,7 @@
-"""Datasets that load to a handle: something that a node reads from and writes to under keys of its own.
+"""Datasets that load to a handle, such as a store, which a node reads from and writes to while it runs.
 
-They keep paths out of nodes where a plain dataset would not do: a store's entries are many and versioned by their
-content, and metrics must leave a node before it is done.
+Nodes stay free of paths even where a plain dataset does not suffice: a store has many entries, keyed by a hash of their
+inputs, and metrics are logged before a node ends.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ Handle = TypeVar("Handle")
 
 
 class HandleDataset(AbstractDataset[Never, Handle], Generic[Handle]):
-    """Base of the datasets that are only ever an input."""
+    """Base of the datasets that are inputs only."""
 
     def __init__(self, *, metadata: dict[str, Any] | None = None) -> None:
         self.metadata = metadata
 
     def save(self, data: Never) -> Never:
-        """Refuse: nodes write through the handle."""
+        """Raise a `DatasetError`: nodes write through the handle."""
         raise DatasetError(f"{type(self).__name__} is an input only: nodes write through what it loads.")
 
 
 class FolderHandleDataset(HandleDataset[Handle]):
-    """Base of the handles on a local folder, which appears when something is put into it."""
+    """Base of the handles on a local folder, which is created when something is written to it."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         super().__init__(metadata=metadata)
@@ -85,7 +85,7 @@ class CheckpointStoreDataset(FolderHandleDataset[CheckpointStore]):
 
 
 class TrackerDataset(FolderHandleDataset[MlflowTracker]):
-    """Loads to the `MlflowTracker` of the run, always the same.
+    """Loads to the `MlflowTracker` of the run, the same object each time.
 
     Example in the catalog::
 

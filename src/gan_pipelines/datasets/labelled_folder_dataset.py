@@ -1,4 +1,4 @@
-"""Labelled generated images in the catalog."""
+"""Labelled synthetic images in the catalog."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ DESCRIPTION_FILE = "dataset.json"
 
 
 class LabelledFolderDataset(LocalVersionedDataset[SyntheticImages]):
-    """`SyntheticImages` as a folder that can be shipped on its own: ``<class>/*.png``, and what they are.
+    """`SyntheticImages` as a folder to ship: ``<class>/*.png`` and a description.
 
-    torchvision's ``ImageFolder`` reads it, and numbers the classes by the names of their folders; so does
-    ``dataset.source: image_folder``. ``dataset.json`` has the class names in the project's order, as they are where no
-    folder can be called so (a slash becomes a hyphen), counts, and provenance. A class without images has no folder.
+    torchvision's ``ImageFolder`` and ``dataset.source: image_folder`` read it; both number the classes in the order of
+    their folders. ``dataset.json`` holds the class names in the project's order, the number of images, and provenance.
+    A slash in a class name becomes a hyphen in the name of its folder. A class without images has no folder.
 
     Example in the catalog::
 
@@ -31,7 +31,7 @@ class LabelledFolderDataset(LocalVersionedDataset[SyntheticImages]):
     """
 
     def write(self, data: SyntheticImages, path: Path) -> None:
-        """Write a lossless PNG for each image."""
+        """Write a PNG file for each image."""
         path.mkdir()
         folders = [path / name.replace("/", "-") for name in data.class_names]
         for label in data.labels.unique().tolist():
@@ -52,7 +52,7 @@ class LabelledFolderDataset(LocalVersionedDataset[SyntheticImages]):
         (path / DESCRIPTION_FILE).write_text(json.dumps(description, indent=2))
 
     def load(self) -> SyntheticImages:
-        """Read all images, in the order in which they were made."""
+        """Read all images in the order of `SyntheticImages.places`."""
         folder = Path(self._get_load_path())
         description = json.loads((folder / DESCRIPTION_FILE).read_text())
         classes = description["classes"]

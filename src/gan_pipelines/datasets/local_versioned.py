@@ -15,7 +15,7 @@ Data = TypeVar("Data")
 
 
 class LocalVersionedDataset(AbstractVersionedDataset[Data, Data]):
-    """Saves to a temporary place and renames: a version is whole or absent, whenever the process is killed."""
+    """Saves to a temporary path and renames: an interrupted save leaves no half-written version."""
 
     def __init__(
         self, *, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None
@@ -25,10 +25,10 @@ class LocalVersionedDataset(AbstractVersionedDataset[Data, Data]):
 
     @abstractmethod
     def write(self, data: Data, path: Path) -> None:
-        """Write to a path, a file or a folder, that does not exist yet."""
+        """Write a file or a folder to a path that does not exist yet."""
 
     def save(self, data: Data) -> None:
-        """Save as a new version, or in place of the old data if the entry is not versioned."""
+        """Save as a new version; replace the old data if the entry is not versioned."""
         with atomic_write(Path(self._get_save_path())) as unfinished:
             self.write(data, unfinished)
 

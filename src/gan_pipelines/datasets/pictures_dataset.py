@@ -16,10 +16,10 @@ Pictures = dict[str, NDArray[np.uint8]]
 
 
 class PicturesDataset(LocalVersionedDataset[Pictures]):
-    """A folder of PNG files, from and to a dict of names, without suffix, and uint8 pixels.
+    """A folder of PNG files as a dict from names, without suffix, to uint8 pixels.
 
-    Pixels are (height, width, 3) or, saved as grey, (height, width, 1); loaded, they are all (height, width, 3). A name
-    may hold slashes: ``seven/0001`` lies in a folder of its own. Kedro-viz shows the last by name.
+    Saved pixels are (height, width, 3), or (height, width, 1) for grey; loaded pixels are always (height, width, 3).
+    A slash in a name makes a subfolder, as in ``seven/0001``. Kedro-viz shows the last picture by name.
 
     Example in the catalog::
 
@@ -30,7 +30,7 @@ class PicturesDataset(LocalVersionedDataset[Pictures]):
     """
 
     def write(self, data: Pictures, path: Path) -> None:
-        """Write one PNG for each picture."""
+        """Write a PNG file for each picture."""
         path.mkdir()
         for name, pixels in data.items():
             file = path / f"{name}.png"

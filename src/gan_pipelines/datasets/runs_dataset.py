@@ -1,4 +1,4 @@
-"""What all runs of an experiment have left in the catalog."""
+"""The files of all runs of an experiment in the catalog."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from kedro.io import AbstractDataset
 
 @dataclass(frozen=True)
 class CataloguedRun:
-    """What one run has left of one variant.
+    """The catalog entries that one run saved for one variant.
 
     Attributes:
-        variant: its name.
-        version: under which the catalog has what the run left.
-        loaders: of what it left, by name; nothing is read before it is asked for.
+        variant: name of the variant.
+        version: version of the entries.
+        loaders: functions that load an entry, by its name.
     """
 
     variant: str
@@ -26,16 +26,16 @@ class CataloguedRun:
     loaders: Mapping[str, Callable[[], Any]]
 
     def __contains__(self, entry: object) -> bool:
-        """Whether the run has left such an entry."""
+        """Whether the run saved an entry."""
         return entry in self.loaders
 
     def load(self, entry: str) -> Any:
-        """Read an entry from disk."""
+        """Load an entry."""
         return self.loaders[entry]()
 
 
 class RunsDataset(AbstractDataset[None, list[CataloguedRun]]):
-    """A read-only list of runs, by variant and age, of versioned entries whose paths name the variant.
+    """A read-only list of runs, ordered by variant and version, from versioned entries with the variant in their path.
 
     Example in the catalog::
 
@@ -59,12 +59,12 @@ class RunsDataset(AbstractDataset[None, list[CataloguedRun]]):
         return [CataloguedRun(variant, version, found) for (variant, version), found in sorted(loaders.items())]
 
     def save(self, data: None) -> None:
-        """Refuse: runs are left by pipelines."""
-        raise NotImplementedError("What runs leave is written by their own entries.")
+        """Raise an error: the entries of runs are saved by pipelines."""
+        raise NotImplementedError("Runs are read only: pipelines save their entries.")
 
     @staticmethod
     def _find(pattern: str) -> list[tuple[str, str]]:
-        """Variants and versions of the files that there are."""
+        """Find the variants and versions of an entry."""
         root, _, within = pattern.partition("{variant}/")
         found = Path(root).glob(f"*/{within}/*/{Path(pattern).name}")
         return [(path.relative_to(root).parts[0], path.parent.name) for path in found]

@@ -1,4 +1,4 @@
-"""Pictures of trainings: grids of samples, curves of losses."""
+"""Figures and pictures: grids of images, curves, and the page that compares runs."""
 
 import lazy_loader
 

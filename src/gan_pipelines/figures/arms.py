@@ -1,4 +1,4 @@
-"""The augmentation experiment: scores of arms, their differences, their curves."""
+"""Figures of the augmentation experiment: scores of arms, differences between them, and curves."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ BAND_ALPHA = 0.12
 
 
 def plot_arms(scores: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
-    """Plot for each fraction the accuracy of each classifier by arm, and the differences with their intervals.
+    """Plot for each fraction the accuracies of the classifiers by arm, and the differences with their intervals.
 
     Args:
-        scores: a row for each classifier, with ``fraction``, ``arm`` and ``accuracy``.
-        comparisons: a row for each difference, with ``fraction``, ``arm``, ``baseline``, ``is_primary``,
+        scores: one row for each classifier, with ``fraction``, ``arm`` and ``accuracy``.
+        comparisons: one row for each difference, with ``fraction``, ``arm``, ``baseline``, ``is_primary``,
             ``difference``, ``interval_low`` and ``interval_high``.
     """
     fractions = list(dict.fromkeys(scores["fraction"]))
@@ -34,10 +34,10 @@ def plot_arms(scores: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
 
 
 def plot_arm_curves(histories: pd.DataFrame) -> Figure:
-    """Plot loss and accuracy by epoch, a line for the mean of each arm, a band of one standard deviation.
+    """Plot loss and accuracy by epoch: for each arm the mean as a line and one standard deviation as a band.
 
     Args:
-        histories: a row for each epoch of each classifier, with ``fraction``, ``arm``, ``epoch`` and those of `CURVES`.
+        histories: one row for each epoch of each fit, with ``fraction``, ``arm``, ``epoch`` and the keys of `CURVES`.
     """
     fractions = list(dict.fromkeys(histories["fraction"]))
     figure = Figure(figsize=(13, 0.6 + 3.2 * len(fractions)), layout="constrained", dpi=120)

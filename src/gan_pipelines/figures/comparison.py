@@ -1,4 +1,4 @@
-"""One page that compares all runs of an experiment: a single HTML file that needs nothing else."""
+"""A page that compares all runs of an experiment: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PICTURE_QUALITY = 90
 
 @dataclass(frozen=True)
 class Arms:
-    """An augmentation experiment: what `plot_arms` takes, and the verdicts in words."""
+    """The results of an augmentation experiment: arguments of `plot_arms`, and verdicts in words."""
 
     scores: pd.DataFrame
     comparisons: pd.DataFrame
@@ -35,20 +35,20 @@ class Arms:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the page shows; any part may be empty.
+    """The contents of the page; any part may be empty.
 
     Attributes:
-        experiment: its name.
-        manifest: of the real images.
-        runs: a row for each, with its scores, settings that differ, and where it all comes from.
-        scores: a row for each system, a column for each metric and comparability key, in words.
-        keys: a row for each comparability key, by the name that the columns of ``scores`` have.
-        histories: by variant those of its trainings, with scores that may be compared.
-        losses: by variant and version the history of its newest training.
+        experiment: name of the experiment.
+        manifest: manifest of the real images.
+        runs: one row for each run, with scores, settings that differ, and provenance.
+        scores: one row for each system, one column for each metric and comparability key, as texts.
+        keys: one row for each comparability key, named as in the columns of ``scores``.
+        histories: histories of comparable trainings, by variant.
+        losses: history of the newest training of each variant, by variant and version.
         real: grid (height, width, 3) of real images.
-        progress: likewise grids of the same latents, by epoch.
-        interpolations: likewise a grid whose rows lead from one latent to another.
-        arms: likewise.
+        progress: grids of the same latents by epoch, by variant and version.
+        interpolations: grid whose rows interpolate between two latents, by variant and version.
+        arms: results of the newest augmentation experiment, by variant and version.
     """
 
     experiment: str
@@ -65,7 +65,7 @@ class Comparison:
 
 
 def render_comparison(comparison: Comparison) -> str:
-    """Write the page, with its pictures and figures inside."""
+    """Render the page, with pictures and figures embedded."""
     loader = jinja2.PackageLoader("gan_pipelines.figures")
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["picture"] = _picture
@@ -82,13 +82,13 @@ def render_comparison(comparison: Comparison) -> str:
 
 
 class _Figures:
-    """Turns figures into SVG that takes the page's colours, each with names of its own inside."""
+    """Converts figures to SVG in the colours of the page, with unique ids."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def panels(self, panels: Panels) -> list[Markup]:
-        """A figure for each panel, so that the page can lay them out."""
+        """Draw one figure for each panel, for the page to lay out."""
         drawn = []
         for title, lines in panels.items():
             figure = Figure(figsize=(4.8, 3.2), layout="constrained")
@@ -97,7 +97,7 @@ class _Figures:
         return drawn
 
     def svg(self, figure: Figure) -> Markup:
-        """The figure as SVG whose black is the colour of the text around it."""
+        """Convert a figure to SVG, with the colour of the surrounding text instead of black."""
         self._count += 1
         file = io.StringIO()
         with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": str(self._count)}):
@@ -107,7 +107,7 @@ class _Figures:
 
 
 def _picture(pixels: Pixels) -> str:
-    """A picture as an address that holds it."""
+    """Encode a picture as a data URL."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "WEBP", quality=PICTURE_QUALITY)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

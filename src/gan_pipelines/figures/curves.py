@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 __all__ = ["Figure", "draw_panel", "loss_panels", "plot_losses", "plot_scores_by_epoch", "score_panels"]
 
 Panels = dict[str, dict[str, list["pd.Series[float]"]]]
-"""By title and label values over epochs; several of one label are seeds."""
+"""Values over epochs, by title and label; several series with one label are several seeds."""
 
 PANELS = {
     "Loss": ["discriminator_loss", "generator_loss"],
@@ -20,25 +20,24 @@ PANELS = {
     "Gradient penalty (weighted)": ["penalty"],
 }
 SCORES = {"fid_": "FID", "is_": "Inception Score"}
-"""Titles by the beginning of the columns of a history that hold scores; the number of samples follows."""
+"""Titles of scores by the prefix of their column in a history; the number of samples follows the prefix."""
 
 
 def plot_losses(history: pd.DataFrame) -> Figure:
-    """Plot losses, the discriminator's accuracies and, if there are, class loss, penalty and scores by epoch."""
+    """Plot losses, the discriminator's accuracies and, if present, class loss, penalty and scores by epoch."""
     return _plot(loss_panels(history))
 
 
 def plot_scores_by_epoch(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
-    """Plot each score that was taken during training over epochs, a panel for each metric and number of samples."""
+    """Plot the scores during training by epoch, one panel for each metric and number of samples."""
     return _plot(score_panels(histories))
 
 
 def loss_panels(history: pd.DataFrame) -> Panels:
-    """Losses, accuracies, class loss, penalty and scores of a training, by the panels that they belong to.
+    """Sort losses, accuracies, class loss, penalty and scores of a training into panels.
 
     Args:
-        history: one row per epoch, with the column ``epoch`` and, of those named in `PANELS` and `SCORES`, the ones
-            that it has.
+        history: one row for each epoch, with ``epoch`` and any columns named in `PANELS` and `SCORES`.
     """
     named = {name: [column for column in columns if column in history] for name, columns in PANELS.items()}
     scores = {title: _score_columns(history, prefix) for prefix, title in SCORES.items()}
@@ -50,10 +49,10 @@ def loss_panels(history: pd.DataFrame) -> Panels:
 
 
 def score_panels(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Panels:
-    """Scores that were taken during training, by metric and number of samples, which never share a panel.
+    """Sort scores during training into panels, one for each metric and number of samples.
 
     Args:
-        histories: by variant those of its trainings, as `loss_panels` takes them.
+        histories: histories of trainings, as `loss_panels` takes them, by variant.
     """
     panels: Panels = {}
     for prefix, title in SCORES.items():
@@ -66,7 +65,7 @@ def score_panels(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Panels:
 
 
 def draw_panel(axes: Axes, title: str, lines: Mapping[str, Sequence[pd.Series[float]]]) -> None:
-    """Draw labelled lines over epochs; those of one label have one colour."""
+    """Draw labelled lines over epochs; lines with the same label have the same colour."""
     for number, (label, seeds) in enumerate(lines.items()):
         for seed, values in enumerate(seeds):
             axes.plot(
@@ -78,7 +77,7 @@ def draw_panel(axes: Axes, title: str, lines: Mapping[str, Sequence[pd.Series[fl
             )
     axes.set(title=title, xlabel="epoch")
     if title.startswith("FID"):
-        axes.set_yscale("log")  # it falls from hundreds to single digits
+        axes.set_yscale("log")  # it decreases from hundreds to single digits
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
 
@@ -88,12 +87,12 @@ def _score_columns(history: pd.DataFrame, prefix: str) -> list[str]:
 
 
 def _by_epoch(history: pd.DataFrame, column: str) -> pd.Series[float]:
-    """What was measured, without the epochs in which it was not."""
+    """Values of a column by epoch, without missing ones."""
     return history.set_index("epoch")[column].dropna()
 
 
 def _plot(panels: Panels) -> Figure:
-    """Draw panels side by side; without any, a word that there is nothing to see."""
+    """Draw panels side by side; without panels, a note that there is nothing to show."""
     if not panels:
         figure = Figure(figsize=(4.5, 3.2), dpi=120)
         figure.text(0.5, 0.5, "nothing was measured", ha="center")

@@ -1,4 +1,4 @@
-"""Sources of labelled images, and the one form in which the project uses them."""
+"""Sources of labelled images, and the image sets prepared from them."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Source of the images, and the form that they are brought into."""
+"""Settings of the dataset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ResizeFilter = Literal["bicubic", "bilinear", "lanczos", "box"]
 
 @config
 class LabelPreserving:
-    """Transforms that keep the label of an image right; a 6 upside down is no 6.
+    """Transforms that do not change the label of an image, as turning a 6 upside down does.
 
     Attributes:
         horizontal_flip: whether the mirror image has the same label.
@@ -29,15 +29,15 @@ class LabelPreserving:
 
 @config
 class DatasetConfig:
-    """Source of the images, and the form that they are brought into.
+    """Source of the images, and how they are prepared.
 
     Attributes:
-        source: where the images come from, a key of `sources.SOURCES`.
+        source: source of the images, a key of `sources.SOURCES`.
         path: folder of the images, or of torchvision's files; null for sources that need none.
         folder_split: split of an image folder without split folders, ``<path>/<class>/*``.
-        test_fraction: fraction of each class of such a folder that becomes the test split; 0 leaves all in one.
+        test_fraction: fraction of each class of such a folder that becomes the test split; 0 makes no test split.
         download: whether torchvision may fetch files that are not under ``path``.
-        on_bad_image: stop at a file that cannot be decoded, or leave it out and list it in the manifest.
+        on_bad_image: what to do with a file that cannot be decoded: ``error`` stops, ``skip`` lists it in the manifest.
         image_size: height and width in pixels after resizing.
         channels: 1 (grey) or 3 (RGB).
         resize_filter: Pillow's antialiased filter.

@@ -1,4 +1,4 @@
-"""From a file to 8-bit pixels: any picture that Pillow can open."""
+"""Decode pictures to 8-bit pixels; any format that Pillow opens."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from gan_pipelines.images.config import DatasetConfig
 from gan_pipelines.images.errors import BadImage
 
 BACKGROUND = (255, 255, 255)
-"""What shows through transparent pixels."""
+"""Colour behind transparent pixels."""
 
 
 def read_picture(path: Path, size: int) -> Image.Image:
-    """Open and decode a picture, upright as its EXIF orientation says.
+    """Open and decode a picture, rotated according to its EXIF orientation.
 
     Args:
-        path: of the file.
-        size: that the picture will be resized to; a JPEG of more than twice that is decoded at reduced scale.
+        path: path of the file.
+        size: size that the picture will be resized to; a JPEG more than twice as large is decoded at reduced scale.
 
     Raises:
-        BadImage: if the file cannot be read, is no picture, is cut off, or is large enough to be an attack.
+        BadImage: if the file cannot be read, is no picture, is cut off, or has as many pixels as a decompression bomb.
     """
     try:
         with warnings.catch_warnings():
@@ -34,12 +34,12 @@ def read_picture(path: Path, size: int) -> Image.Image:
                 picture.load()
                 ImageOps.exif_transpose(picture, in_place=True)
                 return picture
-    except Exception as error:  # Pillow's plugins have many kinds
+    except Exception as error:  # Pillow's plugins raise many kinds
         raise BadImage(f"{path} cannot be used: {_reason(path, error)}.") from error
 
 
 def picture_size(path: Path) -> tuple[int, int] | None:
-    """Width and height as the file's header has them; None if the file is no picture, or may not be read."""
+    """Read width and height from a file's header; None if the file is no picture or cannot be read."""
     try:
         with Image.open(path) as picture:
             return picture.size
@@ -48,10 +48,10 @@ def picture_size(path: Path) -> tuple[int, int] | None:
 
 
 def to_pixels(picture: Image.Image, config: DatasetConfig) -> NDArray[np.uint8]:
-    """Bring a picture to (C, image_size, image_size) uint8.
+    """Convert a picture to (C, image_size, image_size) uint8.
 
-    The largest square in its middle is resized with an antialiased filter; transparency shows white; 16-bit grey is
-    scaled to 8 bits.
+    The largest centred square is resized with an antialiased filter. Transparent pixels become white, and 16-bit grey
+    becomes 8-bit.
     """
     flat, mode = _flatten(picture), "L" if config.channels == 1 else "RGB"
     if flat.mode != mode:  # Pillow would copy it
@@ -62,7 +62,7 @@ def to_pixels(picture: Image.Image, config: DatasetConfig) -> NDArray[np.uint8]:
 
 
 def _flatten(picture: Image.Image) -> Image.Image:
-    """Bring 16-bit grey and transparency to 8-bit colours or grey."""
+    """Convert 16-bit grey to 8-bit grey, and transparent pixels to white."""
     if picture.mode.startswith("I"):
         return Image.fromarray((np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:

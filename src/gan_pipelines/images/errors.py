@@ -1,4 +1,4 @@
-"""What is wrong with images on disk, in sentences."""
+"""Errors about images on disk."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from gan_pipelines.core.errors import ProjectError
 
 
 class DatasetUnusable(ProjectError):
-    """A dataset that cannot be prepared as it is."""
+    """A dataset cannot be prepared."""
 
 
 class BadImage(ProjectError):
-    """A file that is no picture, or none that can be decoded."""
+    """A file is no picture, or cannot be decoded."""

@@ -1,4 +1,4 @@
-"""What is in a folder of pictures, what is odd about it, and whether a GAN can be trained on it."""
+"""Inspect a folder of pictures: contents, problems, and whether a GAN can be trained on it."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from gan_pipelines.images.sources import find_folder_split, open_source
 SMALLEST_SIZE, LARGEST_SIZE = 16, 64
 TEST_FRACTION = 0.2
 MIN_TRAIN = 50
-"""Pictures below which no GAN learns more than noise."""
+"""Minimum number of training pictures: on fewer, a GAN learns only noise."""
 FEW_TRAIN = 1000
 FEW_OF_A_CLASS = 20
-"""Training pictures of a class below which a GAN learns them by heart."""
+"""Number of training pictures of a class below which a GAN memorises them."""
 UNEVEN = 10.0
-"""Ratio of the largest class to the smallest from which the small one hardly counts."""
+"""Ratio of the largest to the smallest class above which the smallest hardly affects training."""
 SHOWN = 3
 BATCH = 1000
 
 
 @dataclass(frozen=True)
 class FolderReport:
-    """What was found in a folder.
+    """The contents of a folder of pictures.
 
     Attributes:
-        dataset: how to read it; ``image_size`` is the largest at which nine of ten pictures need not be enlarged.
-        class_counts: number of pictures that can be used, by split and class.
+        dataset: settings to read it; ``image_size`` is the largest that enlarges at most one in ten pictures.
+        class_counts: number of usable pictures by split and class.
         sizes: (N, 2) width and height of the pictures.
         skipped: files that cannot be used, each with the reason.
-        duplicates: pictures that stand in two splits, the same or nearly.
-        repeated: pictures that stand again in their own split, the same.
+        duplicates: pairs of duplicates and near-duplicates across splits.
+        repeated: pairs of duplicates within a split.
     """
 
     dataset: DatasetConfig
@@ -57,7 +57,7 @@ class FolderReport:
         return self.class_counts["train"]
 
     def describe(self) -> list[str]:
-        """Lines that say what is there."""
+        """Describe the contents, line by line."""
         areas = self.sizes.prod(axis=1)
         smallest, median, largest = (
             "{}x{}".format(*self.sizes[row]) for row in areas.argsort()[[0, len(areas) // 2, -1]]
@@ -72,7 +72,7 @@ class FolderReport:
         return [*lines, f"pixels: {smallest} to {largest}, median {median}, {colours}"]
 
     def warn(self) -> Iterator[str]:
-        """Sentences about what is odd, each with a remedy."""
+        """List problems, each as a sentence with a remedy."""
         counts = self.train_counts
         total = sum(counts.values())
         few = [f"{name} {count}" for name, count in counts.items() if count < FEW_OF_A_CLASS]
@@ -85,12 +85,12 @@ class FolderReport:
             yield f"pictures twice in one split: {len(self.repeated)} ({pairs}); remove one of each pair."
         if self.duplicates:
             yield (
-                "pictures that stand in two splits, the same or nearly, which flatters scores: "
+                "duplicates or near-duplicates across splits, which make scores too good: "
                 f"{len(self.duplicates)} ({_shorten(self.duplicates)}); look at them, and remove one of each pair."
             )
         if total < FEW_TRAIN:
             yield (
-                f"{total} training pictures are few, and may be learnt by heart; add some, or look at the entry "
+                f"{total} training pictures are few, and may be memorised; add some, or look at the entry "
                 "neighbours after the training."
             )
         if few:
@@ -116,14 +116,14 @@ class FolderReport:
 
 
 def inspect_folder(folder: Path, largest_size: int = LARGEST_SIZE) -> FolderReport:
-    """Look at every picture of a folder, ``<split>/<class>/*`` or ``<class>/*``.
+    """Inspect every picture of a folder, ``<split>/<class>/*`` or ``<class>/*``.
 
     Args:
-        folder: of the pictures.
-        largest_size: of the images to train on, a power of two of 16 or more.
+        folder: folder of the pictures.
+        largest_size: maximum image size to train on, a power of two from 16.
 
     Raises:
-        DatasetUnusable: if it is not laid out so that it can be used, or has too few pictures.
+        DatasetUnusable: if its folders are not laid out as described, or it has too few pictures.
     """
     if not folder.is_dir():
         raise DatasetUnusable(f"There is no folder {folder}; name the one that holds the pictures.")
@@ -162,7 +162,7 @@ def inspect_folder(folder: Path, largest_size: int = LARGEST_SIZE) -> FolderRepo
 def _fitting_size(sizes: NDArray[np.int64], largest: int) -> int:
     """The largest power of two that nine of ten pictures reach."""
     if not len(sizes):
-        return SMALLEST_SIZE  # preparing them says why
+        return SMALLEST_SIZE  # preparing them raises an error that says why
     bound = min(largest, np.quantile(sizes.min(axis=1), 0.1))
     return max(SMALLEST_SIZE, 2 ** int(np.log2(bound)))
 
@@ -196,6 +196,6 @@ def _require_enough(report: FolderReport) -> None:
 
 
 def _shorten(names: Sequence[str], separator: str = ", ") -> str:
-    """The first few of many names."""
+    """List the first names, and count the others."""
     more = len(names) - SHOWN
     return separator.join(names[:SHOWN]) + (f"{separator}and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""Where images come from."""
+"""Sources of labelled pictures."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from gan_pipelines.images.decoding import read_picture
 from gan_pipelines.images.errors import DatasetUnusable
 
 SPLITS = ("train", "test", "valid")
-"""In this order splits lie in an ImageSet: train and test, which some experiments train on together, side by side."""
+"""Order of the splits in an ImageSet. Train and test are adjacent: experiments that train on both get a view."""
 SPLIT_FOLDERS: Final = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
     ("valid", "val", "validation", "dev"), "valid"
 )
 
 
 class SourceItem(NamedTuple):
-    """The split of an image and its class index."""
+    """Split and class index of a picture."""
 
     split: str
     label: int
 
 
 class ImageSource(Protocol):
-    """Labelled pictures of any size and mode, read one by one."""
+    """Labelled pictures of any size and mode, decoded one by one."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the classes; an item's label is an index into them."""
+        """Names of the classes, indexed by the labels of items."""
 
     @property
     def items(self) -> Sequence[SourceItem]:
@@ -46,21 +46,21 @@ class ImageSource(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of what the pictures come from: where it is the same, so are the pictures."""
+        """Hash of files or pixels; equal only if the pictures are equal."""
 
     @property
     def is_in_memory(self) -> bool:
-        """Whether reading a picture costs next to nothing, so that it is not worth sharing among processes."""
+        """Whether reading a picture is so cheap that one process is enough."""
 
     def name(self, index: int) -> str:
-        """What a person would look for the picture by."""
+        """Name of the picture: its file, or its position in the source."""
 
     def read(self, index: int) -> Image.Image:
         """Decode the picture of one item. Raises `BadImage` if it cannot be decoded."""
 
 
 class ArraySource:
-    """Pictures that are arrays in memory: (N, H, W) or (N, H, W, 3) uint8."""
+    """Pictures from an array in memory: (N, H, W) or (N, H, W, 3) uint8."""
 
     is_in_memory = True
 
@@ -72,19 +72,19 @@ class ArraySource:
         self.fingerprint = hash_arrays([pixels, splits, labels, np.array(self.class_names)])
 
     def name(self, index: int) -> str:
-        """Split and position of the picture among all."""
+        """Split and position of the picture."""
         return f"{self.items[index].split}/{index}"
 
     def read(self, index: int) -> Image.Image:
-        """Wrap one array as a picture."""
+        """Convert a part of the array to a picture."""
         return Image.fromarray(self._pixels[index])
 
 
 def open_digits(config: DatasetConfig) -> ArraySource:
     """Open the 1,797 handwritten digits that scikit-learn ships: 8x8, 16 grey levels, ten classes.
 
-    Alpaydin & Kaynak 1998, "Optical Recognition of Handwritten Digits". They have no splits of their own: 70 % train,
-    10 % valid and 20 % test, stratified by class, by a fixed seed.
+    Alpaydin & Kaynak 1998, "Optical Recognition of Handwritten Digits". A fixed seed splits them, stratified by class:
+    70 % train, 10 % valid and 20 % test.
     """
     from sklearn.datasets import load_digits  # noqa: PLC0415 (takes a second)
     from sklearn.model_selection import train_test_split  # noqa: PLC0415
@@ -100,10 +100,10 @@ def open_digits(config: DatasetConfig) -> ArraySource:
 
 
 def open_torchvision(config: DatasetConfig) -> ArraySource:
-    """Open CIFAR-10 or Fashion-MNIST, train and test, from torchvision's own files under the configured path.
+    """Open the train and test splits of CIFAR-10 or Fashion-MNIST from torchvision's files.
 
     Raises:
-        DatasetUnusable: if the files are not there and may not, or cannot, be downloaded.
+        DatasetUnusable: if the files are missing and the download is not allowed or fails, or they cannot be read.
     """
     from torchvision import datasets  # noqa: PLC0415 (PyTorch: not for image folders)
 
@@ -125,7 +125,7 @@ def open_torchvision(config: DatasetConfig) -> ArraySource:
 
 
 class ImageFolderSource:
-    """Pictures in folders, ``<split>/<class>/*`` or ``<class>/*``, whose names are the classes."""
+    """Pictures in folders named by class: ``<split>/<class>/*`` or ``<class>/*``."""
 
     is_in_memory = False
 
@@ -144,7 +144,7 @@ class ImageFolderSource:
         self.fingerprint = hash_values(json.dumps(stamps), self.class_names)
 
     def _list_files(self, split_folders: Mapping[str, Path]) -> list[tuple[str, str, int, int]]:
-        """Fill in classes, files and items; return split, name, size and time of each file."""
+        """Set classes, files and items; return split, name, size and modification time of each file."""
         self.class_names = tuple(
             sorted({child.name for folder in split_folders.values() for child in _classes(folder)})
         )
@@ -166,7 +166,7 @@ class ImageFolderSource:
         return stamps
 
     def name(self, index: int) -> str:
-        """The file, seen from the folder of the dataset."""
+        """Path of the file relative to the folder of the dataset."""
         return self._files[index]
 
     def read(self, index: int) -> Image.Image:
@@ -175,7 +175,7 @@ class ImageFolderSource:
 
 
 def _split_folders(root: Path, folder_split: str | None) -> dict[str, Path]:
-    """The folder of each split, in the order in which splits lie in an ImageSet."""
+    """The folder of each split, in the order of `SPLITS`."""
     subfolders = _subfolders(root)
     found: dict[str, Path] = {}
     for child in subfolders:
@@ -203,19 +203,19 @@ def _split_folders(root: Path, folder_split: str | None) -> dict[str, Path]:
 
 
 def find_folder_split(root: Path) -> SplitName | None:
-    """The `DatasetConfig.folder_split` that fits a folder: None if it has a level for splits, else ``train``."""
+    """Find the `DatasetConfig.folder_split` of a folder: None if it has folders of splits, else ``train``."""
     has_splits = any(child.name.lower() in SPLIT_FOLDERS for child in _subfolders(root))
     return None if has_splits else "train"
 
 
 def _draw_test(files: Sequence[str], fraction: float) -> set[str]:
-    """Draw a fraction of the files, rounded up, but never all; others that come or go later change little."""
+    """Draw a fraction of the files, rounded up, but never all; by hash, so that new files change the draw little."""
     count = min(math.ceil(fraction * len(files)), len(files) - 1)
     return set(sorted(files, key=lambda file: hashlib.sha256(file.encode()).digest())[:count])
 
 
 def _classes(split_folder: Path) -> list[Path]:
-    """The folders of the classes. Raises `DatasetUnusable` if pictures lie beside them, which have no label."""
+    """List the folders of the classes. Raises `DatasetUnusable` if pictures lie beside them, without a label."""
     if pictures := _pictures(split_folder):
         raise DatasetUnusable(
             f"{pictures[0].path} lies in no folder of a class, so it has no label; move it into one (all into the "
@@ -225,7 +225,7 @@ def _classes(split_folder: Path) -> list[Path]:
 
 
 def _picture_files(folder: Path) -> list[os.DirEntry[str]]:
-    """The pictures of a class. Raises `DatasetUnusable` if there are none, or if there are folders within."""
+    """List the pictures of a class. Raises `DatasetUnusable` if there are none, or if the folder has subfolders."""
     if not folder.is_dir():
         raise DatasetUnusable(f"There is no folder {folder}: every split needs every class; add it.")
     if nested := _subfolders(folder):
@@ -242,7 +242,7 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _pictures(folder: Path) -> list[os.DirEntry[str]]:
-    """The files whose names end like a picture's, by name."""
+    """List the files with the suffix of a picture format, by name."""
     known = Image.registered_extensions()
     with os.scandir(folder) as entries:
         found = [
@@ -264,9 +264,9 @@ SOURCES: Final[dict[SourceName, Callable[[DatasetConfig], ImageSource]]] = {
 
 
 def open_source(config: DatasetConfig) -> ImageSource:
-    """Open the source that a configuration names.
+    """Open the source of a dataset.
 
     Raises:
-        DatasetUnusable: if it is not there, or not laid out as it should be.
+        DatasetUnusable: if it is missing, or its folders are not laid out as described.
     """
     return SOURCES[config.source](config)

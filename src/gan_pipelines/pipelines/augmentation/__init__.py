@@ -1,3 +1,3 @@
-"""Find out whether the images of one variant help a classifier."""
+"""Measure whether the synthetic images of one variant help a classifier."""
 
 from gan_pipelines.pipelines.augmentation.pipeline import create_pipeline as create_pipeline

@@ -10,7 +10,6 @@ import pandas as pd
 from tqdm import tqdm
 
 from gan_pipelines import augmentation, figures, gan, images
-from gan_pipelines.core.findings import Findings
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan.config import GanConfig
@@ -163,13 +162,6 @@ def compare_arms(
     """Compare pairs of arms; state whether the synthetic images help."""
     comparisons = augmentation.tabulate_comparisons(arm_fits, settings)
     return comparisons, augmentation.state_verdicts(arm_fits, comparisons, settings)
-
-
-def summarize_experiment(
-    arm_scores: pd.DataFrame, comparisons: pd.DataFrame, verdicts: list[dict[str, Any]]
-) -> Findings:
-    """Summarize the experiment for the terminal and for MLflow."""
-    return augmentation.summarize_experiment(arm_scores, comparisons, verdicts)
 
 
 def plot_arms(arm_scores: pd.DataFrame, comparisons: pd.DataFrame) -> figures.Figure:

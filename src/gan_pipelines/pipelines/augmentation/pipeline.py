@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node
 
+from gan_pipelines.augmentation import summarize_experiment
 from gan_pipelines.pipelines.augmentation.nodes import (
     choose_synthetic_images,
     compare_arms,
@@ -12,7 +13,6 @@ from gan_pipelines.pipelines.augmentation.nodes import (
     plot_arm_curves,
     plot_arms,
     separate_images,
-    summarize_experiment,
     tabulate_fits,
     train_generators,
 )

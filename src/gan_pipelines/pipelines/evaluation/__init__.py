@@ -1,4 +1,4 @@
-"""Score the generators of one variant, and measure them while they are trained."""
+"""Score the generators of one variant, after and during training."""
 
 from gan_pipelines.pipelines.evaluation.pipeline import create_monitoring_pipeline as create_monitoring_pipeline
 from gan_pipelines.pipelines.evaluation.pipeline import create_pipeline as create_pipeline

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_pipelines import figures, gan, images, metrics
-from gan_pipelines.core.findings import Findings
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
 
@@ -19,7 +18,7 @@ NEIGHBOUR_ROWS = 8
 def open_extractor(
     extractors: KeyedStore, image_set: images.ImageSet, scoring: metrics.ScoringConfig, device: DeviceName
 ) -> metrics.FeatureExtractor:
-    """Open the feature extractor; a classifier is fitted unless the store holds it."""
+    """Open the feature extractor; fit a classifier only if the store does not hold it yet."""
     return metrics.get_extractor(extractors, image_set, scoring, device)
 
 
@@ -30,7 +29,7 @@ def open_reference(
     scoring: metrics.ScoringConfig,
     device: DeviceName,
 ) -> metrics.Reference:
-    """Open the features of the real images; they are extracted unless the store holds them."""
+    """Open the features of the real images; extract them only if the store does not hold them yet."""
     return metrics.open_reference(references, image_set.select(scoring.reference_split), extractor, device)
 
 
@@ -40,7 +39,7 @@ def make_monitor(
     scoring: metrics.ScoringConfig,
     device: DeviceName,
 ) -> gan.Monitor:
-    """Make the cheap score of a training."""
+    """Make the monitor, which scores a few samples during training."""
     return metrics.make_monitor(extractor, reference, scoring, device)
 
 
@@ -52,7 +51,7 @@ def score_generators(
     scoring: metrics.ScoringConfig,
     device: DeviceName,
 ) -> list[dict[str, Any]]:
-    """Score the last and the best generator with both sets of weights; return one plain record per score."""
+    """Score the last and the best generator with both sets of weights; return one plain record for each score."""
     last = metrics.score_generator(generator, extractor, reference, scoring, device)
     is_same = (generator.version, generator.training) == (best_generator.version, best_generator.training)
     best = last if is_same else metrics.score_generator(best_generator, extractor, reference, scoring, device)
@@ -64,17 +63,12 @@ def score_generators(
     return records
 
 
-def summarize_scores(scores: list[dict[str, Any]]) -> Findings:
-    """Summarize the scores for the terminal and for MLflow."""
-    return metrics.summarize_scores(scores)
-
-
 def show_neighbours(
     generator: gan.TrainedGenerator,
     extractor: metrics.FeatureExtractor,
     reference: metrics.Reference,
     device: DeviceName,
 ) -> dict[str, NDArray[np.uint8]]:
-    """Show samples, the leftmost of each row, beside the real images nearest to them."""
+    """Make a grid of samples, the leftmost of each row, and the real images nearest to them."""
     found = metrics.find_neighbours(generator, extractor, reference, NEIGHBOUR_ROWS, device)
     return {"neighbours": figures.make_neighbour_grid(found)}

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node
 
+from gan_pipelines.metrics import summarize_scores
 from gan_pipelines.pipelines.evaluation.nodes import (
     make_monitor,
     open_extractor,
     open_reference,
     score_generators,
     show_neighbours,
-    summarize_scores,
 )
 
 
 def create_measuring_pipeline() -> Pipeline:
-    """Images to what measures generators, shared by all variants."""
+    """From images to feature extractor and reference, shared by all variants."""
     settings = ["params:scoring", "params:runtime.device"]
     return Pipeline(
         [
@@ -36,7 +36,7 @@ def create_measuring_pipeline() -> Pipeline:
 
 
 def create_monitoring_pipeline() -> Pipeline:
-    """What measures generators to the cheap score of a training."""
+    """From images to the monitor of a training."""
     return create_measuring_pipeline() + Pipeline(
         [
             node(
@@ -50,7 +50,7 @@ def create_monitoring_pipeline() -> Pipeline:
 
 
 def create_pipeline(variant: str) -> Pipeline:
-    """Generators and real images to scores, and to samples beside their nearest real images."""
+    """From generators and real images to scores and nearest neighbours."""
     scoring = Pipeline(
         [
             node(

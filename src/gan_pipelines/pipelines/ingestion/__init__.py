@@ -1,3 +1,3 @@
-"""Bring images into the form that the project uses."""
+"""Prepare the images of a dataset."""
 
 from gan_pipelines.pipelines.ingestion.pipeline import create_pipeline as create_pipeline

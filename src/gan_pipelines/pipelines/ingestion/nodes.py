@@ -13,24 +13,25 @@ from gan_pipelines.core.stores import KeyedStore
 
 logger = logging.getLogger(__name__)
 
-IMAGES_SHOWN = 64  # as many as a training decodes at the end of each epoch
+IMAGES_SHOWN = 64  # as many as in the sample grids of a training
 
 
 def prepare_images(
     image_sets: KeyedStore, dataset: images.DatasetConfig
 ) -> tuple[images.ImageSet, images.ImageSet, dict[str, Any]]:
-    """Resize the images of a dataset, unless the store holds them; return all, those to train on, and the manifest."""
+    """Prepare a dataset, unless the store holds it; return all images, those to train on, and the manifest."""
     image_set = images.prepare_image_set(image_sets, dataset)
     if image_set.skipped:
         logger.warning("%d pictures were left out: the manifest lists them", len(image_set.skipped))
     if image_set.duplicates:
         logger.info(
-            "%d images stand in two splits, the same or nearly: the manifest lists them", len(image_set.duplicates)
+            "%d images have a duplicate or near-duplicate in another split: the manifest lists them",
+            len(image_set.duplicates),
         )
     return image_set, image_set.select(*dataset.train_splits), image_set.manifest()
 
 
 def show_images(train_images: images.ImageSet) -> dict[str, NDArray[np.uint8]]:
-    """Show images of all classes in turn, laid out as the samples of a training are."""
+    """Make a grid of real images that cycles through the classes, as sample grids do."""
     shown = train_images.images[train_images.rows_by_class_in_turn(IMAGES_SHOWN)]
     return {"real": figures.make_image_grid(shown)}

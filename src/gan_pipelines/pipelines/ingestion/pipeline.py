@@ -8,7 +8,7 @@ from gan_pipelines.pipelines.ingestion.nodes import prepare_images, show_images
 
 
 def create_pipeline() -> Pipeline:
-    """Images from a source into an ImageSet."""
+    """From a source of images to an image set."""
     return Pipeline(
         [
             node(

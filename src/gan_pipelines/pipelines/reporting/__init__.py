@@ -1,3 +1,3 @@
-"""Compare what was scored."""
+"""Compare all scored runs of an experiment."""
 
 from gan_pipelines.pipelines.reporting.pipeline import create_pipeline as create_pipeline

@@ -14,7 +14,7 @@ Pictures = dict[str, NDArray[np.uint8]]
 def make_samples(
     generator: gan.TrainedGenerator, sampling: gan.SamplingConfig, device: DeviceName
 ) -> tuple[Pictures, Pictures]:
-    """Make images by class, named ``<class>/<number>``, and a grid with a row for each class."""
+    """Generate images by class, named ``<class>/<number>``, and a grid with one row for each class."""
     samples = gan.sample_classes(generator, sampling, device)
     pictures = {
         f"{_folder(name)}{number:05d}": image.permute(1, 2, 0).numpy()
@@ -25,5 +25,5 @@ def make_samples(
 
 
 def _folder(class_name: str | None) -> str:
-    """A class's folder, also of those whose name no file can have: T-shirt/top."""
+    """Folder of a class; a slash, as in T-shirt/top, becomes a hyphen."""
     return "" if class_name is None else f"{class_name.replace('/', '-')}/"

@@ -8,7 +8,7 @@ from gan_pipelines.pipelines.sampling.nodes import make_samples
 
 
 def create_pipeline(variant: str) -> Pipeline:
-    """Generator to images, a folder for each class, and a grid of them."""
+    """From a generator to images, a folder for each class, and a grid."""
     return Pipeline(
         [
             node(

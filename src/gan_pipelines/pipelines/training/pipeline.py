@@ -8,7 +8,7 @@ from gan_pipelines.pipelines.training.nodes import plot_losses, resolve_config, 
 
 
 def create_config_pipeline(variant: str) -> Pipeline:
-    """Parameters to the configuration of the variant, in its namespace."""
+    """From parameters to the configuration of the variant."""
     return Pipeline(
         [
             node(
@@ -27,7 +27,7 @@ def create_config_pipeline(variant: str) -> Pipeline:
 
 
 def create_pipeline(variant: str) -> Pipeline:
-    """Images to generator, in the namespace of the variant."""
+    """From images to a trained generator."""
     training = Pipeline(
         [
             node(summarize_model, inputs=["config", "train_images"], outputs="model_summary", name="summarize_model"),
