@@ -145,7 +145,7 @@ def test_equal_predictions_are_flagged(generator, score):
 def test_a_generator_of_one_image_is_flagged(generator, score):
     still = {name: {key: tensor * 0 for key, tensor in state.items()} for name, state in generator.weights.items()}
     scores = score(replace(generator, weights=still))
-    assert all("0% as far away as among real images: mode collapse" in each.flags[0] for each in scores)
+    assert all("(mode collapse): their diversity is 0% of that of real images" in each.flags[0] for each in scores)
 
 
 def test_a_poor_classifier_is_flagged(generator, score):
