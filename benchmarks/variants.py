@@ -1,8 +1,9 @@
-"""One table of all variants on the digits: parameters, speed, scores, samples.
+"""Write a table of all variants on the digits: parameters, speed, scores, samples.
 
     python benchmarks/variants.py docs/results
 
-Runs ``train_<variant>`` for each: minutes, or seconds where that is done. Writes FOLDER/variants.md and pictures.
+Runs ``train_<variant>`` for each variant, which takes minutes, or seconds if it was trained before. Writes
+FOLDER/variants.md and a grid of samples for each variant.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ which the features notice more than the eye does, and `wgan` for shapes between 
 
 
 def main() -> None:
-    """Train, collect, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Train all variants and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +46,7 @@ def main() -> None:
     for variant in VARIANTS:
         subprocess.run([kedro, "run", f"--pipelines=train_{variant}"], cwd=DATA.parent, check=True)
         rows.append(describe(variant, folder))
-    scores = json.loads(newest("08_reporting", "wgan_gp", "scores.json").read_text())[0]
+    scores = json.loads(find_newest("08_reporting", "wgan_gp", "scores.json").read_text())[0]
     header = HEADER.format(
         samples=scores["comparability"]["samples"],
         extractor=scores["comparability"]["extractor"],
@@ -56,15 +57,15 @@ def main() -> None:
 
 
 def describe(variant: str, folder: Path) -> str:
-    """A row of the table; the newest grid of samples is copied beside it."""
-    summary = pd.read_csv(newest("08_reporting", variant, "model_summary.csv"))
+    """Copy the newest grid of samples to ``folder`` and make the variant's row of the table."""
+    summary = pd.read_csv(find_newest("08_reporting", variant, "model_summary.csv"))
     totals = summary[summary["layer"] == "total"].set_index("network")["parameters"]
-    history = pd.read_csv(newest("08_reporting", variant, "history.csv"))
-    records = json.loads(newest("08_reporting", variant, "scores.json").read_text())
+    history = pd.read_csv(find_newest("08_reporting", variant, "history.csv"))
+    records = json.loads(find_newest("08_reporting", variant, "scores.json").read_text())
     last = [record for record in records if record["identity"]["generator"] == "last"]
     scores = {(record["identity"]["weights"], record["metric"]): record["value"] for record in last}
     picture = f"digits_{variant}.png"
-    shutil.copyfile(max(newest("07_model_output", variant, "sample_grids").glob("*.png")), folder / picture)
+    shutil.copyfile(max(find_newest("07_model_output", variant, "sample_grids").glob("*.png")), folder / picture)
     cells = [
         f"`{variant}`",
         f"{totals['generator']:,}",
@@ -79,8 +80,8 @@ def describe(variant: str, folder: Path) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def newest(layer: str, variant: str, name: str) -> Path:
-    """The newest version of a catalog entry."""
+def find_newest(layer: str, variant: str, name: str) -> Path:
+    """Find the newest version of a catalog entry."""
     return max((DATA / layer / "digits" / variant / name).glob(f"*/{name}"))
 
 
