@@ -22,13 +22,13 @@ from gan_pipelines.gan.variants import VARIANTS
 DATA = Path(__file__).parents[1] / "data"
 HEADER = """# Every variant on the digits
 
-Written by `make table`. Speed: median over the epochs, in real images a second that the discriminator sees, on the
+Written by `make table`. Speed: real images per second that the discriminator sees, median over the epochs, on the
 machine that ran it. FID and Inception Score: {samples:,} samples of the averaged generator against the train split, by
 {extractor} with {accuracy:.1%} of held-out images right; one seed each.
 
-The settings are those of `conf/base`, looked for by hand until the digits could be read, not tuned for the scores: a
-difference between two rows is one of settings as much as of methods. `dcgan` scores badly for its grey background,
-which the features notice more than the eye does, and `wgan` for shapes between two digits.
+The settings of `conf/base` were chosen by hand until the digits were legible, and not tuned for the scores: two rows
+differ in settings as well as in methods. `dcgan` scores badly because of its grey background, which affects the
+features more than the eye; `wgan` because of shapes between two digits.
 
 | variant | generator | discriminator | epochs | images/s | FID | FID, raw weights | IS | samples |
 |---|---:|---:|---:|---:|---:|---:|---:|---|
