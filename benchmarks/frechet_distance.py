@@ -1,9 +1,9 @@
-"""The Fréchet distance beside scipy's matrix square root and torch-fidelity's: seconds, and error to the closed form.
+"""Compare time and error of the Fréchet distance with scipy's matrix square root and torch-fidelity.
 
     python benchmarks/frechet_distance.py docs/results/scores/frechet_distance.csv
 
-Both Gaussians share their axes, so that their distance is known; the spectra fall off as those of features do, and in
-the second half of the cases half of the axes have no spread at all, as with fewer images than features.
+Both Gaussians have the same axes, so their distance has a closed form. The eigenvalues of the covariances fall off like
+those of features. In the singular cases half of them are 0, as with fewer images than features. Writes medians.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from gan_pipelines.metrics import Moments, frechet_distance
 
 ROUNDS = 3
 COUNT = 10_000
+"""Number of images that the moments are said to come from; it does not change the distance."""
 
 
 def main() -> None:
     """Alternate the contenders, and write medians."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 2048])
     options = parser.parse_args()
     rows = []
     for size in options.sizes:
         for is_singular in (False, True):
-            first, second, expected = known_pair(size, is_singular)
+            first, second, expected = make_pair(size, is_singular)
             traces = np.trace(first[1]) + np.trace(second[1])
             for round_number in range(ROUNDS):
                 for name, measure in CONTENDERS.items():
@@ -51,22 +52,23 @@ def main() -> None:
 
 
 Gaussian = tuple[np.ndarray, np.ndarray]
+"""Mean (D,) and covariance (D, D)."""
 
 
-def known_pair(size: int, is_singular: bool) -> tuple[Gaussian, Gaussian, float]:
-    """Two Gaussians (mean, covariance) with the same axes, and their distance."""
+def make_pair(size: int, is_singular: bool) -> tuple[Gaussian, Gaussian, float]:
+    """Make two Gaussians with the same axes; return them and their Fréchet distance."""
     draws = np.random.default_rng(size)
     axes, _ = np.linalg.qr(draws.normal(size=(size, size)))
-    spreads = draws.uniform(0.5, 1.5, (2, size)) / np.sqrt(np.arange(1, size + 1))
+    deviations = draws.uniform(0.5, 1.5, (2, size)) / np.sqrt(np.arange(1, size + 1))
     if is_singular:
-        spreads[:, size // 2 :] = 0
+        deviations[:, size // 2 :] = 0
     means = draws.normal(size=(2, size)) / size
-    first, second = [(mean, (axes * spread**2) @ axes.T) for mean, spread in zip(means, spreads, strict=True)]
-    return first, second, float(np.sum((means[0] - means[1]) ** 2) + np.sum((spreads[0] - spreads[1]) ** 2))
+    first, second = [(mean, (axes * std**2) @ axes.T) for mean, std in zip(means, deviations, strict=True)]
+    return first, second, float(np.sum((means[0] - means[1]) ** 2) + np.sum((deviations[0] - deviations[1]) ** 2))
 
 
-def ours(first: Gaussian, second: Gaussian) -> float:
-    """The project's."""
+def compute_ours(first: Gaussian, second: Gaussian) -> float:
+    """Compute the distance with this project."""
     moments = [
         Moments(COUNT, torch.from_numpy(mean), torch.from_numpy(covariance) * (COUNT - 1))
         for mean, covariance in (first, second)
@@ -74,22 +76,22 @@ def ours(first: Gaussian, second: Gaussian) -> float:
     return frechet_distance(*moments)
 
 
-def by_sqrtm(first: Gaussian, second: Gaussian) -> float:
-    """The formula as it is usually programmed."""
+def compute_by_sqrtm(first: Gaussian, second: Gaussian) -> float:
+    """Compute the distance with scipy's square root of a matrix, as is common."""
     root = scipy.linalg.sqrtm(first[1] @ second[1])
     return float(np.sum((first[0] - second[0]) ** 2) + np.trace(first[1] + second[1] - 2 * np.real(root)))
 
 
-def by_torch_fidelity(first: Gaussian, second: Gaussian) -> float:
-    """torch-fidelity's."""
+def compute_by_torch_fidelity(first: Gaussian, second: Gaussian) -> float:
+    """Compute the distance with torch-fidelity."""
     statistics = [{"mu": mean, "sigma": covariance} for mean, covariance in (first, second)]
     return float(fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"])
 
 
 CONTENDERS: dict[str, Callable[[Gaussian, Gaussian], float]] = {
-    "ours": ours,
-    "scipy sqrtm": by_sqrtm,
-    "torch-fidelity": by_torch_fidelity,
+    "ours": compute_ours,
+    "scipy sqrtm": compute_by_sqrtm,
+    "torch-fidelity": compute_by_torch_fidelity,
 }
 
 

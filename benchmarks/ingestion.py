@@ -1,15 +1,16 @@
-"""Measure the preparation of a folder of pictures beside torchvision's plain loops.
+"""Compare the preparation of an image folder with plain torchvision loops.
 
     python benchmarks/ingestion.py FOLDER [SIZE] [ROUNDS]
 
-FOLDER holds <split>/<class>/*. Contenders alternate, each in a process of its own: `prepare_image_set`, which also
-hashes, searches for duplicates and writes to disk, and loops over `ImageFolder` with `Resize` and `CenterCrop` into
-arrays in memory. Prints medians: seconds, images per second, and the peak of
-the memory that is not backed by files, over all processes of a contender.
+FOLDER contains <split>/<class>/*. `prepare_image_set` also hashes the images, searches for duplicates and writes to
+disk. The torchvision contenders loop over `ImageFolder` with `Resize` and `CenterCrop` and fill arrays in memory.
+Contenders alternate, each in its own process. Prints medians of seconds, images per second, and peak memory that is not
+backed by files, over all processes of a contender. Linux only.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -21,11 +22,14 @@ from typing import Any
 
 import numpy as np
 
+Job = Callable[[], int]
+"""Prepares all images and returns their number. What is imported before is not part of the time."""
 
-def ours(folder: Path, size: int) -> Callable[[], int]:
-    """Prepare an ImageSet; the job returns the number of its images."""
-    from gan_pipelines.core.stores import KeyedStore  # noqa: PLC0415
-    from gan_pipelines.images import DatasetConfig, prepare_image_set  # noqa: PLC0415 (neither pays for the other)
+
+def load_ours(folder: Path, size: int) -> Job:
+    """Prepare an ImageSet."""
+    from gan_pipelines.core.stores import KeyedStore  # noqa: PLC0415 (a contender imports only what it needs)
+    from gan_pipelines.images import DatasetConfig, prepare_image_set  # noqa: PLC0415
 
     def job() -> int:
         config = DatasetConfig(
@@ -37,21 +41,21 @@ def ours(folder: Path, size: int) -> Callable[[], int]:
     return job
 
 
-def torchvision_uint8(folder: Path, size: int) -> Callable[[], int]:
-    """Fill one uint8 array for each split in a loop: the leanest that torchvision has."""
+def load_torchvision_uint8(folder: Path, size: int) -> Job:
+    """Fill a uint8 array for each split, torchvision's variant with the least memory."""
     from torchvision.transforms import v2  # noqa: PLC0415
 
     return _loop(folder, size, v2.PILToTensor(), np.uint8)
 
 
-def torchvision_float(folder: Path, size: int) -> Callable[[], int]:
-    """Fill one float32 array for each split in a loop, with the usual ``ToTensor``."""
+def load_torchvision_float(folder: Path, size: int) -> Job:
+    """Fill a float32 array for each split, with the usual ``ToTensor``."""
     from torchvision.transforms import ToTensor  # noqa: PLC0415
 
     return _loop(folder, size, ToTensor(), np.float32)
 
 
-def _loop(folder: Path, size: int, to_tensor: Callable[..., Any], dtype: type[np.generic]) -> Callable[[], int]:
+def _loop(folder: Path, size: int, to_tensor: Callable[..., Any], dtype: type[np.generic]) -> Job:
     from torchvision.datasets import ImageFolder  # noqa: PLC0415
     from torchvision.transforms import v2  # noqa: PLC0415
 
@@ -68,38 +72,55 @@ def _loop(folder: Path, size: int, to_tensor: Callable[..., Any], dtype: type[np
     return job
 
 
-CONTENDERS: dict[str, Callable[[Path, int], Callable[[], int]]] = {
-    "ours": ours,
-    "torchvision_uint8": torchvision_uint8,
-    "torchvision_float": torchvision_float,
+CONTENDERS: dict[str, Callable[[Path, int], Job]] = {
+    "ours": load_ours,
+    "torchvision_uint8": load_torchvision_uint8,
+    "torchvision_float": load_torchvision_float,
 }
 
 
 def measure(name: str, folder: Path, size: int) -> tuple[float, int, float]:
-    """Run a contender in its own process: seconds without its imports, images, and peak memory in MiB."""
-    command = [sys.executable, __file__, "--alone", name, str(folder), str(size)]
+    """Run a contender in its own process; return seconds without imports, number of images, and peak memory in MiB."""
+    command = [sys.executable, __file__, str(folder), str(size), "--only", name]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     peak = 0.0
     while process.poll() is None:
-        peak = max(peak, anonymous_memory(process.pid))
+        peak = max(peak, read_anonymous_memory(process.pid))
         time.sleep(0.02)
     assert process.stdout is not None
     seconds, images = process.stdout.read().split()
     return float(seconds), int(images), peak
 
 
-def anonymous_memory(pid: int) -> float:
-    """MiB that a process and its children hold beside pages of files."""
+def read_anonymous_memory(pid: int) -> float:
+    """Read the memory in MiB of a process and its children that is not backed by files."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:  # it has just ended
+    except OSError:  # the process has ended
         return 0.0
     kibibytes = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")), 0)
-    return kibibytes / 1024 + sum(anonymous_memory(int(child)) for child in children)
+    return kibibytes / 1024 + sum(read_anonymous_memory(int(child)) for child in children)
 
 
-def main(folder: Path, size: int, rounds: int) -> None:
+def main() -> None:
+    """Compare the contenders, or run one and print seconds and number of images."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("size", type=int, nargs="?", default=64)
+    parser.add_argument("rounds", type=int, nargs="?", default=3)
+    parser.add_argument("--only", choices=CONTENDERS, help="run one contender in this process")
+    options = parser.parse_args()
+    if not options.only:
+        compare(options.folder, options.size, options.rounds)
+        return
+    job = CONTENDERS[options.only](options.folder, options.size)
+    started = time.perf_counter()
+    images = job()
+    print(time.perf_counter() - started, images)
+
+
+def compare(folder: Path, size: int, rounds: int) -> None:
     """Alternate the contenders and print a line for each."""
     results: dict[str, list[tuple[float, int, float]]] = {name: [] for name in CONTENDERS}
     for _ in range(rounds):
@@ -118,11 +139,4 @@ def main(folder: Path, size: int, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--alone":
-        job = CONTENDERS[sys.argv[2]](Path(sys.argv[3]), int(sys.argv[4]))
-        started = time.perf_counter()
-        images = job()
-        print(time.perf_counter() - started, images)
-    else:
-        size, rounds = [int(word) for word in sys.argv[2:]] + [64, 3][len(sys.argv) - 2 :]
-        main(Path(sys.argv[1]), size, rounds)
+    main()

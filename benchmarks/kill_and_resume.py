@@ -1,13 +1,14 @@
-"""Kill runs at random moments, start them again until they are done, and compare them with runs that were let be.
+"""Kill training runs at random moments, resume them, and compare the results with those of uninterrupted runs.
 
     python benchmarks/kill_and_resume.py [RUNS]
 
-Each run is the real command line in a copy of the project, killed with SIGKILL once or more: in training, while a
-checkpoint is written, while scores are computed, or while the catalog saves. Prints a line for each.
+Each run is a `kedro run` in a copy of the project, killed with SIGKILL up to three times: during training, while a
+checkpoint is written, during scoring, or while the catalog saves. Prints a line for each run.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import shutil
@@ -31,8 +32,15 @@ from gan_pipelines.gan import TrainedGenerator
 PROJECT = Path(__file__).parents[1]
 KEDRO = Path(sys.executable).with_name("kedro")
 EPOCHS = 12
-SETTINGS = f"variants.wgan_gp.epochs={EPOCHS},variants.wgan_gp.networks.width=8,dataset.image_size=16," + ",".join(
-    ["scoring.samples=2000", "scoring.classifier.epochs=1", "reporting.grid_every_epochs=5"]
+SETTINGS = ",".join(
+    [
+        f"variants.wgan_gp.epochs={EPOCHS}",
+        "variants.wgan_gp.networks.width=8",
+        "dataset.image_size=16",
+        "scoring.samples=2000",
+        "scoring.classifier.epochs=1",
+        "reporting.grid_every_epochs=5",
+    ]
 )
 CHECKPOINTS = """
 "{variant}.checkpoints":
@@ -42,16 +50,17 @@ CHECKPOINTS = """
 """
 
 Moment = Callable[[Path, subprocess.Popen[str], random.Random], None]
+"""Waits for a moment to kill a run, given the project's folder, the run and a source of random numbers."""
 
 
-def in_training(project: Path, run: subprocess.Popen[str], draws: random.Random) -> None:
-    """Wait for some time of the training."""
+def wait_in_training(project: Path, run: subprocess.Popen[str], draws: random.Random) -> None:
+    """Wait until up to 4 seconds after the start of the training."""
     _await_line(run, "Running node: train_gan")
     time.sleep(draws.uniform(0, 4))
 
 
-def in_a_checkpoint(project: Path, run: subprocess.Popen[str], draws: random.Random) -> None:
-    """Wait until a checkpoint is being written, for the n-th time."""
+def wait_for_checkpoint(project: Path, run: subprocess.Popen[str], draws: random.Random) -> None:
+    """Wait until the second to seventh checkpoint is being written."""
     _await_line(run, "Running node: train_gan")
     for _ in range(draws.randint(1, 6)):
         _await_file(run, project / "data/06_models", ".unfinished-*.pt")
@@ -60,19 +69,24 @@ def in_a_checkpoint(project: Path, run: subprocess.Popen[str], draws: random.Ran
     time.sleep(draws.uniform(0, 0.004))
 
 
-def in_the_scores(project: Path, run: subprocess.Popen[str], draws: random.Random) -> None:
-    """Wait for some time of the scoring."""
+def wait_in_scoring(project: Path, run: subprocess.Popen[str], draws: random.Random) -> None:
+    """Wait until up to a second after the start of the scoring."""
     _await_line(run, "Running node: score_generators")
     time.sleep(draws.uniform(0, 1))
 
 
-def in_the_catalog(project: Path, run: subprocess.Popen[str], draws: random.Random) -> None:
-    """Wait until a file of the catalog is being written."""
+def wait_for_catalog(project: Path, run: subprocess.Popen[str], draws: random.Random) -> None:
+    """Wait until a file of a random catalog entry is being written."""
     entry = draws.choice(["manifest.json", "model_summary.csv", "history.csv", "loss_curves.png", "scores.json"])
     _await_file(run, project / "data/08_reporting", f".unfinished-{entry}")
 
 
-MOMENTS: tuple[Moment, ...] = (in_training, in_a_checkpoint, in_the_scores, in_the_catalog)
+MOMENTS: dict[str, Moment] = {
+    "in training": wait_in_training,
+    "in a checkpoint": wait_for_checkpoint,
+    "in scoring": wait_in_scoring,
+    "in the catalog": wait_for_catalog,
+}
 
 
 def _await_line(run: subprocess.Popen[str], text: str) -> None:
@@ -83,36 +97,36 @@ def _await_line(run: subprocess.Popen[str], text: str) -> None:
 
 
 def _await_file(run: subprocess.Popen[str], folder: Path, pattern: str) -> None:
-    before = set(folder.rglob(pattern))  # what other kills have left
+    before = set(folder.rglob(pattern))  # files that earlier kills have left
     while run.poll() is None and not set(folder.rglob(pattern)) - before:
         time.sleep(0.0005)
 
 
 def start(project: Path, seed: int, settings: str = "") -> subprocess.Popen[str]:
-    """Start the command of a run."""
+    """Start a run."""
     parameters = f"{SETTINGS},variants.wgan_gp.seed={seed}{settings}"
     command = [KEDRO, "run", "--pipelines=train_wgan_gp", f"--params={parameters}"]
     return subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def finish(run: subprocess.Popen[str]) -> None:
-    """Wait for the end of a run, which must be a good one."""
+    """Wait for the end of a run; exit with its output if it fails."""
     _, printed = run.communicate()
     if run.returncode:
         raise SystemExit(printed)
 
 
-def newest(project: Path, entry: str) -> Path:
-    """The file or folder of the newest version of a catalog entry."""
+def find_newest(project: Path, entry: str) -> Path:
+    """Find the file or folder of the newest version of a catalog entry."""
     return max((project / "data" / entry).glob(f"*/{Path(entry).name}"))
 
 
-def result(project: Path) -> dict[str, str]:
-    """Hashes of all that a run leaves, but for names of runs and speeds."""
-    generator = TrainedGenerator.load(newest(project, "06_models/digits/wgan_gp/generator.safetensors"))
-    history = pd.read_csv(newest(project, "08_reporting/digits/wgan_gp/history.csv"))
-    scores = json.loads(newest(project, "08_reporting/digits/wgan_gp/scores.json").read_text())
-    grids = sorted(newest(project, "07_model_output/digits/wgan_gp/sample_grids").iterdir())
+def hash_results(project: Path) -> dict[str, str]:
+    """Hash weights, history, grids and scores of the newest run, without names of runs and speeds."""
+    generator = TrainedGenerator.load(find_newest(project, "06_models/digits/wgan_gp/generator.safetensors"))
+    history = pd.read_csv(find_newest(project, "08_reporting/digits/wgan_gp/history.csv"))
+    scores = json.loads(find_newest(project, "08_reporting/digits/wgan_gp/scores.json").read_text())
+    grids = sorted(find_newest(project, "07_model_output/digits/wgan_gp/sample_grids").iterdir())
     weights = [tensor.numpy() for kind in ("ema", "raw") for _, tensor in sorted(generator.weights[kind].items())]
     return {
         "weights": hash_arrays(weights),
@@ -122,24 +136,24 @@ def result(project: Path) -> dict[str, str]:
     }
 
 
-def faults(project: Path, ends: Sequence[str]) -> Iterator[str]:
-    """What MLflow and the folders of the catalog get wrong about the run that is done and those before it.
+def find_faults(project: Path, statuses: Sequence[str]) -> Iterator[str]:
+    """Find wrong records in MLflow and unreadable files in the catalog's folders after a resumed run has finished.
 
     Args:
         project: the copy of the project.
-        ends: how the runs before it ended, the last first.
+        statuses: expected status in MLflow of each interrupted run, the latest first.
     """
     client = MlflowClient(f"sqlite:///{project}/mlruns/mlflow.db")
     experiment = client.get_experiment_by_name("digits")
     runs = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"])
-    statuses = [run.info.status for run in runs[: len(ends) + 1]]
-    if statuses != ["FINISHED", *ends]:
-        yield f"statuses {statuses}"
+    found = [run.info.status for run in runs[: len(statuses) + 1]]
+    if found != ["FINISHED", *statuses]:
+        yield f"statuses {found}"
     logged = [point.step for point in client.get_metric_history(runs[0].info.run_id, "generator_loss")]
     if logged != list(range(1, EPOCHS + 1)):
         yield f"history {logged}"
     if "training" in runs[1].data.tags and runs[0].data.tags.get("continues_run") != runs[1].info.run_id:
-        yield "not linked"
+        yield "no link to the interrupted run"
     readers: dict[str, Callable[[Path], Any]] = {
         "*/*.json/*/[!.]*.json": lambda path: json.loads(path.read_text()),
         "*/*/*/*.csv/*/[!.]*.csv": pd.read_csv,
@@ -154,35 +168,45 @@ def faults(project: Path, ends: Sequence[str]) -> Iterator[str]:
                 yield f"{path}: {error}"
 
 
-def main(runs: int) -> None:
-    """Print a line for each run, and how many were the same as the ones that were let be."""
+def copy_project() -> Path:
+    """Copy the project to a temporary folder, with checkpoints every 0.1 seconds."""
     project = Path(tempfile.mkdtemp(prefix="kill_and_resume_"))
     files = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split()
     for name in files:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(PROJECT / name, project / name)
     (project / "conf/local/catalog.yml").write_text(CHECKPOINTS)
-    good = kills = 0
+    return project
+
+
+def main() -> None:
+    """Print a line for each run, and how many gave the same results as uninterrupted runs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=int, nargs="?", default=20)
+    runs = parser.parse_args().runs
+    project = copy_project()
+    names = list(MOMENTS)
+    same = kills = 0
     for seed in tqdm(range(runs), disable=None):
         draws = random.Random(seed)
-        moments = [MOMENTS[seed % len(MOMENTS)], *draws.choices(MOMENTS, k=draws.randint(0, 2))]
-        ends = []
+        moments = [names[seed % len(names)], *draws.choices(names, k=draws.randint(0, 2))]
+        statuses = []
         for moment in moments:
             run = start(project, seed)
-            moment(project, run, draws)
+            MOMENTS[moment](project, run, draws)
             run.kill()
             run.communicate()
-            ends.insert(0, "FINISHED" if run.returncode == 0 else "KILLED")
+            statuses.insert(0, "FINISHED" if run.returncode == 0 else "KILLED")
         finish(start(project, seed))
-        found = list(faults(project, ends))
-        resumed = result(project)
+        faults = list(find_faults(project, statuses))
+        resumed = hash_results(project)
         finish(start(project, seed, ",runtime.fresh=true"))
-        found += [f"other {name}" for name, value in result(project).items() if resumed[name] != value]
-        good += not found
-        kills += ends.count("KILLED")
-        print(f"{seed:>3}  {', '.join(moment.__name__ for moment in moments):<60}  {found or 'same'}", flush=True)
-    print(f"{good} of {runs} the same as an uninterrupted run after {kills} kills; {project} can be removed")
+        faults += [f"other {name}" for name, value in hash_results(project).items() if resumed[name] != value]
+        same += not faults
+        kills += statuses.count("KILLED")
+        print(f"{seed:>3}  {', '.join(moments):<60}  {faults or 'same'}", flush=True)
+    print(f"{same} of {runs} the same as an uninterrupted run after {kills} kills; {project} can be removed")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
+    main()

@@ -1,13 +1,13 @@
-"""Figures from what benchmarks/scores.py has measured.
+"""Plot the results of benchmarks/scores.py.
 
     python benchmarks/plot_scores.py docs/results/scores
 
-writes responses.png from floors-*.csv and chance.png from chance-*.csv in that folder.
+Writes responses.png from floors-*.csv and chance.png from chance-*.csv in that folder.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -15,18 +15,21 @@ from matplotlib.figure import Figure
 
 
 def main() -> None:
-    """Draw both figures."""
-    folder = Path(sys.argv[1])
-    plot_responses(
-        {path.stem.removeprefix("floors-"): pd.read_csv(path) for path in sorted(folder.glob("floors-*.csv"))}
-    ).savefig(folder / "responses.png")
-    plot_chance(
-        {path.stem.removeprefix("chance-"): pd.read_csv(path) for path in sorted(folder.glob("chance-*.csv"))}
-    ).savefig(folder / "chance.png")
+    """Plot both figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    plot_responses(read_tables(folder, "floors-")).savefig(folder / "responses.png")
+    plot_chance(read_tables(folder, "chance-")).savefig(folder / "chance.png")
+
+
+def read_tables(folder: Path, prefix: str) -> dict[str, pd.DataFrame]:
+    """Read the tables whose names begin with ``prefix``, by environment."""
+    return {path.stem.removeprefix(prefix): pd.read_csv(path) for path in sorted(folder.glob(f"{prefix}*.csv"))}
 
 
 def plot_responses(tables: dict[str, pd.DataFrame]) -> Figure:
-    """FID against damage, as a multiple of the undamaged: a panel for each kind, a line for each dataset."""
+    """Plot FID over the amount of damage, relative to undamaged images: panels by kind of damage, lines by dataset."""
     kinds = [kind for kind in next(iter(tables.values()))["damage"].unique() if kind != "test against train"]
     figure = Figure(figsize=(4 * len(kinds), 3), layout="constrained", dpi=80)
     for axes, kind in zip(figure.subplots(1, len(kinds)), kinds, strict=True):
@@ -42,7 +45,7 @@ def plot_responses(tables: dict[str, pd.DataFrame]) -> Figure:
 
 
 def plot_chance(tables: dict[str, pd.DataFrame]) -> Figure:
-    """FID against the number of samples for each training seed, and beside it what ten sampling seeds give."""
+    """Plot FID over the number of samples for each training seed, and FID of several sampling seeds."""
     figure = Figure(figsize=(8, 3 * len(tables)), layout="constrained", dpi=80)
     panels = figure.subplots(len(tables), 2, squeeze=False)
     for (by_count, by_seed), (name, table) in zip(panels, tables.items(), strict=True):

@@ -1,11 +1,11 @@
-"""What scores are worth: floors, responses to known damage, and how much chance there is in them.
+"""Measure the floors of scores, their responses to known damage, and their variation by chance.
 
     python benchmarks/scores.py floors OUT --env base
     python benchmarks/scores.py chance OUT --env fashion_mnist --data data/01_raw --variant mlp_gan
 
-``floors`` scores real images against real ones, whole and damaged, into OUT/floors-<env>.csv. ``chance`` trains a
-variant with three seeds, and scores it over sampling seeds and numbers of samples, into OUT/chance-<env>.csv. Both add
-rows as they go, and take the classifier from OUT after the first call.
+``floors`` scores real images against real images, undamaged and damaged, and writes OUT/floors-<env>.csv. ``chance``
+trains a variant with three seeds, scores it with several sampling seeds and numbers of samples, and writes
+OUT/chance-<env>.csv. Rows are written as soon as they are measured. The classifier is fitted once and kept in OUT.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from functools import reduce
+from itertools import pairwise
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +47,7 @@ from gan_pipelines.project.parameters import parse_variant
 
 CONF = Path(__file__).parents[1] / "conf"
 MAX_IMAGES = 5_000
-"""Real images of a floor's side, so that each is compared with each in minutes."""
+"""Maximum number of images in each of the two compared sets; the time grows with its square."""
 COUNTS = [500, 1000, 2000, 5000, 10_000, 20_000, 50_000]
 SAMPLING_SEEDS = range(10)
 TRAINING_SEEDS = range(3)
@@ -53,16 +56,16 @@ BATCH = 500
 
 def main() -> None:
     """Measure floors or chance."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["floors", "chance"])
     parser.add_argument("out", type=Path)
     parser.add_argument("--env", default="base")
-    parser.add_argument("--data", default="data/01_raw", help="where the images lie")
-    parser.add_argument("--image-folder", action="store_true", help="they lie there as <split>/<class>/*")
-    parser.add_argument("--classifier-epochs", type=int, help="fewer, for a machine without a GPU")
+    parser.add_argument("--data", default="data/01_raw", help="folder with the images")
+    parser.add_argument("--image-folder", action="store_true", help="the folder contains <split>/<class>/*")
+    parser.add_argument("--classifier-epochs", type=int, help="fewer epochs and the faster stem, without a GPU")
     parser.add_argument("--variant", default="cdcgan")
-    parser.add_argument("--epochs", type=int, help="of the training, if not those of the environment")
-    parser.add_argument("--samples", type=int, default=2000, help="of each score over sampling seeds")
+    parser.add_argument("--epochs", type=int, help="epochs of a training, if not those of the environment")
+    parser.add_argument("--samples", type=int, default=2000, help="samples of a score with each sampling seed")
     options = parser.parse_args()
 
     OmegaConf.register_new_resolver("oc.env", lambda *_: options.data, replace=True)
@@ -73,7 +76,7 @@ def main() -> None:
     if options.image_folder:
         dataset |= {"source": "image_folder"}
     scoring = parse(ScoringConfig, parameters["scoring"], "scoring")
-    if options.classifier_epochs:  # with the stem that is affordable
+    if options.classifier_epochs:
         classifier = replace(scoring.classifier, epochs=options.classifier_epochs, stem="imagenet")
         scoring = replace(scoring, classifier=classifier)
     images = prepare_image_set(KeyedStore(options.out / "image_sets"), parse(DatasetConfig, dataset, "dataset"))
@@ -89,7 +92,7 @@ def main() -> None:
 
 
 class Rows:
-    """A table on disk that grows row by row."""
+    """A CSV file that is written anew with each row, so that an interrupted run loses nothing."""
 
     def __init__(self, path: Path, provenance: dict[str, Any]) -> None:
         self.path = path
@@ -104,22 +107,21 @@ class Rows:
 
 
 def measure_floors(rows: Rows, images: ImageSet, extractor: FeatureExtractor) -> None:
-    """Score real images against real ones: test against train, then half of train against the other, also damaged."""
+    """Score test against train images, then one half of the train split against the other, undamaged and damaged."""
     train_set, test = images.select("train"), images.select("test")
     order = torch.randperm(len(train_set), generator=torch.Generator().manual_seed(0))[: 2 * MAX_IMAGES]
     first, second = order.tensor_split(2)
     pixels, labels = torch.from_numpy(train_set.images), torch.from_numpy(train_set.labels)
-    reference = features_of(extractor, pixels[first])
-    whole = features_of(extractor, pixels[order])
-    rows.add(
-        damage="test against train", amount=0, **compare(whole, features_of(extractor, torch.from_numpy(test.images)))
-    )
-    for damage, amount, damaged in damages(pixels[second], labels[second]):
-        rows.add(damage=damage, amount=amount, **compare(reference, features_of(extractor, damaged)))
+    reference = extract(extractor, pixels[first])
+    both_halves = extract(extractor, pixels[order])
+    test_scores = compare(both_halves, extract(extractor, torch.from_numpy(test.images)))
+    rows.add(damage="test against train", amount=0, **test_scores)
+    for damage, amount, damaged in damage_images(pixels[second], labels[second]):
+        rows.add(damage=damage, amount=amount, **compare(reference, extract(extractor, damaged)))
 
 
-def damages(images: Tensor, labels: Tensor) -> Iterator[tuple[str, float, Tensor]]:
-    """Damage images (N, C, H, W) uint8 more and more, in several ways; the first of each way is whole."""
+def damage_images(images: Tensor, labels: Tensor) -> Iterator[tuple[str, float, Tensor]]:
+    """Damage images (N, C, H, W) uint8 in several ways, each by a growing amount; the first amount changes nothing."""
     draws = torch.Generator().manual_seed(0)
     noise = torch.randn(images.shape, generator=draws)
     for sigma in (0, 8, 16, 32, 64):
@@ -130,18 +132,18 @@ def damages(images: Tensor, labels: Tensor) -> Iterator[tuple[str, float, Tensor
     for share in (0, 0.1, 0.2, 0.5, 0.8):
         yield "dropped classes, share of them", share, images[labels >= round(share * classes)]
     for share in (1, 2, 4, 16, 64):
-        few = len(images) // share
-        yield "repeated images, copies of each", share, images[torch.arange(len(images)) % few]
+        distinct = len(images) // share
+        yield "repeated images, copies of each", share, images[torch.arange(len(images)) % distinct]
 
 
-def features_of(extractor: FeatureExtractor, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Features and logits of images (N, C, H, W) uint8."""
+def extract(extractor: FeatureExtractor, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Extract features and logits of images (N, C, H, W) uint8."""
     parts = list(extract_features(extractor, images.split(BATCH), "real"))
     return torch.cat([part.features for part in parts]), torch.cat([part.logits for part in parts])
 
 
 def compare(real: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> dict[str, float]:
-    """All scores of some images against real ones, both as `features_of` gives them."""
+    """Score images against real ones, both given by their features and logits."""
     moments = [Moments.of_stream(features.split(BATCH)) for features, _ in (real, other)]
     scores = {"images": len(other[0]), "reference_images": len(real[0]), "fid": frechet_distance(*moments)}
     scores["kid"] = kernel_distance(other[0], real[0])[0]
@@ -152,15 +154,15 @@ def compare(real: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> dict[s
 def measure_chance(
     rows: Rows, images: ImageSet, extractor: FeatureExtractor, config: Any, options: argparse.Namespace
 ) -> None:
-    """Score generators of three training seeds, the first with ten sampling seeds, and all by number of samples."""
+    """Score generators of several training seeds by number of samples, and the first also by sampling seed."""
     train_set = images.select("train")
     reference = open_reference(KeyedStore(options.out / "references"), train_set, extractor).moments
     for training_seed in TRAINING_SEEDS:
         generator = train_one(options.out, replace(config, seed=training_seed), train_set)
         for weights in ("ema", "raw"):
             for sampling_seed in SAMPLING_SEEDS if training_seed == 0 else [0]:
-                parts = sampled_moments(generator, extractor, options.samples, sampling_seed, weights)
-                distance = frechet_distance(reference, sum_of(parts))
+                parts = sample_moments(generator, extractor, options.samples, sampling_seed, weights)
+                distance = frechet_distance(reference, reduce(add, parts))
                 rows.add(
                     what="sampling seeds",
                     training_seed=training_seed,
@@ -169,18 +171,19 @@ def measure_chance(
                     samples=options.samples,
                     fid=distance,
                 )
-        parts = sampled_moments(generator, extractor, COUNTS[-1], 99, "ema")
+        parts = sample_moments(generator, extractor, COUNTS[-1], 99, "ema")
         for count in COUNTS:
-            few = parts[: count // BATCH]
-            row = {"samples": count, "fid": frechet_distance(reference, sum_of(few))}
-            if len(few) >= 8:  # each quarter has more samples than features
-                quarters = [sum_of(few[part * len(few) // 4 : (part + 1) * len(few) // 4]) for part in range(4)]
+            chosen = parts[: count // BATCH]
+            row = {"samples": count, "fid": frechet_distance(reference, reduce(add, chosen))}
+            if len(chosen) >= 8:  # then each quarter has more samples than dimensions
+                edges = [quarter * len(chosen) // 4 for quarter in range(5)]
+                quarters = [reduce(add, chosen[start:end]) for start, end in pairwise(edges)]
                 row["fid_infinity"], row["fid_infinity_error"] = extrapolate_frechet(reference, quarters)
             rows.add(what="number of samples", training_seed=training_seed, sampling_seed=99, weights="ema", **row)
 
 
 def train_one(out: Path, config: Any, images: ImageSet) -> TrainedGenerator:
-    """Train, or take what was trained before."""
+    """Train, or load the checkpoint of a finished training."""
     store = CheckpointStore(out / "checkpoints", keep=1, interval_seconds=60)
     for epoch in train(
         config,
@@ -196,17 +199,12 @@ def train_one(out: Path, config: Any, images: ImageSet) -> TrainedGenerator:
     return epoch.generator
 
 
-def sampled_moments(
+def sample_moments(
     generator: TrainedGenerator, extractor: FeatureExtractor, count: int, seed: int, weights: Any
 ) -> list[Moments]:
-    """Moments of each `BATCH` of samples."""
+    """Generate samples; return the moments of each `BATCH` of them."""
     batches = generator.sample_batches(count, seed=seed, weights=weights, batch_size=BATCH)
     return [Moments.of(part.features) for part in extract_features(extractor, batches, "generated")]
-
-
-def sum_of(parts: list[Moments]) -> Moments:
-    """Moments of all parts together."""
-    return sum(parts[1:], start=parts[0])
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Seconds and peak memory of each stage of a pipeline run: start-up, then node by node. Linux only.
+"""Measure time and peak memory of each stage of a pipeline run: start-up, nodes, saving and tracking. Linux only.
 
-python benchmarks/stages.py --pipeline train_wgan_gp
+Run it as ``python benchmarks/stages.py --pipeline train_wgan_gp``.
 """
 
 from __future__ import annotations
 
 import time
 
-started = time.perf_counter()  # before the imports below, which are part of the start-up
+started = time.perf_counter()  # the imports below are part of the start-up
 
 import argparse  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -19,43 +19,43 @@ from kedro.pipeline.node import Node  # noqa: E402
 
 
 class StageHooks:
-    """Print a line for each stage as soon as it is over."""
+    """Kedro hooks that print a line at the end of each stage."""
 
     def __init__(self) -> None:
         self.stage_started = started
 
     def finish(self, stage: str) -> None:
-        """Print seconds and peak memory since the last stage."""
+        """Print the time and peak memory of the stage that ends now."""
         now = time.perf_counter()
-        print(f"{stage:<28} {now - self.stage_started:7.1f} s {peak_memory_mib():8.0f} MiB", flush=True)
+        print(f"{stage:<28} {now - self.stage_started:7.1f} s {read_peak_memory():8.0f} MiB", flush=True)
         self.stage_started = now
-        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark of memory starts again from here
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
 
     @hook_impl(trylast=True)
     def before_pipeline_run(self) -> None:
-        """End the start-up."""
+        """Finish the start-up."""
         self.finish("start-up")
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
-        """End the saving of what the node before has returned."""
+        """Finish the saving of the previous node's outputs."""
         self.finish("saving and tracking")
 
     @hook_impl
     def after_node_run(self, node: Node) -> None:
-        """End a node."""
+        """Finish a node."""
         self.finish(node.name)
 
 
-def peak_memory_mib() -> float:
-    """High-water mark of resident memory since it was last reset."""
+def read_peak_memory() -> float:
+    """Read the peak of resident memory in MiB since the last reset."""
     status = Path("/proc/self/status").read_text()
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
 
 
 def main() -> None:
-    """Run a pipeline of this project."""
+    """Run a pipeline of this project with the hooks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pipeline", default="train_wgan_gp")
     options = parser.parse_args()

@@ -1,15 +1,15 @@
-"""Seconds from `kedro run` to the first step of a training, by what the log says on the way.
+"""Measure the time from `kedro run` to the first training step.
 
     python benchmarks/startup.py OUT ROUNDS
 
-Everything that is made once (images, extractor, features of real images) is there from a run before. Each round starts
-a training of one epoch of one step anew, and notes when lines of the log appear; OUT/startup.csv has a row for each.
+A first run fills the stores: images, extractor, reference statistics. Then each round trains one step anew and measures
+when certain lines appear in the log. OUT/startup.csv has a row for each round.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,26 +19,30 @@ COMMAND = [
     "kedro", "run", "--pipelines=train_cdcgan",
     "--params=runtime.fresh=true,variants.cdcgan.epochs=1,variants.cdcgan.batch_size=1257,scoring.samples=100",
 ]  # fmt: skip
-LANDMARKS = {"first node": "Running node", "first step": "Training on"}
+LOG_LINES = {"first node": "Running node", "first step": "Training on"}
+"""Beginnings of log messages that mark what has been reached."""
 
 
 def main() -> None:
-    """Start trainings, one after the other."""
-    out, rounds = Path(sys.argv[1]), int(sys.argv[2])
-    out.mkdir(parents=True, exist_ok=True)
+    """Run one training after another."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("rounds", type=int)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     subprocess.run(COMMAND, check=True, capture_output=True)
-    rows = pd.DataFrame([measure() for _ in range(rounds)])
-    rows.to_csv(out / "startup.csv", index=False)
+    rows = pd.DataFrame([measure() for _ in range(options.rounds)])
+    rows.to_csv(options.out / "startup.csv", index=False)
     print(rows.median().round(2).to_string())
 
 
 def measure() -> dict[str, float]:
-    """Seconds until each landmark."""
+    """Measure the seconds until each log line and until the end."""
     started, found = time.perf_counter(), {}
     with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout or ():
-            for name, words in LANDMARKS.items():
-                if words in line:
+            for name, text in LOG_LINES.items():
+                if text in line:
                     found.setdefault(name, time.perf_counter() - started)
     if process.returncode:
         raise RuntimeError("The training failed.")

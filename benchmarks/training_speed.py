@@ -1,17 +1,19 @@
-"""Training images per second: the tutorial way, each remedy alone, a bare step, and this project.
-
-Contenders share networks, losses and batch size, run in one process, and alternate round by round. The tutorial is what
-one finds everywhere: image files, transforms image by image in worker processes, fp32, PyTorch's default layout and
-optimisers, losses read back in every step; in steps of a critic, gradients run on into the generator, as in the scripts
-that are read most, unless it is detached. The bare step does what the mathematics asks for and nothing else, in this
-project's layout, with its optimisers: one fixed batch, no shuffling, no moving average, no metrics, no samples, no
-health check, no checkpoint. A round of this project is an epoch with all of that, but for what comes once at the end of
-an epoch, be it short as here or long: decoding 64 samples and comparing them.
+"""Compare the training speed of this project with a tutorial's loop and with a bare training step.
 
     python benchmarks/training_speed.py OUT
     python benchmarks/training_speed.py OUT --workloads all --remedies --rounds 3
 
-OUT/speed.jsonl gets a row as soon as it is measured; OUT/speed.csv the medians; OUT/speed.png a figure.
+The contenders have the same networks, losses and batch size. They run in one process and alternate round by round.
+
+- The tutorial is the usual loop: image files, transforms of single images in worker processes, fp32, PyTorch's default
+  memory format and optimisers, losses read back in every step. With several discriminator steps per generator step,
+  gradients also flow into the generator in each of them, as in widely used scripts; "tutorial, detached" avoids that.
+- The bare step does only what the algorithm needs, with this project's memory format and optimisers: one fixed batch,
+  no shuffling, no EMA, no metrics, no samples, no health check, no checkpoints.
+- This project trains whole epochs with all of these. The time after the last step of an epoch is left out, since it
+  does not depend on the length of the epoch, and the epochs here are short.
+
+OUT/speed.jsonl gets each row as soon as it is measured, OUT/speed.csv the medians, OUT/speed.png a figure.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -49,12 +52,12 @@ from gan_pipelines.project.parameters import parse_variant
 CONF = Path(__file__).parents[1] / "conf"
 WORKERS = 2
 FILES = 1024
-"""Image files; they are read over and over, so that a disk's speed does not count."""
+"""Number of image files; few, so that they are read from the disk cache."""
 CHECKPOINT_SECONDS = 30  # as conf/base/catalog.yml has it
 
 
 class Workload(NamedTuple):
-    """A variant with the settings of an experiment, and the size of the images."""
+    """A variant with the settings of an experiment, and its images; sizes in pixels."""
 
     experiment: str
     variant: str
@@ -65,7 +68,7 @@ class Workload(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As in ``dcgan 64``."""
+        """Variant and size: ``dcgan 64``."""
         return f"{self.variant} {self.size}"
 
 
@@ -87,18 +90,18 @@ OTHERS = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a loop in plain PyTorch can do to be fast; the tutorial does none of it.
+    """Optimisations of a plain PyTorch loop; the tutorial has none of them.
 
     Attributes:
-        data: image ``files``; images as uint8, all ``resident`` on the device; or one ``fixed`` batch, for no loop.
-        bf16: forward passes in bf16.
-        channels_last: memory format of weights and images.
-        fused: optimisers in one kernel.
-        detached: no gradients for the generator in a critic's step.
-        frozen: no gradients for the discriminator's weights in the generator's step.
-        deferred: losses stay on the device.
-        compiled: forward passes through torch.compile; but for the penalty, which it cannot differentiate twice.
-        graphs: with CUDA graphs.
+        data: source of the images: ``files``; ``resident``, uint8 images on the device; or ``fixed``, a single batch.
+        bf16: compute forward passes in bf16.
+        channels_last: use the channels-last memory format for weights and images.
+        fused: use fused optimisers.
+        detached: compute no gradients of the generator in discriminator steps.
+        frozen: compute no gradients of the discriminator's weights in generator steps.
+        deferred: leave the losses on the device.
+        compiled: compile forward passes, except that of the penalty, which torch.compile cannot differentiate twice.
+        graphs: compile with CUDA graphs.
     """
 
     data: str = "files"
@@ -114,7 +117,7 @@ class Recipe:
 
 TUTORIAL = Recipe()
 BARE = Recipe(data="fixed", channels_last=True, fused=True, detached=True, frozen=True, deferred=True)
-REMEDIES = {
+REMEDIES = {  # the tutorial with a single optimisation
     "resident data": Recipe(data="resident"),
     "bf16": Recipe(bf16=True),
     "channels last": Recipe(channels_last=True),
@@ -127,16 +130,20 @@ REMEDIES = {
 }
 
 COMPILATIONS = {"cpu": ["default"], "mps": ["default"], "cuda": ["default", "reduce-overhead"]}
+"""Compilation modes of this project, by type of device."""
+
+Contender = Callable[[], Iterator[float]]
+"""Starts a contender, which yields training images per second, round after round."""
 
 
 def main() -> None:
-    """Measure every contender on every workload, and say how they compare."""
+    """Measure every contender on every workload; write and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--workloads", default="compared", help="compared, all, or names such as 'dcgan 64,mlp_gan 28'")
-    parser.add_argument("--remedies", action="store_true", help="also each remedy alone, and this project compiled")
-    parser.add_argument("--rounds", type=int, default=5, help="after one that warms up")
-    parser.add_argument("--seconds", type=float, default=10.0, help="about what a round of a contender takes")
+    parser.add_argument("--remedies", action="store_true", help="also single optimisations, and this project compiled")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds after a warm-up round")
+    parser.add_argument("--seconds", type=float, default=10.0, help="approximate length of a round of one contender")
     options = parser.parse_args()
 
     options.out.mkdir(parents=True, exist_ok=True)
@@ -144,40 +151,50 @@ def main() -> None:
     for workload in choose_workloads(options.workloads):
         with tempfile.TemporaryDirectory() as folder:
             bench = Bench(workload, device, Path(folder), options.seconds)
-            contenders = {
-                "tutorial": lambda bench=bench: bench.plain(TUTORIAL),
-                "bare fp32": lambda bench=bench: bench.plain(BARE),
-                "bare bf16": lambda bench=bench: bench.plain(replace(BARE, bf16=True)),
-                "ours fp32": lambda bench=bench: bench.ours("fp32"),
-                "ours bf16": lambda bench=bench: bench.ours("bf16"),
-            }
-            if bench.config.discriminator_steps > 1:
-                contenders["tutorial, detached"] = lambda bench=bench: bench.plain(replace(TUTORIAL, detached=True))
-            if options.remedies:
-                for mode in COMPILATIONS[device.type]:
-                    contenders[f"ours bf16, {mode}"] = lambda bench=bench, mode=mode: bench.ours("bf16", mode)
-                for name, recipe in REMEDIES.items():
-                    if device.type == "cuda" or not recipe.graphs:
-                        contenders[name] = lambda bench=bench, recipe=recipe: bench.plain(recipe)
+            contenders = choose_contenders(bench, options.remedies)
             measure(contenders, bench, options.rounds, options.out / "speed.jsonl")
     rows = pd.read_json(options.out / "speed.jsonl", lines=True)
     medians = rows.groupby(["workload", "contender"], sort=False)["images_per_second"].median().unstack()
     medians.round(1).to_csv(options.out / "speed.csv")
     plot(medians).savefig(options.out / "speed.png")
     print(medians.round(1).to_string())
-    print(headline(rows))
+    print(summarize(rows))
 
 
 def choose_workloads(wanted: str) -> list[Workload]:
-    """The workloads that an option names."""
+    """Return the workloads that the option ``--workloads`` names."""
     if wanted == "compared":
         return [*COMPARED]
     everything = [*COMPARED, *OTHERS]
     return everything if wanted == "all" else [each for each in everything if each.name in wanted.split(",")]
 
 
+def choose_contenders(bench: Bench, with_remedies: bool) -> dict[str, Contender]:
+    """Return the contenders by name; those that run on this device and differ for this workload."""
+    contenders: dict[str, Contender] = {
+        "tutorial": partial(bench.run_plain, TUTORIAL),
+        "bare fp32": partial(bench.run_plain, BARE),
+        "bare bf16": partial(bench.run_plain, replace(BARE, bf16=True)),
+        "ours fp32": partial(bench.run_ours, "fp32"),
+        "ours bf16": partial(bench.run_ours, "bf16"),
+    }
+    if bench.config.discriminator_steps > 1:
+        contenders["tutorial, detached"] = partial(bench.run_plain, replace(TUTORIAL, detached=True))
+    if with_remedies:
+        for mode in COMPILATIONS[bench.device.type]:
+            contenders[f"ours bf16, {mode}"] = partial(bench.run_ours, "bf16", mode)
+        for name, recipe in REMEDIES.items():
+            if bench.device.type == "cuda" or not recipe.graphs:
+                contenders[name] = partial(bench.run_plain, recipe)
+    return contenders
+
+
 class Bench:
-    """Contenders on one workload; each yields images per second, round after round."""
+    """Runs contenders on one workload.
+
+    Attributes:
+        steps: number of discriminator steps in a round.
+    """
 
     def __init__(self, workload: Workload, device: torch.device, folder: Path, seconds: float) -> None:
         self.workload = workload
@@ -186,15 +203,15 @@ class Bench:
         parameters = yaml.safe_load((CONF / workload.experiment / "parameters.yml").read_text())
         self.config = parse_variant(workload.variant, parameters["variants"][workload.variant])
         self.shape = ImageShape(workload.channels, workload.size, workload.size)
-        write_pictures(folder / "pictures", workload)
+        write_images(folder / "images", workload)
         self.steps = self.config.discriminator_steps
-        rate = next(self.plain(BARE))  # a first guess, which sizes the rounds
-        wanted = seconds * rate / self.config.batch_size / self.config.discriminator_steps
-        self.steps *= max(1, round(wanted))
+        rate = next(self.run_plain(BARE))  # a first estimate, for the length of the rounds
+        generator_steps = seconds * rate / self.config.batch_size / self.config.discriminator_steps
+        self.steps *= max(1, round(generator_steps))
 
-    def plain(self, recipe: Recipe) -> Iterator[float]:
-        """Rounds of a plain loop."""
-        steps = self._plain_steps(recipe)
+    def run_plain(self, recipe: Recipe) -> Iterator[float]:
+        """Run rounds of a plain loop without end; yield training images per second."""
+        steps = self._run_plain_steps(recipe)
         while True:
             started = time.perf_counter()
             for _ in islice(steps, self.steps):
@@ -202,19 +219,19 @@ class Bench:
             self._wait()
             yield self.steps * self.config.batch_size / (time.perf_counter() - started)
 
-    def ours(self, precision: str, compilation: str = "none") -> Iterator[float]:
-        """Rounds of this project: epochs, without what comes at their end."""
-        now = 0.0
+    def run_ours(self, precision: str, compilation: str = "none") -> Iterator[float]:
+        """Run epochs of this project without end; yield training images per second up to the last step of each."""
+        last_step = 0.0
 
         def on_step(seen: int) -> None:
-            nonlocal now
+            nonlocal last_step
             if seen % (self.steps * self.config.batch_size) == 0:
                 self._wait()
-                now = time.perf_counter()
+                last_step = time.perf_counter()
 
         epochs = train(
             replace(self.config, precision=precision, compilation=compilation, epochs=10_000),
-            *random_pictures(self.steps * self.config.batch_size, self.workload.size, self.workload),
+            *make_images(self.steps * self.config.batch_size, self.workload.size, self.workload),
             class_names=tuple(map(str, range(self.workload.classes))),
             device=self.device.type,
             checkpoints=CheckpointStore(self.folder / precision / compilation, interval_seconds=CHECKPOINT_SECONDS),
@@ -223,46 +240,42 @@ class Bench:
         while True:
             started = time.perf_counter()
             next(epochs)
-            yield self.steps * self.config.batch_size / (now - started)
+            yield self.steps * self.config.batch_size / (last_step - started)
 
     def _wait(self) -> None:
+        """Wait until the device has finished."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def _plain_steps(self, recipe: Recipe) -> Iterator[None]:
+    def _run_plain_steps(self, recipe: Recipe) -> Iterator[None]:
+        """Take discriminator steps without end, each with a generator step if it is due."""
         config, device = self.config, self.device
         layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
         precision = "bf16" if recipe.bf16 else "fp32"
         sizes = (config.networks, self.shape, self.workload.classes)
         generator = build_generator(*sizes).to(memory_format=layout).to(device)
         discriminator = build_discriminator(*sizes).to(memory_format=layout).to(device)
-        optimizers = [
-            build_optimizer(network, settings, recipe.fused)
-            for network, settings in (
-                (generator, config.generator_optimizer),
-                (discriminator, config.discriminator_optimizer),
-            )
-        ]
+        generator_optimizer = build_optimizer(generator, config.generator_optimizer, recipe.fused)
+        discriminator_optimizer = build_optimizer(discriminator, config.discriminator_optimizer, recipe.fused)
         objective = OBJECTIVES[config.objective]
-        make, judge = generator, discriminator
+        generate, discriminate = generator, discriminator
         if recipe.compiled:
             mode = "reduce-overhead" if recipe.graphs else "default"
-            make, judge = (torch.compile(network, mode=mode) for network in (generator, discriminator))
+            generate, discriminate = (torch.compile(network, mode=mode) for network in (generator, discriminator))
 
-        def latents() -> Tensor:
+        def draw_latents() -> Tensor:
             return torch.randn(config.batch_size, config.networks.latent_size, device=device)
 
-        for step, (pictures, labels) in enumerate(self._batches(recipe.data), start=1):
-            real = pictures.contiguous(memory_format=layout)
-            is_generators_turn = step % config.discriminator_steps == 0
-            # The same generated images serve both steps, as in PyTorch's own tutorial of DCGAN.
+        for step, (images, labels) in enumerate(self._load_batches(recipe.data), start=1):
+            real = images.contiguous(memory_format=layout)
+            is_generator_step = step % config.discriminator_steps == 0
+            # As in PyTorch's DCGAN tutorial, both steps use the same generated images.
             is_shared = recipe.detached or config.discriminator_steps == 1
             with autocast(device, precision):
-                with torch.set_grad_enabled(is_generators_turn or not recipe.detached):
-                    fake = make(latents(), labels)
-                shown = fake.detach() if is_shared else fake
-                real_logits, real_classes = judge(real, labels)
-                fake_logits, fake_classes = judge(shown, labels)
+                with torch.set_grad_enabled(is_generator_step or not recipe.detached):
+                    fake = generate(draw_latents(), labels)
+                real_logits, real_classes = discriminate(real, labels)
+                fake_logits, fake_classes = discriminate(fake.detach() if is_shared else fake, labels)
                 loss = objective.discriminator_loss(real_logits.float(), fake_logits.float())
                 if real_classes is not None:
                     loss = loss + F.cross_entropy(real_classes, labels) + F.cross_entropy(fake_classes, labels)
@@ -270,85 +283,98 @@ class Bench:
                     points = penalty_points(config.penalty.at, real, fake)
                     penalty = gradient_penalty(discriminator, points, labels, config.penalty.target_norm)
                     loss = loss + config.penalty.weight * penalty
-            apply(loss, optimizers[1])
+            take_step(loss, discriminator_optimizer)
             if config.weight_clip is not None:
                 clip_weights(discriminator, config.weight_clip)
             losses = [loss]
-            if is_generators_turn:
+            if is_generator_step:
                 discriminator.requires_grad_(not recipe.frozen)
                 with autocast(device, precision):
                     if not is_shared:
-                        fake = make(latents(), labels)
-                    logits, classes = judge(fake, labels)
+                        fake = generate(draw_latents(), labels)
+                    logits, classes = discriminate(fake, labels)
                     loss = objective.generator_loss(logits.float())
                     if classes is not None:
                         loss = loss + F.cross_entropy(classes, labels)
-                apply(loss, optimizers[0])
+                take_step(loss, generator_optimizer)
                 discriminator.requires_grad_(True)
                 losses.append(loss)
             if not recipe.deferred:
-                _ = [each.item() for each in losses]
+                _ = [each.item() for each in losses]  # waits for the device
             yield
 
-    def _batches(self, kind: str) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pictures (N, C, H, W) in [-1, 1] and labels (N,) on the device, for ever."""
+    def _load_batches(self, source: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images (N, C, H, W) in [-1, 1] and labels (N,) on the device, without end."""
         size, device = self.config.batch_size, self.device
-        if kind == "files":
-            grey = [transforms.Grayscale()] if self.workload.channels == 1 else []
-            normalize = transforms.Normalize([0.5] * self.workload.channels, [0.5] * self.workload.channels)
-            steps = [*grey, transforms.Resize(self.workload.size), transforms.ToTensor(), normalize]
-            dataset = ImageFolder(self.folder / "pictures", transforms.Compose(steps))
-            loader = DataLoader(
-                dataset, size, shuffle=True, num_workers=WORKERS, drop_last=True, persistent_workers=True
-            )
+        if source == "files":
+            loader = self._open_files()
             while True:
-                for pictures, labels in loader:
-                    yield pictures.to(device), labels.to(device)
-        images, labels = (part.to(device) for part in random_pictures(FILES, self.workload.size, self.workload))
-        if kind == "fixed":
+                for images, labels in loader:
+                    yield images.to(device), labels.to(device)
+        images, labels = (part.to(device) for part in make_images(FILES, self.workload.size, self.workload))
+        if source == "fixed":
             yield from cycle([(to_float(images[:size]), labels[:size])])
         while True:
-            for chosen in torch.randperm(FILES, device=device).split(size)[: FILES // size]:
-                yield to_float(images[chosen]), labels[chosen]
+            for batch in torch.randperm(FILES, device=device).split(size)[: FILES // size]:
+                yield to_float(images[batch]), labels[batch]
+
+    def _open_files(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Open the image files as tutorials do."""
+        channels = self.workload.channels
+        steps = [
+            *([transforms.Grayscale()] if channels == 1 else []),
+            transforms.Resize(self.workload.size),
+            transforms.ToTensor(),
+            transforms.Normalize([0.5] * channels, [0.5] * channels),
+        ]
+        dataset = ImageFolder(self.folder / "images", transforms.Compose(steps))
+        return DataLoader(
+            dataset,
+            self.config.batch_size,
+            shuffle=True,
+            num_workers=WORKERS,
+            drop_last=True,
+            persistent_workers=True,
+        )
 
 
 def build_optimizer(network: nn.Module, settings: OptimizerConfig, fused: bool) -> torch.optim.Optimizer:
-    """The optimiser that the settings name."""
+    """Build the optimiser of a network."""
     if settings.algorithm == "rmsprop":
         return torch.optim.RMSprop(network.parameters(), lr=settings.learning_rate)
     return torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=settings.betas, fused=fused or None)
 
 
-def apply(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """Take a step."""
+def take_step(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """Compute gradients and take an optimiser step."""
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
 
 
-def random_pictures(count: int, size: int, workload: Workload) -> tuple[Tensor, Tensor]:
-    """Smooth pictures (count, C, size, size) uint8, which pack as photographs do, and labels (count,)."""
+def make_images(count: int, size: int, workload: Workload) -> tuple[Tensor, Tensor]:
+    """Make smooth images (count, C, size, size) uint8, which compress like photographs, and labels (count,)."""
     coarse = torch.rand(count, workload.channels, 8, 8)
-    pictures = F.interpolate(coarse, size=size, mode="bilinear").mul(255).byte()
-    return pictures, torch.arange(count) % workload.classes
+    images = F.interpolate(coarse, size=size, mode="bilinear").mul(255).byte()
+    return images, torch.arange(count) % workload.classes
 
 
-def write_pictures(folder: Path, workload: Workload) -> None:
-    """PNG files in a folder for each class."""
-    pictures, labels = random_pictures(FILES, workload.file_size, workload)
+def write_images(folder: Path, workload: Workload) -> None:
+    """Write PNG files, in a folder for each class."""
+    images, labels = make_images(FILES, workload.file_size, workload)
     for label in range(workload.classes):
         (folder / str(label)).mkdir(parents=True)
-    for number, (picture, label) in enumerate(zip(pictures, labels.tolist(), strict=True)):
-        write_png(picture, str(folder / str(label) / f"{number}.png"))
+    for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+        write_png(image, str(folder / str(label) / f"{number}.png"))
 
 
-def measure(contenders: dict[str, Callable[[], Iterator[float]]], bench: Bench, rounds: int, path: Path) -> None:
-    """Let the contenders alternate, and write a row for each round of each."""
-    running = {name: begin() for name, begin in contenders.items()}
+def measure(contenders: dict[str, Contender], bench: Bench, rounds: int, path: Path) -> None:
+    """Alternate the contenders and write a row for each round of each."""
+    running = {name: start() for name, start in contenders.items()}
     for number in range(rounds + 1):
-        for name, contender in running.items():
-            rate = next(contender)
-            if number == 0:
+        for name, rates in running.items():
+            rate = next(rates)
+            if number == 0:  # the warm-up round
                 continue
             row = {
                 "workload": bench.workload.name,
@@ -367,7 +393,7 @@ def measure(contenders: dict[str, Callable[[], Iterator[float]]], bench: Bench, 
 
 
 def plot(medians: pd.DataFrame) -> Figure:
-    """A group of bars for each workload, the tutorial at 1."""
+    """Plot the speeds relative to the tutorial, in a group of bars for each workload."""
     figure = Figure(figsize=(11, 4), layout="constrained", dpi=120)
     axes = figure.subplots()
     relative = medians.div(medians["tutorial"], axis=0)
@@ -378,8 +404,8 @@ def plot(medians: pd.DataFrame) -> Figure:
     return figure
 
 
-def headline(rows: pd.DataFrame) -> str:
-    """Medians of the ratios within rounds: the best of ours to the tutorial, ours to bare in either precision."""
+def summarize(rows: pd.DataFrame) -> str:
+    """Compare this project with the tutorial and the bare step: medians of the ratios within rounds."""
     parts = []
     for workload, group in rows.groupby("workload", sort=False):
         rates = group.pivot_table(index=["steps", "round"], columns="contender", values="images_per_second")

@@ -1,8 +1,9 @@
-"""One table of all variants on the digits: parameters, speed, scores, samples.
+"""Write a table of all variants on the digits: parameters, speed, scores, samples.
 
     python benchmarks/variants.py docs/results
 
-Runs ``train_<variant>`` for each: minutes, or seconds where that is done. Writes FOLDER/variants.md and pictures.
+Runs ``train_<variant>`` for each variant, which takes minutes, or seconds if it was trained before. Writes
+FOLDER/variants.md and a grid of samples for each variant.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from gan_pipelines.gan.variants import VARIANTS
 DATA = Path(__file__).parents[1] / "data"
 HEADER = """# Every variant on the digits
 
-Written by `make table`. Speed: median over the epochs, in real images a second that the discriminator sees, on the
+Written by `make table`. Speed: real images per second that the discriminator sees, median over the epochs, on the
 machine that ran it. FID and Inception Score: {samples:,} samples of the averaged generator against the train split, by
 {extractor} with {accuracy:.1%} of held-out images right; one seed each.
 
-The settings are those of `conf/base`, looked for by hand until the digits could be read, not tuned for the scores: a
-difference between two rows is one of settings as much as of methods. `dcgan` scores badly for its grey background,
-which the features notice more than the eye does, and `wgan` for shapes between two digits.
+The settings of `conf/base` were chosen by hand until the digits were legible, and not tuned for the scores: two rows
+differ in settings as well as in methods. `dcgan` scores badly because of its grey background, which affects the
+features more than the eye; `wgan` because of shapes between two digits.
 
 | variant | generator | discriminator | epochs | images/s | FID | FID, raw weights | IS | samples |
 |---|---:|---:|---:|---:|---:|---:|---:|---|
@@ -35,8 +36,8 @@ which the features notice more than the eye does, and `wgan` for shapes between 
 
 
 def main() -> None:
-    """Train, collect, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Train all variants and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +46,7 @@ def main() -> None:
     for variant in VARIANTS:
         subprocess.run([kedro, "run", f"--pipelines=train_{variant}"], cwd=DATA.parent, check=True)
         rows.append(describe(variant, folder))
-    scores = json.loads(newest("08_reporting", "wgan_gp", "scores.json").read_text())[0]
+    scores = json.loads(find_newest("08_reporting", "wgan_gp", "scores.json").read_text())[0]
     header = HEADER.format(
         samples=scores["comparability"]["samples"],
         extractor=scores["comparability"]["extractor"],
@@ -56,15 +57,15 @@ def main() -> None:
 
 
 def describe(variant: str, folder: Path) -> str:
-    """A row of the table; the newest grid of samples is copied beside it."""
-    summary = pd.read_csv(newest("08_reporting", variant, "model_summary.csv"))
+    """Copy the newest grid of samples to ``folder`` and make the variant's row of the table."""
+    summary = pd.read_csv(find_newest("08_reporting", variant, "model_summary.csv"))
     totals = summary[summary["layer"] == "total"].set_index("network")["parameters"]
-    history = pd.read_csv(newest("08_reporting", variant, "history.csv"))
-    records = json.loads(newest("08_reporting", variant, "scores.json").read_text())
+    history = pd.read_csv(find_newest("08_reporting", variant, "history.csv"))
+    records = json.loads(find_newest("08_reporting", variant, "scores.json").read_text())
     last = [record for record in records if record["identity"]["generator"] == "last"]
     scores = {(record["identity"]["weights"], record["metric"]): record["value"] for record in last}
     picture = f"digits_{variant}.png"
-    shutil.copyfile(max(newest("07_model_output", variant, "sample_grids").glob("*.png")), folder / picture)
+    shutil.copyfile(max(find_newest("07_model_output", variant, "sample_grids").glob("*.png")), folder / picture)
     cells = [
         f"`{variant}`",
         f"{totals['generator']:,}",
@@ -79,8 +80,8 @@ def describe(variant: str, folder: Path) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def newest(layer: str, variant: str, name: str) -> Path:
-    """The newest version of a catalog entry."""
+def find_newest(layer: str, variant: str, name: str) -> Path:
+    """Find the newest version of a catalog entry."""
     return max((DATA / layer / "digits" / variant / name).glob(f"*/{name}"))
 
 

@@ -1,4 +1,4 @@
-"""A browser without a window, and the servers that it looks at: for `tests/browser` and for `screenshots.py`."""
+"""A headless browser and the servers that it visits, for `tests/browser` and `screenshots.py`."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ CHROMIUM = shutil.which("chromium")
 CHROMEDRIVER = shutil.which("chromedriver")
 HOST = "127.0.0.1"
 SECONDS = 120
-"""How long to wait for a server, or for something to appear on a page."""
+"""Maximum number of seconds to wait for a server or for an element of a page."""
 BIN = Path(sys.executable).parent
 VIZ = (BIN / "kedro", "viz", "run", "--no-browser", f"--host={HOST}", "--port={port}")
 MLFLOW = (BIN / "kedro", "mlflow", "ui", f"--host={HOST}", "--port={port}")
 FILES = (sys.executable, "-m", "http.server", f"--bind={HOST}", "{port}")
-QUIET = {
-    "HTTP_PROXY": f"http://{HOST}:9",  # nobody listens there: no server asks for news of itself
+OFFLINE_ENVIRONMENT = {
+    "HTTP_PROXY": f"http://{HOST}:9",  # nothing listens there, so that servers cannot reach the internet
     "HTTPS_PROXY": f"http://{HOST}:9",
     "NO_PROXY": HOST,
     "DO_NOT_TRACK": "1",
@@ -43,7 +43,12 @@ QUIET = {
 
 @contextmanager
 def open_browser(width: int = 1600, height: int = 1000) -> Iterator[Chrome]:
-    """Start a Chromium with an empty profile, which reaches nothing but this machine, and end it."""
+    """Start a Chromium that has an empty profile and reaches only this machine; quit it at the end.
+
+    Args:
+        width: of the window, in pixels.
+        height: of the window, in pixels.
+    """
     with tempfile.TemporaryDirectory() as profile:
         options = ChromeOptions()
         options.binary_location = CHROMIUM or "chromium"
@@ -71,18 +76,21 @@ def open_browser(width: int = 1600, height: int = 1000) -> Iterator[Chrome]:
 
 @contextmanager
 def serve(command: Sequence[str | Path], folder: Path) -> Iterator[str]:
-    """Start a server in a folder, wait until it answers, and end it with all its children.
+    """Start a server, wait until it answers, and stop it with all its children at the end.
 
     Args:
-        command: with ``{port}`` in the place of the port: `VIZ`, `MLFLOW` or `FILES`.
-        folder: the project, or that of the files.
+        command: `VIZ`, `MLFLOW` or `FILES`; ``{port}`` is replaced by a free port.
+        folder: working directory: the project, or the folder of the files.
 
     Yields:
-        The address, with a slash at its end.
+        The address, which ends with a slash.
+
+    Raises:
+        RuntimeError: if the server ends before it answers.
     """
     port = _free_port()
     address = f"http://{HOST}:{port}/"
-    environment = {**os.environ, **QUIET, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    environment = {**os.environ, **OFFLINE_ENVIRONMENT, "PATH": f"{BIN}:{os.environ['PATH']}"}
     filled = [str(part).format(port=port) for part in command]
     with (
         tempfile.TemporaryFile("w+") as log,
@@ -108,7 +116,7 @@ def serve(command: Sequence[str | Path], folder: Path) -> Iterator[str]:
 
 
 def _free_port() -> int:
-    """A port that nobody listens at; kedro-viz takes none of the ephemeral ones, which a system would choose."""
+    """Find a free port below the ephemeral ones, which kedro-viz does not accept."""
     for port in random.sample(range(20_000, 30_000), 100):
         with socket.socket() as free, suppress(OSError):
             free.bind((HOST, port))
@@ -117,28 +125,34 @@ def _free_port() -> int:
 
 
 def open_viz(browser: Chrome, address: str, query: str = "", sidebar: bool = True) -> None:
-    """Open kedro-viz, in its light theme and without what lies over the pipeline: a small map, and a tour of news."""
+    """Open kedro-viz in its light theme, without the minimap and the tour of features, which cover the pipeline."""
     visible = {"graph": True, "sidebar": sidebar, "miniMap": False, "code": False, "slicing": True}
     settings = {"theme": "light", "showFeatureHints": False, "visible": visible}
-    _remember(browser, f"{address}favicon.ico", KedroViz=settings)
+    _store_settings(browser, f"{address}favicon.ico", KedroViz=settings)
     browser.get(f"{address}{query}")
     find(browser, ".pipeline-node")
 
 
 def open_mlflow(browser: Chrome, address: str, path: str = "experiments") -> None:
-    """Open MLflow, where it is for those who train models, and without its assistant and its tour."""
+    """Open MLflow in its view for model training, without its assistant and its tour of features."""
     settings = {
         "mlflow.workflowType_v1": "machine_learning",
         "mlflow.assistant.panelOpen_v1": False,
         "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": True,
         "mlflow.detectIssues.guidanceShown_v1": True,
     }
-    _remember(browser, f"{address}version", **settings)
+    _store_settings(browser, f"{address}version", **settings)
     browser.get(f"{address}#/{path}")
 
 
-def _remember(browser: Chrome, page: str, **settings: Any) -> None:
-    """Store these settings of an application and no others, from a page of its server that is not the application."""
+def _store_settings(browser: Chrome, page: str, **settings: Any) -> None:
+    """Replace an application's settings in the browser.
+
+    Args:
+        browser: the browser.
+        page: a page of the same server that does not load the application, which would write its own settings.
+        settings: values by name.
+    """
     browser.get(page)
     browser.execute_script("localStorage.clear()")
     for name, value in settings.items():
@@ -146,43 +160,44 @@ def _remember(browser: Chrome, page: str, **settings: Any) -> None:
 
 
 def find(browser: Chrome, selector: str, text: str = "") -> WebElement:
-    """Wait for a visible element that has a text, and return it.
+    """Wait for a visible element and return it.
 
     Args:
-        browser: where to look.
-        selector: of CSS.
-        text: or part of it.
+        browser: the browser.
+        selector: a CSS selector.
+        text: a part of the element's text.
     """
 
     def first(_: Chrome) -> WebElement | None:
         found = browser.find_elements(By.CSS_SELECTOR, selector)
         return next((element for element in found if element.is_displayed() and text in element.text), None)
 
-    return _waiting(browser).until(first, f"There is no {selector} with {text!r}")
+    return _wait(browser).until(first, f"There is no {selector} with {text!r}")
 
 
 def click(browser: Chrome, selector: str, text: str = "") -> None:
-    """Wait for an element, as `find` does, and click it, again if the page was just being redrawn."""
+    """Wait for an element, as `find` does, and click it; try again if the page is redrawn meanwhile."""
 
     def clicked(_: Chrome) -> bool:
         find(browser, selector, text).click()
         return True
 
-    _waiting(browser).until(clicked, f"{selector} with {text!r} cannot be clicked")
+    _wait(browser).until(clicked, f"{selector} with {text!r} cannot be clicked")
 
 
-def _waiting(browser: Chrome) -> WebDriverWait[Chrome]:
+def _wait(browser: Chrome) -> WebDriverWait[Chrome]:
+    """Make a wait that goes on if the page is redrawn."""
     redrawn = [StaleElementReferenceException, ElementClickInterceptedException]
     return WebDriverWait(browser, SECONDS, ignored_exceptions=redrawn)
 
 
 def settle(browser: Chrome) -> None:
-    """Wait until the page looks the same twice: animations are over and pictures are there."""
+    """Wait until two screenshots are the same: animations are over and images are loaded."""
     last = b""
 
-    def still(_: Chrome) -> bool:
+    def is_still(_: Chrome) -> bool:
         nonlocal last
         before, last = last, browser.get_screenshot_as_png()
         return before == last
 
-    WebDriverWait(browser, SECONDS, poll_frequency=1).until(still, "The page never stands still")
+    WebDriverWait(browser, SECONDS, poll_frequency=1).until(is_still, "The page keeps changing")

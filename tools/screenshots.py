@@ -1,8 +1,8 @@
-"""Take pictures of kedro-viz, of MLflow and of the comparison page as they show what lies in `data/` and `mlruns/`.
+"""Take screenshots of kedro-viz, MLflow and the comparison page, with the contents of `data/` and `mlruns/`.
 
     python tools/screenshots.py OUT [--page GLOB]
 
-OUT is a folder; GLOB finds comparison pages below the project, the newest of which is taken.
+OUT is the folder for the screenshots. GLOB matches comparison pages in the project; the newest is shown.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from browsing import FILES, MLFLOW, VIZ, click, find, open_browser, open_mlflow,
 PROJECT = Path(__file__).parents[1]
 
 
-def show_viz(browser: Chrome, out: Path) -> None:
-    """The whole chain folded, a training unfolded, and a grid of samples."""
+def capture_viz(browser: Chrome, out: Path) -> None:
+    """Capture the default pipeline collapsed, a training pipeline expanded, and the preview of a sample grid."""
     with serve(VIZ, PROJECT) as address:
         for name, query in {"default": "", "train": "?pid=train_cdcgan&expandAllPipelines=true"}.items():
             open_viz(browser, address, query, sidebar=False)
-            click(browser, "button", "Dismiss")  # the news of a new version, which it takes for granted without the net
+            click(browser, "button", "Dismiss")  # the notice of a new version, which it also shows offline
             save(browser, out / f"viz_{name}.png")
         open_viz(browser, address, "?pid=train_cdcgan")
         click(browser, "button", "Dismiss")
@@ -35,9 +35,9 @@ def show_viz(browser: Chrome, out: Path) -> None:
         save(browser, out / "viz_preview.png")
 
 
-def show_mlflow(browser: Chrome, out: Path) -> None:
-    """The runs of the digits, their curves, and one run with its description, scores and pictures."""
-    runs = trainings()
+def capture_mlflow(browser: Chrome, out: Path) -> None:
+    """Capture the runs of the digits experiment, their curves, and the newest run with its scores and samples."""
+    runs = find_trainings()
     if not runs:
         print("MLflow has no finished training: kedro run --pipelines=train_cdcgan makes one.")
         return
@@ -56,15 +56,15 @@ def show_mlflow(browser: Chrome, out: Path) -> None:
         save(browser, out / "mlflow_run.png")
         open_mlflow(browser, address, f"{experiment}?compareRunsMode=CHART")
         find(browser, "input[placeholder='Search metric charts']").send_keys("samples")
-        step = find(browser, "input[type=number]")  # there is no picture of step 0, which it shows first
+        step = find(browser, "input[type=number]")  # shows step 0 at first, which has no samples
         step.send_keys(Keys.CONTROL, "a")
         step.send_keys(runs[0].data.params["epochs"], Keys.TAB)
-        browser.execute_script("arguments[0].scrollIntoView()", find(browser, "img"))  # it comes after all parameters
+        browser.execute_script("arguments[0].scrollIntoView()", find(browser, "img"))  # below all parameters
         save(browser, out / "mlflow_samples.png")
 
 
-def show_page(browser: Chrome, out: Path, pages: Sequence[Path]) -> None:
-    """The newest comparison page, light, dark, and as wide as a phone."""
+def capture_page(browser: Chrome, out: Path, pages: Sequence[Path]) -> None:
+    """Capture the newest comparison page in light and dark, as wide as a desktop window and as a phone."""
     if not pages:
         print("There is no comparison page: kedro run --pipelines=compare makes one.")
         return
@@ -84,8 +84,8 @@ def show_page(browser: Chrome, out: Path, pages: Sequence[Path]) -> None:
                 save(browser, out / f"comparison_{scheme}_{device}.png")
 
 
-def trainings() -> list[Run]:
-    """Finished trainings of the digits, the newest first."""
+def find_trainings() -> list[Run]:
+    """Find the finished trainings of the digits, the newest first."""
     client = MlflowClient(f"sqlite:///{PROJECT}/mlruns/mlflow.db")
     experiment = client.get_experiment_by_name("digits")
     if experiment is None:
@@ -95,23 +95,23 @@ def trainings() -> list[Run]:
 
 
 def save(browser: Chrome, file: Path) -> None:
-    """Take a picture once nothing moves."""
+    """Save a screenshot once the page has settled."""
     settle(browser)
     browser.save_screenshot(str(file))
     print(file)
 
 
 def main() -> None:
-    """Take all pictures."""
+    """Take all screenshots."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--page", default="data/08_reporting/digits/comparison.html/*/comparison.html")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with open_browser(1400, 1100) as browser:
-        show_viz(browser, options.out)
-        show_mlflow(browser, options.out)
-        show_page(browser, options.out, sorted(PROJECT.glob(options.page)))
+        capture_viz(browser, options.out)
+        capture_mlflow(browser, options.out)
+        capture_page(browser, options.out, sorted(PROJECT.glob(options.page)))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def valid(striped_images):
     return LabelledImages(torch.from_numpy(images.images), torch.from_numpy(images.labels))
 
 
-def test_the_epoch_that_validation_likes_best_is_kept(train, valid):
+def test_the_best_epoch_on_the_validation_split_is_kept(train, valid):
     fit = fit_selected(train, valid, 2, CONFIG, steps=30, device="cpu")
     assert [row["epoch"] for row in fit.history] == [1, 2, 3, 4, 5]
     ranks = [(row["valid_accuracy"], -row["valid_loss"]) for row in fit.history]
@@ -36,15 +36,15 @@ def test_the_epoch_that_validation_likes_best_is_kept(train, valid):
     assert F.cross_entropy(logits, valid.labels).item() == pytest.approx(best["valid_loss"], rel=1e-5)
 
 
-def test_validation_can_like_an_early_epoch_best(train, valid):
-    upside_down = LabelledImages(valid.images, 1 - valid.labels)  # the more is learnt, the worse
-    fit = fit_selected(train, upside_down, 2, CONFIG, steps=60, device="cpu")
+def test_an_early_epoch_can_be_the_best(train, valid):
+    swapped_labels = LabelledImages(valid.images, 1 - valid.labels)  # learning makes validation worse
+    fit = fit_selected(train, swapped_labels, 2, CONFIG, steps=60, device="cpu")
     assert fit.best_epoch < 5
     assert fit.history[-1]["train_loss"] < fit.history[0]["train_loss"]
 
 
 @pytest.mark.parametrize(("steps", "parts"), [(5, [1, 1, 1, 1, 1]), (13, [2, 3, 2, 3, 3]), (30, [6] * 5)])
-def test_the_steps_are_those_asked_for_however_many_images_there_are(train, valid, monkeypatch, steps, parts):
+def test_the_steps_are_divided_evenly_between_the_epochs(train, valid, monkeypatch, steps, parts):
     taken = []
     monkeypatch.setattr(fitting._Fitting, "_step", lambda *_: taken.append(1) or torch.tensor(0.0))
     seen = []
@@ -55,7 +55,7 @@ def test_the_steps_are_those_asked_for_however_many_images_there_are(train, vali
     assert [last - first for first, last in zip([0, *seen], seen, strict=False)] == parts
 
 
-def test_the_schedule(train, monkeypatch):
+def test_the_learning_rate_follows_the_schedule(train, monkeypatch):
     rates = []
     step = fitting._Fitting._step
 
@@ -67,14 +67,14 @@ def test_the_schedule(train, monkeypatch):
     config = replace(CONFIG, epochs=2, batch_size=40)
     fit_classifier(*train, 2, config, device="cpu")
     fit_classifier(*train, 2, replace(config, schedule="constant"), device="cpu")
-    assert rates == pytest.approx([0.02, 0.01, 0.02, 0.02])  # half a cosine: at the middle one half
+    assert rates == pytest.approx([0.02, 0.01, 0.02, 0.02])  # half a cosine is one half in the middle
 
 
 def test_a_last_batch_of_one_image_is_left_out():
     assert [steps_per_epoch(count, 8) for count in (16, 17, 18, 7, 2)] == [2, 2, 3, 1, 1]
 
 
-def test_transforms_change_what_is_seen_in_training_and_nothing_else(train, valid, monkeypatch):
+def test_transforms_are_applied_to_training_images_only(train, valid, monkeypatch):
     seen = []
 
     def spy(images, config):

@@ -17,14 +17,14 @@ def striped(striped_images):
     return tuple(map(torch.from_numpy, (train.images, train.labels, test.images, test.labels)))
 
 
-def test_it_learns_what_can_be_seen_at_a_glance(striped):
+def test_it_learns_to_tell_dark_from_bright_images(striped):
     images, labels, test_images, test_labels = striped
     classifier = fit_classifier(images, labels, 2, CONFIG, device="cpu")
     assert classifier.accuracy(test_images, test_labels) == 1.0
     assert classifier.accuracy(test_images, 1 - test_labels) == 0.0
 
 
-def test_the_seed_decides_and_the_callers_state_is_left_alone(striped):
+def test_seed_and_settings_decide_the_weights_and_the_global_random_state_is_unchanged(striped):
     images, labels, *_ = striped
     config = replace(CONFIG, epochs=1)
     torch.manual_seed(3)
@@ -49,7 +49,7 @@ def test_a_saved_classifier_predicts_the_same(tmp_path):
 
 
 @pytest.mark.parametrize(("stem", "parameters"), [("imagenet", 11_181_642), ("small", 11_173_962)])
-def test_both_stems(stem, parameters):
+def test_parameters_and_outputs_of_both_stems(stem, parameters):
     # torchvision's ResNet-18 has 11,689,512 parameters with 1,000 classes; the small stem saves 3 x 64 x (49 - 9).
     classifier = Classifier(10, stem).eval()
     assert sum(parameter.numel() for parameter in classifier.parameters()) == parameters
@@ -76,6 +76,6 @@ def test_grey_is_the_same_as_three_equal_channels():
         ({"seed": -1}, "seed is -1"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(change, message):
+def test_invalid_settings_are_refused(change, message):
     with pytest.raises(ConfigError, match=message):
         replace(CONFIG, **change)

@@ -5,7 +5,7 @@ import pytest
 
 from gan_pipelines.classifier import score_predictions
 
-# Guesses 0 0 1 2 against labels 0 1 1 0.
+# Predicted classes 0, 0, 1, 2; labels 0, 1, 1, 0.
 PROBABILITIES = np.array([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.2, 0.7, 0.1], [0.1, 0.1, 0.8]])
 LABELS = np.array([0, 1, 1, 0])
 
@@ -14,7 +14,7 @@ def test_accuracy_and_f1_by_hand():
     scores = score_predictions(PROBABILITIES, LABELS)
     assert scores.accuracy == 0.5
     assert scores.class_accuracy[:2] == [0.5, 0.5]
-    assert np.isnan(scores.class_accuracy[2])  # there is none in the test split
+    assert np.isnan(scores.class_accuracy[2])  # no image has label 2
     # F1 of class 0: precision 1/2, recall 1/2; of class 1: 1 and 1/2; of class 2: 0 by definition.
     assert scores.macro_f1 == pytest.approx((1 / 2 + 2 / 3 + 0) / 3)
 

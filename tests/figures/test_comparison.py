@@ -38,7 +38,7 @@ COMPARISON = Comparison(
 
 
 class Page(HTMLParser):
-    """What stands on a page; raises if its elements are not nested properly."""
+    """Elements and texts of a page; raises if elements are not nested properly."""
 
     VOID = ("meta", "img", "input", "path", "use", "rect")
 
@@ -72,20 +72,20 @@ def page():
     return render_comparison(COMPARISON)
 
 
-def test_the_page_needs_nothing_else(page):
+def test_the_page_loads_no_other_files(page):
     parsed = Page(page)
     assert all(image["src"].startswith("data:image/webp;base64,") for image in parsed.all("img"))
     assert parsed.all("link") == parsed.all("script", src="") == []
     assert "url(" not in re.sub(r"url\(#", "", page)
 
 
-def test_every_part_is_there_and_linked(page):
+def test_every_section_is_present_and_linked(page):
     parsed = Page(page)
     sections = {section["id"] for section in parsed.all("section")}
     assert sections == {"scores", "epochs", "images", "help", "progress", "between", "losses", "runs"}
     assert {link["href"] for link in parsed.all("a")} == {f"#{section}" for section in sections}
     text = " ".join(parsed.words)
-    assert "cards <&>" in text  # escaped, and read back
+    assert "cards <&>" in text  # escaped in the page
     for words in (
         "1,797 images of 32x32",
         "2.8 (n=1)",
@@ -98,7 +98,7 @@ def test_every_part_is_there_and_linked(page):
     assert "nan" not in text
 
 
-def test_the_progress_can_be_stepped_through(page):
+def test_the_sample_grids_can_be_stepped_through(page):
     parsed = Page(page)
     (steps,) = parsed.all("input", type="range")
     frames = [image for image in parsed.all("img") if "data-epoch" in image]
@@ -106,7 +106,7 @@ def test_the_progress_can_be_stepped_through(page):
     assert [(frame["data-epoch"], "hidden" in frame) for frame in frames] == [("1", True), ("10", True), ("20", False)]
 
 
-def test_figures_take_the_colour_of_the_page_and_do_not_share_names(page):
+def test_figures_have_the_colour_of_the_text_and_unique_ids(page):
     figures = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
     assert len(figures) == 4  # FID of all; loss and FID of one; arms
     assert all("currentColor" in figure and "#000000" not in figure for figure in figures)
@@ -115,7 +115,7 @@ def test_figures_take_the_colour_of_the_page_and_do_not_share_names(page):
     assert len(set.union(*clips)) == sum(map(len, clips))
 
 
-def test_one_run_without_experiment_history_or_pictures_has_a_page():
+def test_one_run_without_augmentation_experiment_or_history_has_a_page():
     bare = Comparison(
         "digits",
         {},

@@ -26,7 +26,7 @@ HISTORY = pd.DataFrame(
 )
 
 
-def test_curves_show_the_columns_they_are_named_after():
+def test_each_curve_shows_the_column_in_its_label():
     figure = plot_losses(HISTORY)
     lines = {line.get_label(): list(line.get_ydata()) for axes in figure.axes for line in axes.lines}
     assert lines == {column.replace("_", " "): HISTORY[column].tolist() for column in HISTORY.columns.drop("epoch")}
@@ -37,7 +37,7 @@ def test_without_a_penalty_there_is_no_panel_for_it():
     assert len(plot_losses(HISTORY.drop(columns="penalty")).axes) == 2
 
 
-def test_an_auxiliary_classifier_has_its_curves():
+def test_class_loss_and_accuracy_are_plotted():
     figure = plot_losses(HISTORY.assign(class_loss=[3.0, 2.0, 1.0], class_accuracy=[0.1, 0.2, 0.3]))
     assert [axes.get_title() for axes in figure.axes][1:3] == ["Discriminator's accuracy", "Class loss"]
     assert [line.get_label() for line in figure.axes[1].lines][2] == "class accuracy"
@@ -46,14 +46,14 @@ def test_an_auxiliary_classifier_has_its_curves():
 SCORED = HISTORY.assign(fid_5k=[np.nan, 30.0, 20.0], is_5k=[np.nan, 4.0, 5.0])
 
 
-def test_scores_have_panels_of_their_own_without_the_epochs_that_were_not_scored():
+def test_scores_have_their_own_panels_with_the_scored_epochs_only():
     *_, fid, inception_score = plot_losses(SCORED).axes
     assert (fid.get_title(), inception_score.get_title()) == ("FID", "Inception Score")
     (line,) = fid.lines
     assert (line.get_label(), list(line.get_xdata()), list(line.get_ydata())) == ("fid 5k", [2, 3], [30, 20])
 
 
-def test_variants_share_a_panel_where_their_number_of_samples_is_the_same():
+def test_variants_with_equal_numbers_of_samples_share_a_panel():
     other = HISTORY.assign(fid_1k=[9.0, 8.0, 7.0])
     figure = plot_scores_by_epoch({"dcgan": [SCORED], "wgan": [SCORED], "sagan": [other], "unscored": [HISTORY]})
     assert {axes.get_title(): [line.get_label() for line in axes.lines] for axes in figure.axes} == {
@@ -75,7 +75,7 @@ def test_seeds_of_a_variant_share_a_colour_and_a_label():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["dcgan", "wgan"]
 
 
-def test_a_grid_goes_row_by_row():
+def test_a_grid_is_filled_row_by_row():
     images = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1).expand(-1, 1, 4, 4) * 40
     grid = make_image_grid(images, columns=3)
     assert grid.shape == (2 * 6 + 2, 3 * 6 + 2, 3)
@@ -88,7 +88,7 @@ def shades(first, count):
     return torch.arange(first, first + count, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 4, 4)
 
 
-def test_a_grid_of_classes_has_a_row_for_each():
+def test_a_grid_of_classes_has_a_row_for_each_class():
     grid = make_class_grid({"one": shades(0, 20), "two": shades(100, 20)})
     centres = grid[4::6, 4::6, 0]
     assert centres.tolist() == [list(range(16)), list(range(100, 116))]
@@ -100,12 +100,12 @@ def test_a_grid_without_classes_is_filled_row_by_row():
     assert centres[1, 0] == 16
 
 
-def test_neighbours_stand_beside_their_query():
+def test_neighbours_are_in_the_row_of_their_query():
     grid = make_neighbour_grid([(shades(7, 1)[0], shades(10, 3)), (shades(9, 1)[0], shades(20, 3))])
     assert grid[4::6, 4::6, 0].tolist() == [[7, 10, 11, 12], [9, 20, 21, 22]]
 
 
-def test_arms_and_their_differences_are_where_they_say():
+def test_arm_scores_and_differences_are_plotted_at_their_values():
     scores = pd.DataFrame(
         {"fraction": [0.1] * 4, "arm": ["real", "real", "added_1x", "added_1x"], "accuracy": [0.8, 0.9, 0.7, 0.8]}
     )
@@ -132,7 +132,7 @@ def test_arms_and_their_differences_are_where_they_say():
     assert (interval.get_color(), middle.get_marker()) == ("tab:red", "D")
 
 
-def test_curves_of_arms_are_means_with_bands():
+def test_arm_curves_are_means_with_bands_of_one_standard_deviation():
     rows = [
         {"fraction": fraction, "arm": arm, "seed": seed, "epoch": epoch, "train_loss": seed + epoch + 1.0,
          "valid_loss": 1.0, "valid_accuracy": 0.5}

@@ -30,26 +30,26 @@ def test_training_seeds_are_averaged_and_the_sampling_seeds_of_one_training_coun
     assert (row["n"], row["sampling_seeds"], row["variant"]) == (3, 2, "dcgan")
 
 
-def test_the_best_of_several_seeds_is_averaged_although_each_was_best_in_another_epoch():
+def test_best_generators_of_several_seeds_are_averaged_even_if_their_epochs_differ():
     records = [record(value, seed, generator="best", epoch=10 - seed) for seed, value in enumerate([1.0, 2.0, 6.0])]
     (row,) = average_scores({"dcgan": records}).to_dict("records")
     assert (row["mean"], row["n"], row["trained_epochs"]) == (3.0, 3, 10)
 
 
-def test_of_one_training_the_deviation_is_over_sampling_seeds_and_of_one_score_there_is_none():
+def test_the_deviation_of_one_training_is_over_its_sampling_seeds_and_a_single_score_has_none():
     (row,) = average_scores({"dcgan": [record(1.0, 0, 0), record(3.0, 0, 1)]}).to_dict("records")
     assert (row["mean"], row["std"], row["n"]) == (2.0, pytest.approx(2**0.5), 1)
     table = tabulate_scores(average_scores({"dcgan": [record(1.5)]}))
     assert "1.5 (n=1)" in table.iloc[0].tolist()
 
 
-def test_the_same_samples_scored_twice_count_once_the_later_one():
+def test_the_later_of_two_scores_of_the_same_samples_is_used():
     (row,) = average_scores({"dcgan": [record(1.0), record(2.0)]}).to_dict("records")
     assert (row["mean"], row["n"]) == (2.0, 1)
 
 
 @pytest.mark.parametrize("key", [{"samples": 5000}, {"reference_hash": "bb"}, {"extractor_weights": "cc"}])
-def test_unlike_keys_are_never_averaged_and_never_share_a_column(key):
+def test_scores_with_different_keys_are_not_averaged_and_have_separate_columns(key):
     averages = average_scores({"dcgan": [record(1.0)], "wgan": [record(4.0, 1, **key)]})
     assert sorted(averages["mean"]) == [1.0, 4.0]
     table = tabulate_scores(averages)
@@ -59,11 +59,11 @@ def test_unlike_keys_are_never_averaged_and_never_share_a_column(key):
 
 
 @pytest.mark.parametrize("other", [{"weights": "raw"}, {"metric": "kid"}])
-def test_weights_and_metrics_stay_apart(other):
+def test_different_weights_and_metrics_are_not_averaged(other):
     assert len(average_scores({"dcgan": [record(1.0), record(4.0, 1, **other)]})) == 2
 
 
-def test_variants_that_can_be_compared_share_a_column_and_classes_stay_out_of_the_table():
+def test_comparable_variants_share_a_column_and_scores_of_classes_are_left_out():
     records = [record(1.0, 0), record(2.0, 1), record(0.5, metric="class_kid", **{"class": "ace"})]
     averages = average_scores({"dcgan": records, "wgan": [record(4.0)]})
     assert set(averages["metric"]) == {"fid", "class_kid"}

@@ -26,7 +26,7 @@ from gan_pipelines.metrics import (
 CONFIG = ScoringConfig(classifier=ClassifierConfig(epochs=15, batch_size=13, learning_rate=0.01), samples=20)
 
 
-def test_a_classifier_is_fitted_once_and_says_what_it_is(striped_images, tmp_path, monkeypatch):
+def test_a_classifier_is_fitted_once_and_has_its_provenance(striped_images, tmp_path, monkeypatch):
     store = KeyedStore(tmp_path)
     first = get_extractor(store, striped_images, CONFIG, "cpu")
     assert first.provenance["fitted_on"] == striped_images.select("train").content_hash
@@ -40,7 +40,7 @@ def test_a_classifier_is_fitted_once_and_says_what_it_is(striped_images, tmp_pat
     assert torch.equal(second(images).features, first(images).features)
 
 
-def test_other_data_and_other_settings_are_fitted_anew(striped_images, tmp_path):
+def test_other_data_and_other_settings_give_other_classifiers(striped_images, tmp_path):
     quick = replace(CONFIG, classifier=replace(CONFIG.classifier, epochs=1))
     store = KeyedStore(tmp_path)
     first = get_extractor(store, striped_images, quick, "cpu")
@@ -53,14 +53,14 @@ def test_other_data_and_other_settings_are_fitted_anew(striped_images, tmp_path)
     assert len(hashes) == len(list(tmp_path.glob("[!.]*"))) == 3
 
 
-def test_features_carry_no_gradient(striped_images, tmp_path):
+def test_features_have_no_gradient(striped_images, tmp_path):
     quick = replace(CONFIG, classifier=replace(CONFIG.classifier, epochs=1))
     extractor = get_extractor(KeyedStore(tmp_path), striped_images, quick, "cpu")
     assert not extractor(torch.from_numpy(striped_images.images[:2])).features.requires_grad
 
 
 class Rgb(Dataset):
-    """Grey images as torch-fidelity wants them."""
+    """Grey images repeated to three channels, which torch-fidelity requires."""
 
     def __init__(self, images):
         self.images = images.expand(-1, 3, -1, -1)
@@ -74,7 +74,7 @@ class Rgb(Dataset):
 
 @pytest.fixture(scope="module")
 def inception_weights(tmp_path_factory):
-    """A file of the right form, with random weights in place of the published ones."""
+    """A weights file in torch-fidelity's format, with random weights."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: {})
         patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
@@ -85,7 +85,7 @@ def inception_weights(tmp_path_factory):
     return path
 
 
-def test_inception_features_are_torch_fidelitys(inception_weights):
+def test_inception_features_equal_torch_fidelity(inception_weights):
     images = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8)
     extractor = open_inception(str(inception_weights))
     features, logits = extractor(images)
@@ -99,8 +99,8 @@ def test_inception_features_are_torch_fidelitys(inception_weights):
     assert len(extractor.provenance["weights_hash"]) == 16
 
 
-def test_scores_of_inception_equal_torch_fidelitys_own(inception_weights, tiny_gan, striped_images, tmp_path):
-    """Through torch-fidelity's whole path: its loader, its network, its statistics."""
+def test_scores_with_inception_equal_torch_fidelity(inception_weights, tiny_gan, striped_images, tmp_path):
+    """The expected scores come from torch-fidelity's own loader, network and statistics."""
     generator = list(train(tiny_gan, striped_images.images[:40], device="cpu"))[-1].generator
     config = ScoringConfig(extractor="inception", samples=12, is_splits=2)
     extractor = open_inception(str(inception_weights))
@@ -124,18 +124,18 @@ def test_scores_of_inception_equal_torch_fidelitys_own(inception_weights, tiny_g
     assert (ours["precision"], ours["recall"]) == pytest.approx((oracle["precision"], oracle["recall"]))
 
 
-def test_without_weights_and_net_the_remedy_is_named(monkeypatch):
-    def no_net(*_, **__):
+def test_the_error_for_weights_that_cannot_be_downloaded_names_the_remedy(monkeypatch):
+    def fail_download(*_, **__):
         raise URLError("no route to host")
 
-    monkeypatch.setattr(inception, "load_state_dict_from_url", no_net)
+    monkeypatch.setattr(inception, "load_state_dict_from_url", fail_download)
     with pytest.raises(
         ExtractorUnavailable, match="could not be downloaded .*no route to host.*; name a local copy in scoring"
     ):
         open_inception(None)
 
 
-def test_a_missing_or_foreign_file_is_named(tmp_path):
+def test_the_error_for_a_missing_or_wrong_weights_file_names_it(tmp_path):
     with pytest.raises(ExtractorUnavailable, match="could not be read from .*weights.pth .*No such file"):
         open_inception(str(tmp_path / "weights.pth"))
     torch.save({"other": torch.zeros(3)}, tmp_path / "other.pth")
@@ -144,11 +144,13 @@ def test_a_missing_or_foreign_file_is_named(tmp_path):
 
 
 class Bomb:
+    """Runs code when it is unpickled."""
+
     def __reduce__(self):
         return (print, ("unpickled",))
 
 
-def test_a_weights_file_is_not_trusted(tmp_path, capsys):
+def test_code_in_a_weights_file_is_not_run(tmp_path, capsys):
     torch.save({"weights": Bomb()}, tmp_path / "bomb.pth")
     with pytest.raises(ExtractorUnavailable):
         open_inception(str(tmp_path / "bomb.pth"))

@@ -20,7 +20,7 @@ def correlated(count, size, seed, scale=1.0):
     return draws.normal(size=(count, size)) @ draws.normal(size=(size, size)) * scale + draws.normal(size=size)
 
 
-def test_moments_equal_numpys_whatever_the_batches():
+def test_moments_equal_numpy_for_any_batch_size():
     features = correlated(500, 16, seed=0)
     for batch_size in (1, 97, 500):
         ours = moments(features, batch_size)
@@ -29,7 +29,7 @@ def test_moments_equal_numpys_whatever_the_batches():
         np.testing.assert_allclose(ours.covariance.numpy(), np.cov(features, rowvar=False), rtol=1e-10, atol=1e-12)
 
 
-def test_a_large_offset_costs_no_digits():
+def test_the_covariance_is_accurate_despite_a_large_offset():
     features = correlated(300, 8, seed=1)
     shifted = moments(features + 1e7).covariance
     np.testing.assert_allclose(shifted.numpy(), np.cov(features, rowvar=False), rtol=1e-6)
@@ -49,8 +49,8 @@ def test_a_stream_is_not_held_in_memory():
     assert Moments.of_stream(batches()).count == 100
 
 
-def test_closed_form_for_independent_features():
-    # Whitened draws have exactly the unit covariance, so that both Gaussians are known exactly.
+def test_the_distance_equals_the_closed_form_for_independent_features():
+    # Whitened features have exactly the unit covariance, so both Gaussians are known exactly.
     raw = torch.randn(400, 6, dtype=torch.float64)
     raw -= raw.mean(0)
     white = raw @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(raw.T))).T
@@ -62,7 +62,7 @@ def test_closed_form_for_independent_features():
 
 
 @pytest.mark.parametrize(("count", "size"), [(400, 32), (40, 64)])
-def test_equals_scipys_square_root_and_torch_fidelity(count, size):
+def test_the_distance_equals_scipy_and_torch_fidelity(count, size):
     """The second pair has fewer samples than features: both covariances are singular."""
     first, second = correlated(count, size, seed=2), correlated(count, size, seed=3, scale=1.5)
     ours = frechet_distance(moments(first), moments(second))
@@ -77,14 +77,14 @@ def test_equals_scipys_square_root_and_torch_fidelity(count, size):
         assert ours == pytest.approx(expected, abs=tolerance)
 
 
-def test_of_a_set_with_itself_it_is_zero_and_with_another_the_same_both_ways():
+def test_the_distance_of_a_set_to_itself_is_zero_and_distances_are_symmetric():
     first, second = moments(correlated(200, 8, seed=4)), moments(correlated(200, 8, seed=5))
     assert frechet_distance(first, first) == pytest.approx(0, abs=1e-9)
     assert frechet_distance(first, second) == pytest.approx(frechet_distance(second, first), rel=1e-9)
 
 
-def test_extrapolation_meets_the_distance_of_the_true_gaussians_within_its_error():
-    """Of two Gaussians that are known, the distance has a closed form; at few samples FID lies far above it."""
+def test_the_extrapolation_is_within_its_error_of_the_true_distance():
+    """The distance of two known Gaussians has a closed form; FID of few samples is far above it."""
     size, count = 16, 4000
     reference = Moments(10, torch.zeros(size).double(), 9 * torch.eye(size).double())
     expected = size * (1.2 - 1) ** 2
@@ -100,12 +100,12 @@ def test_extrapolation_meets_the_distance_of_the_true_gaussians_within_its_error
     assert np.mean(plain) > 0
 
 
-def test_extrapolation_is_exact_where_the_bias_is_one_over_n():
+def test_the_extrapolation_is_the_intercept_of_a_least_squares_line():
     parts = [Moments.of(torch.randn(30, 4)) for _ in range(4)]
     shifted = [Moments(part.count, torch.zeros(4).double(), part.count * torch.eye(4).double()) for part in parts]
     reference = Moments(1000, torch.zeros(4).double(), 999 * torch.eye(4).double())
     counts = np.array([30] * 4 + [60] * 2 + [120])
-    # Equal means; covariance N / (N - 1) on the diagonal, so each distance is known.
+    # Equal means and covariances of N / (N - 1) times the unit matrix, so each distance is known.
     distances = 4 * (np.sqrt(counts / (counts - 1)) - 1) ** 2
     line = np.polynomial.Polynomial.fit(1 / counts, distances, 1).convert()
     assert extrapolate_frechet(reference, shifted)[0] == pytest.approx(line.coef[0], rel=1e-6)

@@ -17,7 +17,7 @@ def test_equals_torch_fidelity(splits):
     assert std == pytest.approx(oracle["inception_score_std"], rel=1e-5, abs=1e-12)
 
 
-def test_equals_the_definition_written_out():
+def test_equals_the_definition():
     logits = torch.randn(60, 4, dtype=torch.float64)
     probabilities = np.exp(logits.numpy()) / np.exp(logits.numpy()).sum(1, keepdims=True)
     marginal = probabilities.mean(0)
@@ -25,7 +25,7 @@ def test_equals_the_definition_written_out():
     assert inception_score(logits, 1)[0] == pytest.approx(expected, rel=1e-12)
 
 
-def test_sure_and_evenly_spread_predictions_score_the_number_of_classes():
+def test_certain_predictions_of_equally_many_images_per_class_score_the_number_of_classes():
     logits = torch.eye(5).repeat(20, 1) * 1e4
     assert inception_score(logits, 4) == pytest.approx((5, 0))
 

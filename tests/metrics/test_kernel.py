@@ -17,7 +17,7 @@ def test_equals_torch_fidelity(first, second):
     assert ours[1] == pytest.approx(oracle["kernel_inception_distance_std"], abs=1e-5)
 
 
-def test_equals_the_definition_written_out():
+def test_equals_the_definition():
     first, second = torch.randn(7, 3), torch.randn(7, 3) + 1
 
     def kernel(x, y):
@@ -30,6 +30,6 @@ def test_equals_the_definition_written_out():
     assert kernel_distance(first, second)[0] == pytest.approx(expected, rel=1e-5)
 
 
-def test_of_like_samples_it_is_zero_on_average_whatever_their_number():
+def test_the_distance_between_samples_of_one_distribution_is_zero_on_average():
     distances = [kernel_distance(torch.randn(40, 8), torch.randn(40, 8))[0] for _ in range(200)]
     assert abs(np.mean(distances)) < 3 * np.std(distances) / np.sqrt(200)

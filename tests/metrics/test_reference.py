@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 
 class Sums(nn.Module):
-    """Row sums as features, counting how often it is called."""
+    """Takes sums of rows as features and records its calls."""
 
     def __init__(self):
         super().__init__()
@@ -38,8 +38,8 @@ def changed_pixel(images):
     return replace(images, images=pixels, image_hashes=hash_images(pixels))
 
 
-def test_features_are_those_of_the_images_and_computed_once(striped_images, tmp_path, monkeypatch):
-    monkeypatch.setattr(FeatureExtractor, "to", lambda self, _: self)  # no copy, so that calls are counted
+def test_features_and_statistics_are_correct_and_computed_once(striped_images, tmp_path, monkeypatch):
+    monkeypatch.setattr(FeatureExtractor, "to", lambda self, _: self)  # otherwise a copy would record the calls
     store, extractor = KeyedStore(tmp_path), FeatureExtractor(Sums(), PROVENANCE)
     first = open_reference(store, striped_images, extractor, "cpu")
     assert sum(extractor.network.calls) == 70
@@ -53,7 +53,7 @@ def test_features_are_those_of_the_images_and_computed_once(striped_images, tmp_
     expected = Radii.of(torch.from_numpy(features))
     assert torch.equal(first.radii(CPU).third, expected.third)
     (tmp_path / f"{first.key}-radii" / "radii.npz").unlink()
-    with pytest.raises(FileNotFoundError):  # it would have been read
+    with pytest.raises(FileNotFoundError):  # since the stored file would be read
         again.radii(CPU)
 
 
@@ -69,7 +69,7 @@ def test_features_are_those_of_the_images_and_computed_once(striped_images, tmp_
     ],
     ids=["pixel", "labels", "split", "resize filter", "extractor", "weights"],
 )
-def test_nothing_stale_is_served(striped_images, tmp_path, change):
+def test_every_changed_input_gives_another_reference(striped_images, tmp_path, change):
     store, extractor = KeyedStore(tmp_path), FeatureExtractor(Sums(), PROVENANCE)
     first = open_reference(store, striped_images, extractor, "cpu")
     other = open_reference(store, *change(striped_images, extractor), "cpu")
@@ -77,14 +77,14 @@ def test_nothing_stale_is_served(striped_images, tmp_path, change):
     assert {first.key, other.key} <= {path.name for path in tmp_path.iterdir()}
 
 
-def test_images_that_were_in_0_to_1_are_refused_and_nothing_is_kept(striped_images, tmp_path):
+def test_images_from_0_to_1_are_refused_and_nothing_is_stored(striped_images, tmp_path):
     dark = replace(striped_images, images=(striped_images.images > 127).astype(np.uint8))
     with pytest.raises(ConfigError, match="brightest pixel of the reference images is 1, but must be above 1"):
         open_reference(KeyedStore(tmp_path), dark, FeatureExtractor(Sums(), PROVENANCE), "cpu")
     assert not list(tmp_path.glob("[!.]*"))
 
 
-def test_features_that_are_no_numbers_are_refused_and_nothing_is_kept(striped_images, tmp_path):
+def test_features_that_are_not_finite_are_refused_and_nothing_is_stored(striped_images, tmp_path):
     class Broken(Sums):
         def forward(self, images):
             return Prediction(*(part / 0 for part in super().forward(images)))
@@ -108,6 +108,6 @@ def test_too_few_images_for_neighbours_are_refused(striped_images, tmp_path):
 
 
 @pytest.mark.parametrize("images", [torch.rand(2, 3, 8, 8), torch.zeros(3, 8, 8, dtype=torch.uint8)])
-def test_an_extractor_takes_bytes_only(images):
+def test_an_extractor_takes_only_uint8_images(images):
     with pytest.raises(ConfigError, match=r"images is .* but must be \(N, 1 or 3, H, W\) uint8, from 0 to 255"):
         FeatureExtractor(Sums(), PROVENANCE)(images)

@@ -74,12 +74,12 @@ def generator(tiny_gan, striped_images):
     epochs = train(tiny_gan, train_images.images, device="cpu", class_names=train_images.class_names)
     generator = list(epochs)[-1].generator
     weights = {name: dict(state) for name, state in generator.weights.items()}
-    for state in weights.values():  # two epochs make grey images: let these differ from each other
+    for state in weights.values():  # makes the images differ: after two epochs all are grey
         state["layers.6.weight"] = state["layers.6.weight"] * 1000
     return replace(generator, weights=weights, version="2026-01-02T03.04.05.678Z")
 
 
-def test_scores_equal_torch_fidelitys_on_the_same_images(generator, striped_images, score):
+def test_scores_equal_torch_fidelity_on_the_same_images(generator, striped_images, score):
     scores = score(generator)
     assert [(each.metric, each.identity["weights"]) for each in scores] == [
         (metric, weights) for weights in ("ema", "raw") for metric in METRICS
@@ -103,7 +103,7 @@ def test_scores_equal_torch_fidelitys_on_the_same_images(generator, striped_imag
         assert ours["fid_infinity"].spread > 0
 
 
-def test_a_score_says_what_it_is_and_what_it_may_stand_beside(generator, striped_images, score):
+def test_a_score_has_its_comparability_key_identity_and_provenance(generator, striped_images, score):
     first = score(generator)[0]
     assert first.comparability == {
         "metric": "fid",
@@ -125,7 +125,7 @@ def test_a_score_says_what_it_is_and_what_it_may_stand_beside(generator, striped
     assert score(generator)[2].comparability["is_splits"] == 3
 
 
-def test_other_references_and_seeds_show(generator, score):
+def test_the_reference_is_in_the_comparability_key_and_the_seed_in_the_identity(generator, score):
     base, test = score(generator)[0], score(generator, replace(CONFIG, reference_split="test"))[0]
     seed = score(generator, replace(CONFIG, seed=6))[0]
     assert test.comparability != base.comparability
@@ -163,10 +163,10 @@ def test_fewer_images_than_features_are_flagged_and_not_extrapolated(generator, 
     assert not any("singular" in flag for each in score(generator, replace(CONFIG, samples=13)) for flag in each.flags)
 
 
-def test_features_that_are_no_numbers_are_refused(generator, striped_images, score, tmp_path):
+def test_features_that_are_not_finite_are_refused(generator, striped_images, score, tmp_path):
     score(generator)
 
-    class Projection(nn.Module):  # the name under which the reference is kept
+    class Projection(nn.Module):  # the same name, so that the stored reference is used
         def forward(self, images):
             return Prediction(torch.full((len(images), 12), torch.nan), torch.zeros(len(images), 4))
 
@@ -204,7 +204,7 @@ def test_a_class_without_images_is_named(conditional_generator, striped_images, 
         score(conditional_generator, images=replace(striped_images, labels=striped_images.labels * 0))
 
 
-def test_a_monitor_measures_what_the_scores_do_by_the_number_of_samples(generator, striped_images, score, tmp_path):
+def test_a_monitor_measures_the_same_fid_and_inception_score(generator, striped_images, score, tmp_path):
     extractor = FeatureExtractor(Projection(), PROVENANCE)
     reference = open_reference(KeyedStore(tmp_path), striped_images.select("train"), extractor, "cpu")
     config = replace(CONFIG, during_training=MonitorConfig(samples=300, every_epochs=4, weights="raw"))
@@ -219,7 +219,7 @@ def test_a_monitor_measures_what_the_scores_do_by_the_number_of_samples(generato
     assert make_monitor(extractor, reference, other, "cpu").key != monitor.key
 
 
-def test_a_memorised_image_is_shown_beside_its_original(generator, striped_images, tmp_path):
+def test_memorised_images_are_found_with_their_originals(generator, striped_images, tmp_path):
     extractor = FeatureExtractor(Projection(), PROVENANCE)
     samples = generator.sample(256, seed=0)
     pixels = striped_images.images.copy()
@@ -259,6 +259,6 @@ def test_images_of_another_shape_are_refused(generator, striped_images, tmp_path
         ({"seed": -1}, "seed is -1"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(change, message):
+def test_invalid_settings_are_refused(change, message):
     with pytest.raises(ConfigError, match=message):
         replace(CONFIG, **change)
