@@ -6,12 +6,16 @@ BIN := .venv/bin
 # kedro-mlflow starts a bare "mlflow".
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# Two files of tests at a time, each on one core.
+check test test-all: export OMP_NUM_THREADS := 1
+TWO_AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+
 # Neither Kedro nor MLflow calls home.
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint ui viz viz-static table bench clean
+.PHONY: help install run check test test-all lint ui viz viz-static table bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,8 +25,11 @@ install: .venv/installed  ## install what is pinned into .venv, and nothing else
 run: .venv/installed  ## train a conditional GAN on handwritten digits, score it, see whether it helps a classifier
 	$(BIN)/kedro run
 
-test: .venv/installed-dev lint  ## linters and tests
-	$(BIN)/pytest -m "not slow and not browser" --cov --cov-report=term:skip-covered
+check: .venv/installed-dev lint  ## linters and unit tests: a minute
+	$(BIN)/pytest $(TWO_AT_ONCE) -m "not integration"
+
+test: .venv/installed-dev lint  ## linters and all tests but those that take minutes or a browser
+	$(BIN)/pytest $(TWO_AT_ONCE) -m "not slow and not browser" --cov --cov-report=term:skip-covered
 
 test-all: .venv/installed-dev .venv/installed-viz lint  ## all tests: also what takes long, and what Chromium shows of kedro-viz and MLflow
 	$(BIN)/pytest --cov --cov-report=term:skip-covered

@@ -32,6 +32,7 @@ def small(variant, epochs):
             "augmentation.replicates=2",
             "augmentation.generator_epochs=1",
             "augmentation.classifier.epochs=1",
+            "augmentation.classifier.batch_size=64",
         ]
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -10,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+
+from command_line import ONE_THREAD, kedro
 
 PROJECT = Path(__file__).parents[1]
 PAGE = (PROJECT / "docs/adding_a_variant.md").read_text()
@@ -25,7 +26,7 @@ def test_the_page_adds_a_variant_in_less_than_thirty_lines(tmp_path):
         )
     shutil.copy2(PROJECT / "pyproject.toml", tmp_path)
     (tmp_path / "conf/local").mkdir()
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path / "src")}
+    environment = {**ONE_THREAD, "PYTHONPATH": str(tmp_path / "src")}
 
     def run(*command, stdin=None):
         subprocess.run(command, cwd=tmp_path, env=environment, input=stdin, text=True, check=True)
@@ -34,7 +35,6 @@ def test_the_page_adds_a_variant_in_less_than_thirty_lines(tmp_path):
     run("git", "apply", "-", stdin=patch)
     run(sys.executable, "-m", "pytest", "-q", "tests/gan/test_objectives.py", "-k", "smoothed or every_objective")
     scoring = "scoring.samples=40,scoring.classifier.epochs=1"
-    kedro = Path(sys.executable).with_name("kedro")
-    run(kedro, "run", "--pipelines=train_smoothed_dcgan", f"--params={SMALL},{scoring}")
+    kedro(tmp_path, "run", "--pipelines=train_smoothed_dcgan", f"--params={SMALL},{scoring}", env=environment)
     (history,) = tmp_path.glob("data/08_reporting/digits/smoothed_dcgan/history.csv/*/history.csv")
     assert len(pd.read_csv(history)) == 1
