@@ -1,4 +1,4 @@
-"""Every kind of bad input in docs/bad_input.md, with the very sentence that stands there."""
+"""Bad input: every row of docs/bad_input.md with the very sentence that stands there, and what is seen before a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,13 @@ from gan_pipelines.core import disk
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.core.stores import KeyedStore
-from gan_pipelines.datasets import CheckpointStoreDataset, GeneratorDataset, KeyedStoreDataset, RunsDataset
+from gan_pipelines.datasets import (
+    CataloguedRun,
+    CheckpointStoreDataset,
+    GeneratorDataset,
+    KeyedStoreDataset,
+    RunsDataset,
+)
 from gan_pipelines.gan import (
     VARIANTS,
     CheckpointStore,
@@ -44,6 +50,7 @@ from gan_pipelines.metrics import FeatureExtractor, open_reference
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.project.hooks import explain
 from gan_pipelines.project.new_experiment import check_name
+from gan_pipelines.project.parameters import configure_sampling
 from gan_pipelines.project.preflight import check_run
 from pictures import write_pictures
 
@@ -100,12 +107,16 @@ def test_bad_input_gets_its_sentence(kind, folder, caplog):
 # Settings
 
 
-def preflight(pipeline="train_wgan_gp", extra=(), **changes):
-    """Check a run of the digits experiment with some parameters changed: dots are double underscores."""
+def catalog_of(changes, without=()):
+    """The digits experiment's parameters with some changed, as Kedro would put them into a catalog."""
     parameters = OmegaConf.load(PROJECT / "conf/base/parameters.yml")
     parameters.experiment = "digits"  # which Kedro takes from globals.yml
-    for name, value in changes.items():
-        OmegaConf.update(parameters, name.replace("__", "."), value, merge=False)
+    for path, value in changes.items():
+        OmegaConf.update(parameters, path, value, merge=False)
+    values = OmegaConf.to_container(parameters, resolve=True)
+    for path in without:
+        section, name = path.split(".")
+        del values[section][name]
     catalog = DataCatalog({"image_sets": KeyedStoreDataset(filepath="image_sets")})
     for variant in VARIANTS:
         for kind in ("checkpoints", "replicate_checkpoints"):
@@ -114,93 +125,108 @@ def preflight(pipeline="train_wgan_gp", extra=(), **changes):
             catalog[f"{variant}.{kind}"] = GeneratorDataset(filepath=f"{variant}.{kind}.safetensors")
     scores = {"type": "json.JSONDataset", "filepath": "reports/{variant}/scores.json"}
     catalog["all_runs"] = RunsDataset(entries={"scores": scores})
-    names = [*parameters, *(f"variants.{variant}" for variant in parameters.variants)]
-    for name in names:
-        value = OmegaConf.select(parameters, name)
-        catalog[f"params:{name}"] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-    pipelines = register_pipelines()
-    check_run(sum((pipelines[name] for name in extra), pipelines[pipeline]), catalog)
+    catalog["parameters"] = values
+    for section, value in values.items():
+        catalog[f"params:{section}"] = value
+    for variant, value in values["variants"].items():
+        catalog[f"params:variants.{variant}"] = value
+    return catalog
 
 
-case("a setting that does not exist")(lambda _: preflight(variants__wgan_gp__discriminator_step=3))
-case("a section that does not exist")(lambda _: preflight(variant__cdcgan__epochs=3))
-case("a variant that does not exist")(lambda _: preflight(variants__cdgan__epochs=3))
-case("a pipeline that does not exist")(lambda _: preflight("train_wgan_pg"))
-case("a number out of range")(lambda _: preflight(variants__wgan_gp__epochs=0))
-case("a text for a number")(lambda _: preflight(variants__wgan_gp__penalty__weight="ten"))
-case("weight clipping beside a gradient penalty")(lambda _: preflight(variants__wgan_gp__weight_clip=0.01))
-case("weight clipping beside spectral norm")(
-    lambda _: preflight(
-        "train_wgan", variants__wgan__weight_clip=0.01, variants__wgan__networks__spectral_norm="discriminator"
-    )
-)
-case("a Wasserstein critic that nothing holds back")(lambda _: preflight(variants__wgan_gp__penalty=None))
-case("a rotation that the labels do not bear")(lambda _: preflight(variants__wgan_gp__transforms__rotation_degrees=90))
-case("mirror images of what has a left and a right")(
-    lambda _: preflight(variants__wgan_gp__transforms__horizontal_flip=True)
-)
-case("attention in networks without feature maps")(
-    lambda _: preflight("train_mlp_gan", variants__mlp_gan__networks__attention=True)
-)
-case("a conditional variant without labels")(
-    lambda _: next(train(VARIANTS["acgan"], np.eye(200, 64, dtype=np.uint8).reshape(-1, 1, 8, 8)))
-)
-case("fewer than one sample")(lambda _: preflight("sample_dcgan", sampling__count=-1))
-case("a number for a list")(lambda _: preflight(dataset__train_splits=1))
-case("a source that does not exist")(lambda _: preflight(dataset__source="imagenet"))
-case("a size that the networks cannot make")(lambda _: preflight(dataset__image_size=30))
-case("two channels")(lambda _: preflight(dataset__channels=2))
-case("a split that the data lack")(lambda _: preflight(dataset__train_splits=["train", "extra"]))
-case("a reference split that the data lack")(lambda _: preflight(scoring__reference_split="dev"))
-case("a batch larger than the data")(lambda _: preflight(variants__wgan_gp__batch_size=2000))
-case("more critic steps than batches")(lambda _: preflight(variants__wgan_gp__discriminator_steps=100))
-case("grids every 0 epochs")(lambda _: preflight(reporting__grid_every_epochs=0))
-case("fewer samples than a score needs")(lambda _: preflight(scoring__samples=5))
-case("fewer samples while training than a score needs")(lambda _: preflight(scoring__during_training__samples=9))
-case("scores every 0 epochs while training")(lambda _: preflight(scoring__during_training__every_epochs=0))
-case("samples of too few for each class")(lambda _: preflight("train_acgan", scoring__samples=19))
-case("an augmentation experiment on images that the GAN is trained on")(
-    lambda _: preflight("augment_cdcgan", dataset__train_splits=["train", "test"])
-)
-case("an augmentation experiment that cannot tell a difference from chance")(
-    lambda _: preflight("augment_cdcgan", augmentation__replicates=1)
-)
-case("a fraction of the images above all of them")(
-    lambda _: preflight("augment_cdcgan", augmentation__fractions=[0.1, 10])
-)
-case("a fraction of the images too small for a batch")(
-    lambda _: preflight("augment_cdcgan", augmentation__fractions=[0.01, 1])
-)
-case("ordinary augmentation that the labels do not bear")(
-    lambda _: preflight("augment_cdcgan", augmentation__transforms__horizontal_flip=True)
-)
-case("a confidence that no classifier has")(
-    lambda _: preflight("augment_cdcgan", augmentation__synthetic__min_confidence=1)
-)
-case("comparing before training")(lambda _: preflight("compare"))
+def preflight(changes=None, pipeline="train_wgan_gp"):
+    check_run(register_pipelines()[pipeline], catalog_of(changes or {}))
+
+
+SETTINGS = {
+    "a setting that does not exist": {"variants.wgan_gp.discriminator_step": 3},
+    "a section that does not exist": {"variant.cdcgan.epochs": 3},
+    "a variant that does not exist": {"variants.cdgan.epochs": 3},
+    "a number out of range": {"variants.wgan_gp.epochs": 0},
+    "a text for a number": {"variants.wgan_gp.penalty.weight": "ten"},
+    "weight clipping beside a gradient penalty": {"variants.wgan_gp.weight_clip": 0.01},
+    "a Wasserstein critic that nothing holds back": {"variants.wgan_gp.penalty": None},
+    "a rotation that the labels do not bear": {"variants.wgan_gp.transforms.rotation_degrees": 90},
+    "mirror images of what has a left and a right": {"variants.wgan_gp.transforms.horizontal_flip": True},
+    "a number for a list": {"dataset.train_splits": 1},
+    "a source that does not exist": {"dataset.source": "imagenet"},
+    "a source without its path": {"dataset.source": "image_folder"},
+    "a size that the networks cannot make": {"dataset.image_size": 30},
+    "two channels": {"dataset.channels": 2},
+    "a split that the data lack": {"dataset.train_splits": ["train", "extra"]},
+    "a reference split that the data lack": {"scoring.reference_split": "dev"},
+    "a batch larger than the data": {"variants.wgan_gp.batch_size": 2000},
+    "more critic steps than batches": {"variants.wgan_gp.discriminator_steps": 100},
+    "grids every 0 epochs": {"reporting.grid_every_epochs": 0},
+    "fewer samples than a score needs": {"scoring.samples": 5},
+    "fewer samples while training than a score needs": {"scoring.during_training.samples": 9},
+    "scores every 0 epochs while training": {"scoring.during_training.every_epochs": 0},
+    "a device that does not exist": {"runtime.device": "gpu"},
+    "Inception's weights named, but not there": {
+        "scoring.extractor": "inception",
+        "scoring.inception_weights": "inception.pth",
+    },
+}
+SETTINGS_OF_OTHER_PIPELINES = {
+    "a pipeline that does not exist": ("train_wgan_pg", {}),
+    "weight clipping beside spectral norm": (
+        "train_wgan",
+        {"variants.wgan.weight_clip": 0.01, "variants.wgan.networks.spectral_norm": "discriminator"},
+    ),
+    "attention in networks without feature maps": ("train_mlp_gan", {"variants.mlp_gan.networks.attention": True}),
+    "samples of too few for each class": ("train_acgan", {"scoring.samples": 19}),
+    "fewer than one sample": ("sample_dcgan", {"sampling.count": -1}),
+    "scoring before training": ("evaluate_dcgan", {}),
+    "comparing before training": ("compare", {}),
+    "an augmentation experiment on images that the GAN is trained on": (
+        "augment_cdcgan",
+        {"dataset.train_splits": ["train", "test"]},
+    ),
+    "an augmentation experiment that cannot tell a difference from chance": (
+        "augment_cdcgan",
+        {"augmentation.replicates": 1},
+    ),
+    "a fraction of the images above all of them": ("augment_cdcgan", {"augmentation.fractions": [0.1, 10]}),
+    "a fraction of the images too small for a batch": ("augment_cdcgan", {"augmentation.fractions": [0.01, 1]}),
+    "ordinary augmentation that the labels do not bear": (
+        "augment_cdcgan",
+        {"augmentation.transforms.horizontal_flip": True},
+    ),
+    "a confidence that no classifier has": ("augment_cdcgan", {"augmentation.synthetic.min_confidence": 1}),
+}
+CASES |= {kind: lambda _, changes=changes: preflight(changes) for kind, changes in SETTINGS.items()}
+CASES |= {
+    kind: lambda _, pipeline=pipeline, changes=changes: preflight(changes, pipeline)
+    for kind, (pipeline, changes) in SETTINGS_OF_OTHER_PIPELINES.items()
+}
 
 
 @case("comparing without the entries of the ingestion")
-def _(folder):
+def compare_without_ingestion(folder):
     scores = folder / "reports/dcgan/scores.json/2026/scores.json"
     scores.parent.mkdir(parents=True)
     scores.write_text("[]")
-    preflight("compare")
+    preflight(pipeline="compare")
 
 
-case("a device that does not exist")(lambda _: preflight(runtime__device="gpu"))
-case("Inception's weights named, but not there")(
-    lambda _: preflight(scoring__extractor="inception", scoring__inception_weights="inception.pth")
-)
-case("a class that the generator does not know")(
-    lambda _: sample_classes(conditional_generator(), SamplingConfig(classes=("ace", "quen")), "cpu")
-)
-case("two trainings in one run")(lambda _: preflight("train_dcgan", ["train_wgan_gp"]))
-case("scoring before training")(lambda _: preflight("evaluate_dcgan"))
-case("a source without its path")(lambda _: preflight(dataset__source="image_folder"))
-case("a split of an unknown name")(
-    lambda folder: preflight(dataset__source="image_folder", dataset__path=str(folder), dataset__folder_split="dev")
-)
+@case("two trainings in one run")
+def train_two_variants(_):
+    pipelines = register_pipelines()
+    check_run(pipelines["train_dcgan"] + pipelines["train_wgan_gp"], catalog_of({}))
+
+
+@case("a split of an unknown name")
+def name_an_unknown_split(folder):
+    preflight({"dataset.source": "image_folder", "dataset.path": str(folder), "dataset.folder_split": "dev"})
+
+
+@case("a conditional variant without labels")
+def train_without_labels(_):
+    next(train(VARIANTS["acgan"], np.eye(200, 64, dtype=np.uint8).reshape(-1, 1, 8, 8)))
+
+
+@case("a class that the generator does not know")
+def sample_an_unknown_class(_):
+    sample_classes(conditional_generator(), SamplingConfig(classes=("ace", "quen")), "cpu")
 
 
 def conditional_generator():
@@ -209,33 +235,32 @@ def conditional_generator():
 
 
 @case("less room on the disk than the data need")
-def _(folder):
+def fill_the_disk_beforehand(folder):
     usage = shutil.disk_usage(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(disk.shutil, "disk_usage", lambda _: usage._replace(free=2**20))
-        preflight(dataset__image_size=64)
+        preflight({"dataset.image_size": 64})
+
+
+def pictures_of(folder):
+    """Parameters of a run on a few pictures in a folder."""
+    return {"dataset.source": "image_folder", "dataset.path": str(folder), "variants.wgan_gp.batch_size": 2}
 
 
 @case("a reference split of five pictures")
-def _(folder):
+def refer_to_five_pictures(folder):
     write_pictures(folder)
     (folder / "test/king/0.png").unlink()
-    folders = {"dataset__source": "image_folder", "dataset__path": str(folder), "variants__wgan_gp__batch_size": 2}
-    preflight(**folders, scoring__reference_split="test")
+    preflight(pictures_of(folder) | {"scoring.reference_split": "test"})
 
 
 @case("a class with one picture in the reference split")
-def _(folder):
+def refer_to_one_picture_of_a_class(folder):
     write_pictures(folder, count=5)
     for path in sorted((folder / "test/king").iterdir())[1:]:
         path.unlink()
-    preflight(
-        "train_acgan",
-        dataset__source="image_folder",
-        dataset__path=str(folder),
-        scoring__reference_split="test",
-        variants__acgan__batch_size=2,
-    )
+    changes = {"scoring.reference_split": "test", "variants.acgan.batch_size": 2}
+    preflight(pictures_of(folder) | changes, "train_acgan")
 
 
 def refer_to(folder, pixels, network):
@@ -248,17 +273,17 @@ def refer_to(folder, pixels, network):
 
 
 @case("black reference images, or some that are from 0 to 1")
-def _(folder):
+def refer_to_black_images(folder):
     refer_to(folder, 1, torch.nn.Identity())
 
 
 @case("reference images that are all the same")
-def _(folder):
+def refer_to_equal_images(folder):
     refer_to(folder, 0, torch.nn.Identity())
 
 
 @case("an extractor whose features are no numbers")
-def _(folder):
+def extract_no_numbers(folder):
     class Broken(torch.nn.Module):
         def forward(self, images):
             return Prediction(images.flatten(1) / torch.nan, images.flatten(1))
@@ -267,7 +292,7 @@ def _(folder):
 
 
 @case("images that are not bytes, for an extractor")
-def _(_):
+def extract_from_floats(_):
     FeatureExtractor(torch.nn.Identity(), {})(torch.zeros(6, 1, 8, 8))
 
 
@@ -294,65 +319,64 @@ case("no folder there")(lambda folder: prepare(folder / "cards"))
 
 
 @case("no folders of splits")
-def _(folder):
+def prepare_folders_of_classes(folder):
     prepare(write_pictures(folder, splits=[""]))
 
 
 @case("two folders for one split")
-def _(folder):
+def prepare_one_split_twice(folder):
     prepare(write_pictures(folder, splits=["train", "val", "valid"]))
 
 
 @case("a folder that is no split")
-def _(folder):
+def prepare_an_unlabelled_split(folder):
     prepare(write_pictures(folder, splits=["train", "unlabelled"]))
 
 
 @case("a stated split, but folders of splits")
-def _(folder):
+def state_the_split_of_splits(folder):
     prepare(write_pictures(folder), folder_split="train")
 
 
 @case("pictures without labels")
-def _(folder):
+def leave_a_picture_outside_its_class(folder):
     write_pictures(folder)
     (folder / "test/king/1.png").rename(folder / "test/1.png")
     prepare(folder)
 
 
 @case("one class only")
-def _(folder):
+def train_on_one_class(folder):
     write_pictures(folder, classes=["ace"], count=6)
-    preflight(dataset__source="image_folder", dataset__path=str(folder), variants__wgan_gp__batch_size=2)
+    preflight(pictures_of(folder))
 
 
 @case("no split to check the classifier on")
-def _(folder):
+def train_without_a_test_split(folder):
     write_pictures(folder, splits=[""], count=6)
-    changes = {"dataset__source": "image_folder", "dataset__path": str(folder), "dataset__folder_split": "train"}
-    preflight(**changes, variants__wgan_gp__batch_size=2)
+    preflight(pictures_of(folder) | {"dataset.folder_split": "train"})
 
 
 @case("a part held out of a folder that has splits")
-def _(folder):
-    preflight(dataset__source="image_folder", dataset__path=str(folder), dataset__test_fraction=0.2)
+def hold_out_a_part_of_splits(folder):
+    preflight(pictures_of(folder) | {"dataset.test_fraction": 0.2})
 
 
 @case("no classes")
-def _(folder):
+def prepare_an_empty_split(folder):
     (folder / "train").mkdir()
     prepare(folder)
 
 
 @case("a class that a split lacks")
-def _(folder):
+def remove_a_class(folder):
     write_pictures(folder)
     shutil.rmtree(folder / "test/king")
     prepare(folder)
 
 
 @case("an empty class")
-def _(folder):
+def empty_a_class(folder):
     write_pictures(folder)
     for path in (folder / "test/king").iterdir():
         path.unlink()
@@ -360,14 +384,14 @@ def _(folder):
 
 
 @case("a folder within a class")
-def _(folder):
+def nest_a_folder(folder):
     write_pictures(folder)
     (folder / "train/ace/more").mkdir()
     prepare(folder)
 
 
 @case("a folder that may not be read")
-def _(folder):
+def forbid_a_folder(folder):
     write_pictures(folder)
     (folder / "train/ace").chmod(0)
     try:
@@ -390,28 +414,28 @@ case("a file that is no picture")(lambda folder: prepare(damaged(folder, b"GIF o
 
 
 @case("a picture that is cut off")
-def _(folder):
+def cut_a_picture_off(folder):
     whole = (write_pictures(folder) / "train/ace/1.png").read_bytes()
     (folder / "train/ace/1.png").write_bytes(whole[: len(whole) // 2])
     prepare(folder)
 
 
 @case("a decompression bomb")
-def _(folder):
+def plant_a_decompression_bomb(folder):
     write_pictures(folder)
     Image.new("1", (20_000, 10_000)).save(folder / "train/ace/1.png")
     prepare(folder)
 
 
 @case("a picture that may not be read")
-def _(folder):
+def forbid_a_picture(folder):
     write_pictures(folder)
     (folder / "train/ace/1.png").chmod(0)
     without_rights(lambda: prepare(folder))
 
 
 @case("a class of which no picture is good, with on_bad_image: skip")
-def _(folder):
+def damage_a_whole_class(folder):
     write_pictures(folder)
     for path in (folder / "test/king").iterdir():
         path.write_bytes(b"")
@@ -431,14 +455,14 @@ case("`kedro experiment` with a name that Kedro uses")(lambda folder: check_name
 
 
 @case("`kedro experiment` of a single picture in a class")
-def _(folder):
+def begin_with_one_picture_of_a_class(folder):
     write_pictures(folder, count=30)
     write_pictures(folder, classes=["queen"], count=1)
     inspect_folder(folder)
 
 
 @case("`kedro experiment` with a name that is taken")
-def _(folder):
+def begin_with_a_name_that_is_taken(folder):
     (folder / "conf/cards").mkdir(parents=True)
     check_name("cards", folder / "conf")
 
@@ -455,7 +479,7 @@ case("CIFAR-10 not there, and downloads not allowed")(lambda folder: torchvision
 
 
 @case("Fashion-MNIST not there, and no network")
-def _(folder):
+def download_without_a_network(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("http_proxy", "http://127.0.0.1:1")
         patch.setenv("https_proxy", "http://127.0.0.1:1")
@@ -464,7 +488,7 @@ def _(folder):
 
 
 @case("Fashion-MNIST cut off")
-def _(folder):
+def cut_fashion_mnist_off(folder):
     raw = folder / "FashionMNIST/raw"
     raw.mkdir(parents=True)
     for part in ("train", "t10k"):
@@ -494,19 +518,19 @@ case("fewer pictures than a batch")(lambda _: run(tiny(batch_size=17)))
 
 
 @case("losses that are no numbers any more")
-def _(_):
+def diverge(_):
     run(tiny(generator_optimizer=OptimizerConfig(learning_rate=1e30)))
 
 
 @case("fewer epochs than done")
-def _(folder):
+def ask_for_fewer_epochs(folder):
     store = CheckpointStore(folder)
     run(tiny(), store)
     run(tiny(epochs=2), store)
 
 
 @case("a second process on the same training")
-def _(folder):
+def train_what_is_being_trained(folder):
     store = CheckpointStore(folder)
     identity = run(tiny(), store)[-1].generator.training["fingerprint"]
     with store.open(identity):
@@ -514,7 +538,7 @@ def _(folder):
 
 
 @case("no checkpoint that can be used")
-def _(folder):
+def tear_all_checkpoints(folder):
     store = CheckpointStore(folder)
     run(tiny(), store)
     for path in folder.rglob("*.pt"):
@@ -523,7 +547,7 @@ def _(folder):
 
 
 @case("a generator's file that is torn")
-def _(folder):
+def tear_a_generator(folder):
     run(tiny())[-1].generator.save(folder / "generator.safetensors")
     whole = (folder / "generator.safetensors").read_bytes()
     (folder / "generator.safetensors").write_bytes(whole[:-100])
@@ -531,7 +555,7 @@ def _(folder):
 
 
 @case("a full disk while something is saved")
-def _(folder):
+def fill_the_disk_while_saving(folder):
     generator = run(tiny())[-1].generator
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", _raise_disk_full)
@@ -561,3 +585,70 @@ def test_a_checkpoint_that_cannot_be_used_is_a_warning_if_there_is_an_older_one(
 def test_errors_that_nobody_foresaw_keep_their_traceback():
     assert explain(ZeroDivisionError()) is None
     assert explain(ProjectError("A sentence.")) == "A sentence."
+
+
+# What the table has no row for
+
+
+@pytest.mark.parametrize("name", register_pipelines())
+def test_the_projects_own_parameters_pass(name):
+    catalog = catalog_of({})
+    for variant in VARIANTS:
+        catalog[f"{variant}.generator"] = catalog[f"{variant}.best_generator"] = "in memory"
+    catalog["image_grid"] = catalog["manifest"] = "in memory"
+    catalog["all_runs"] = [CataloguedRun("wgan_gp", "1", {"scores": list})]
+    check_run(register_pipelines()[name], catalog)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"variants.wgan_gp.epochz": 3}, "variants.wgan_gp.epochz is not a setting; did you mean epochs?"),
+        ({"variants.wgan_gp": 5}, "variants.wgan_gp is 5, but must be a mapping of settings."),
+        ({"variants.cdgan": {}}, "variants.cdgan is not a variant; did you mean cdcgan?"),
+        ({"dataset.image_size": 28}, "dataset.image_size is '28x28', but must be 8x8, 16x16, 32x32, 64x64, ..."),
+        ({"dataset.train_splits": ["dev"]}, "dataset.train_splits is 'dev', but must be one of"),
+        ({"scoring.samples": 1}, "scoring.samples is 1, but must be 10 or more."),
+        ({"scoring.classifier.stem": "big"}, "scoring.classifier.stem is 'big'"),
+        ({"reporting.grids": 3}, "reporting.grids is not a setting; known are grid_every_epochs"),
+        ({"runtime.fresh": "yes"}, "runtime.fresh is 'yes', but must be true or false."),
+        ({"augmentations.seed": 3}, "augmentations is not a section of the parameters; did you mean augmentation?"),
+    ],
+)
+def test_what_cannot_end_well_is_refused_before_the_start(changes, sentence):
+    with pytest.raises(ProjectError, match=f"^{re.escape(sentence)}"):
+        preflight(changes)
+
+
+def test_a_variant_that_an_environment_lacks_is_named():
+    with pytest.raises(ProjectError, match=r"says nothing of dcgan; variants.dcgan: \{\} in its parameters runs it"):
+        check_run(register_pipelines()["train_dcgan"], catalog_of({}, without=["variants.dcgan"]))
+
+
+def test_a_variant_without_settings_is_its_row():
+    preflight({"variants.wgan_gp": None})
+
+
+def test_settings_of_other_pipelines_are_not_checked():
+    preflight({"variants.dcgan.epochs": 0})
+    preflight({"scoring.samples": 0}, "ingest")
+
+
+def test_sampling_is_checked_before_the_start():
+    catalog = catalog_of({"sampling.count": 0})
+    catalog["dcgan.generator"] = "in memory"
+    with pytest.raises(ProjectError, match="^sampling.count is 0, but must be 1 or more"):
+        check_run(register_pipelines()["sample_dcgan"], catalog)
+
+
+@pytest.mark.parametrize("classes", [[3, "7"], "3;7", "3; 7"])
+def test_classes_are_a_list_or_a_text_as_the_command_line_gives_it(classes):
+    assert configure_sampling({"classes": classes}).classes == ("3", "7")
+    assert configure_sampling({"classes": 3}).classes == ("3",)
+    assert configure_sampling({"classes": None}).classes is None
+
+
+@pytest.mark.parametrize("values", [None, 3])
+def test_sampling_is_a_mapping(values):
+    with pytest.raises(ProjectError, match=f"^sampling is {values}, but must be a mapping of settings"):
+        configure_sampling(values)
