@@ -6,7 +6,8 @@ BIN := .venv/bin
 # kedro-mlflow starts a bare "mlflow".
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-# Two files of tests at a time, the longest first.
+# Two files of tests at a time, the longest first, each on one core.
+check test test-all: export OMP_NUM_THREADS := 1
 TWO_AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 # Neither Kedro nor MLflow calls home.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-
-os.environ["OMP_NUM_THREADS"] = "1"  # before any library reads it: two workers are two threads
 
 import numpy as np
 import pytest
@@ -24,6 +21,19 @@ LONGEST = "test_cli.py"
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Mark tests directly in tests/, in tracking/ and in browser/ as integration tests; begin with the longest file."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
+    for item in items:
+        if item.path.parent.name in INTEGRATION:
+            item.add_marker(pytest.mark.integration)
+
+torch.set_num_threads(1)  # else two workers take four
+INTEGRATION = ("tests", "tracking", "browser")
+LONGEST = "test_cli.py"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Begin with the longest file; mark those directly in tests/, in tracking/ or in browser/."""
     items.sort(key=lambda item: item.path.name != LONGEST)
     for item in items:
         if item.path.parent.name in INTEGRATION:
