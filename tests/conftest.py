@@ -14,6 +14,7 @@ from gan_pipelines.gan import VARIANTS, GanConfig, NetworkConfig
 from gan_pipelines.images import ImageSet
 from gan_pipelines.images.duplicates import make_thumbnails
 
+torch.set_num_threads(1)  # two workers share two cores
 INTEGRATION = ("tests", "tracking", "browser")
 LONGEST = "test_cli.py"
 
@@ -21,19 +22,6 @@ LONGEST = "test_cli.py"
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Mark tests directly in tests/, in tracking/ and in browser/ as integration tests; begin with the longest file."""
-    items.sort(key=lambda item: item.path.name != LONGEST)
-    for item in items:
-        if item.path.parent.name in INTEGRATION:
-            item.add_marker(pytest.mark.integration)
-
-torch.set_num_threads(1)  # else two workers take four
-INTEGRATION = ("tests", "tracking", "browser")
-LONGEST = "test_cli.py"
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Begin with the longest file; mark those directly in tests/, in tracking/ or in browser/."""
     items.sort(key=lambda item: item.path.name != LONGEST)
     for item in items:
         if item.path.parent.name in INTEGRATION:
