@@ -146,7 +146,7 @@ def test_a_training_without_a_checkpoint_says_that_it_starts_from_the_beginning(
     run(replace(config, seed=1), tiny_images, store)
     with caplog.at_level(logging.INFO):
         run(config, tiny_images, store)
-    assert f"Starting from the beginning: {store.root} holds no checkpoint of these settings" in caplog.text
+    assert f"Starting from the beginning: the checkpoints in {store.root} are of other trainings" in caplog.text
 
 
 def test_a_second_process_is_refused_while_the_first_is_at_work(config, tiny_images, store):

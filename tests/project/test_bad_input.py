@@ -243,7 +243,7 @@ def refer_to(folder, pixels, network):
     images[0, 0, 0, 0] = 0
     labels, names = np.zeros(6, dtype=np.int64), tuple("abcdef")
     image_set = ImageSet(
-        images, hash_images(images), make_thumbnails(images), labels, ("one",), {"train": 6}, "box", names
+        images, hash_images(images), labels, ("one",), {"train": 6}, "box", names, make_thumbnails(images)
     )
     extractor = FeatureExtractor(network, {"name": "resnet18", "weights_hash": "0"})
     open_reference(KeyedStore(folder), image_set, extractor, "cpu")

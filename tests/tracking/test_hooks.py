@@ -52,7 +52,7 @@ def begin(folder, catalog, pipelines=("train_wgan_gp",)):
     with_context(hooks, folder)
     mlflow.start_run()
     hooks.after_catalog_created(catalog, VERSION)
-    hooks.before_pipeline_run({"pipeline_names": list(pipelines)}, PIPELINE, catalog)
+    run_wrapper(hooks.before_pipeline_run({"pipeline_names": list(pipelines)}, PIPELINE, catalog))
     return hooks, hooks.tracker.run_id
 
 
@@ -98,6 +98,30 @@ def test_kedro_mlflow_sees_no_parameters_of_nodes(tmp_path, client):
     assert inputs == {"images": 2, "params:scoring": 1, "params:runtime.device": 3}
 
 
+def test_an_outage_before_a_node_ends_nothing_and_an_error_of_its_own_does():
+    inputs = {"params:scoring": 1}
+    run_wrapper(TrackingHooks().before_node_run(inputs), mlflow.exceptions.MlflowException("down"))
+    assert inputs == {"params:scoring": 1}
+    with pytest.raises(ValueError, match="own"):
+        run_wrapper(TrackingHooks().before_node_run(inputs), ValueError("own"))
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(ConfigError("wrong"), ConfigError), (mlflow.exceptions.MlflowException("down"), TrackingUnavailable)],
+)
+def test_a_run_that_fails_before_its_first_node_has_failed(client, tmp_path, error, raised):
+    hooks = TrackingHooks()
+    with_context(hooks, tmp_path)
+    run_id = mlflow.start_run().info.run_id
+    catalog = make_catalog(tmp_path)
+    hooks.after_catalog_created(catalog, VERSION)
+    with pytest.raises(raised):
+        run_wrapper(hooks.before_pipeline_run({"pipeline_names": []}, PIPELINE, catalog), error)
+    assert client.get_run(run_id).info.status == "FAILED"
+    assert mlflow.active_run() is None
+
+
 def test_metadata_says_what_of_an_entry_is_logged(client, tmp_path):
     config = VARIANTS["wgan_gp"]
     for metadata, data in (
@@ -141,6 +165,14 @@ def test_a_wrong_metadata_is_named_with_its_entry(tmp_path):
         read_logging(make_catalog(tmp_path, files=True), ["report"])
 
 
+def test_parameters_that_mlflow_would_refuse_are_cut_off(client, tmp_path):
+    hooks, run_id = begin(tmp_path, make_catalog(tmp_path))
+    hooks.tracker.log_params({"sampling": {"classes": ["x" * 7000], "count": 3}})
+    hooks.tracker.end_run("FINISHED")
+    params = client.get_run(run_id).data.params
+    assert (len(params["sampling.classes"]), params["sampling.count"]) == (6000, "3")
+
+
 @pytest.mark.parametrize("error", [ValueError("own"), KeyboardInterrupt()])
 def test_a_run_whose_end_raises_has_failed(client, tmp_path, error):
     hooks, run_id = begin(tmp_path, make_catalog(tmp_path))
@@ -174,7 +206,7 @@ def test_a_callers_run_is_neither_named_nor_ended(client, tmp_path):
         with_context(hooks, tmp_path)
         catalog = make_catalog(tmp_path)
         hooks.after_catalog_created(catalog, VERSION)
-        hooks.before_pipeline_run({"pipeline_names": ["train_wgan_gp"]}, PIPELINE, catalog)
+        run_wrapper(hooks.before_pipeline_run({"pipeline_names": ["train_wgan_gp"]}, PIPELINE, catalog))
         run_wrapper(hooks.after_pipeline_run())
         assert client.get_run(run.info.run_id).info.status == "RUNNING"
     assert client.get_run(run.info.run_id).info.run_name == "mine"

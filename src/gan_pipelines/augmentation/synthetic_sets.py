@@ -28,7 +28,9 @@ logger = logging.getLogger(__name__)
 COMPARED = 256
 """Number of synthetic and of real images whose diversity is compared."""
 ENTRY_VERSION = 1
-"""Version of a synthetic set, part of its key. Raise it when the images change for the same settings."""
+"""Version of a synthetic set, part of its key.
+
+Raise it when the images, or the classifier that labels or filters them, change for the same settings."""
 
 
 def make_synthetic_set(
@@ -59,16 +61,18 @@ def make_synthetic_set(
     return replace(made, provenance={**made.provenance, **origin})
 
 
-def synthetic_bytes(config: AugmentationConfig, train_images: int, bytes_per_image: int) -> int:
-    """Estimate the bytes of the synthetic images of all replicates.
+def synthetic_bytes(store: KeyedStore, config: AugmentationConfig, train_images: int, bytes_per_image: int) -> int:
+    """Estimate the bytes of the synthetic images of all replicates that are still to be generated.
 
     Args:
+        store: their store; what it holds is taken for images of the same experiment.
         config: fractions, replicates and ratios.
         train_images: number of images of the train split.
         bytes_per_image: height x width x channels.
     """
     counts = (count_synthetic(config.largest_ratio, round(part * train_images)) for part in config.fractions)
-    return config.replicates * sum(counts) * bytes_per_image
+    held = sum(file.stat().st_size for file in store.root.rglob("*") if file.is_file())
+    return max(0, config.replicates * sum(counts) * bytes_per_image - held)
 
 
 def _generate(

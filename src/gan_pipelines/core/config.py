@@ -119,6 +119,9 @@ def parse(config_type: type[Config], values: object, path: str) -> Config:
         ConfigError: if a value has the wrong type or is not allowed, a name is unknown, or a required one is missing.
     """
     require(isinstance(values, Mapping), path, values, "a mapping of settings")
+    assert isinstance(values, Mapping)
+    for name in values:
+        require(isinstance(name, str), f"a name in {path}", name, "a text")
     try:
         return TypeAdapter(config_type).validate_python(values)
     except ValidationError as error:
@@ -156,12 +159,13 @@ _ALLOWED = {
     "string_type": "a text",
     "tuple_type": "a list",
     "missing": "a longer list",
+    "too_short": "a list of {min_length} or more",
     "too_long": "a list of {max_length}",
     "dataclass_type": "a mapping of settings",
-    "greater_than_equal": "{ge:g} or more",
-    "greater_than": "greater than {gt:g}",
-    "less_than_equal": "at most {le:g}",
-    "less_than": "below {lt:g}",
+    "greater_than_equal": "{ge} or more",
+    "greater_than": "greater than {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "below {lt}",
 }
 """Descriptions of allowed values by pydantic's type of error."""
 
@@ -186,8 +190,11 @@ def _to_config_error(problem: ErrorDetails, config_type: type) -> ConfigError:
         return ConfigError("is missing.", path)
     if kind == "literal_error":
         allowed = "one of " + context["expected"].replace(" or ", ", ").replace("'", "")
+    elif kind in _ALLOWED:
+        bounds = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()}
+        allowed = _ALLOWED[kind].format(**bounds)
     else:
-        allowed = _ALLOWED.get(kind, problem["msg"]).format(**context)
+        return ConfigError(f"is {problem['input']!r}: {problem['msg']}.", path)
     return ConfigError(f"is {problem['input']!r}, but must be {allowed}.", path)
 
 

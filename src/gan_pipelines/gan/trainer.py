@@ -218,10 +218,9 @@ def _resume(state: TrainingState, checkpoints: Checkpoints) -> None:
     """Restore the newest checkpoint, if there is one, and log where the training starts."""
     saved = checkpoints.load_newest()
     if saved is None:
-        logger.info(
-            "Starting from the beginning: %s holds no checkpoint of these settings, these images and this version",
-            checkpoints.folder.parent,
-        )
+        store = checkpoints.folder.parent
+        if any(folder != checkpoints.folder for folder in store.iterdir()):
+            logger.info("Starting from the beginning: the checkpoints in %s are of other trainings", store)
         return
     state.load_state_dict(saved)
     epoch, epochs = state.epoch + (state.epoch_progress is not None), state.config.epochs

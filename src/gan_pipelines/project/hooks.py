@@ -111,6 +111,10 @@ class SummaryHooks:
         """Keep the catalog, which hooks on datasets do not receive."""
         self.catalog = catalog
         self.save_version = save_version
+
+    @hook_impl
+    def before_pipeline_run(self) -> None:
+        """Begin a new summary."""
         self.files: dict[str, Path] = {}
         self.sentences: list[str] = []
 
@@ -124,7 +128,9 @@ class SummaryHooks:
             kind = dataset_name.rpartition(".")[2]
             self.files[kind] = path.relative_to(self.project_path) if path.is_relative_to(self.project_path) else path
 
-    @hook_impl
-    def after_pipeline_run(self) -> None:
-        """Print the summary."""
+    @hook_impl(wrapper=True, tryfirst=True)
+    def after_pipeline_run(self) -> Generator[None]:
+        """Print the summary after all other hooks, so that it cannot fail a run that has ended well."""
+        result = yield
         print(summarize_run(self.files, self.sentences, self.env))
+        return result

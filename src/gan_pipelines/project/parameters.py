@@ -67,7 +67,7 @@ class Parameters:
 
     def value(self, entry: str) -> Any:
         """The typed value of a catalog entry such as ``params:dataset`` or ``params:runtime.device``."""
-        section, _, name = entry.removeprefix(PREFIX).partition(".")
+        section, name = _split_entry(entry)
         found = getattr(self, section)
         if not name:
             return found
@@ -85,11 +85,14 @@ def parse_parameters(raw: Mapping[str, Any], entries: Iterable[str]) -> Paramete
         ConfigError: if a section or variant is unknown or missing, or a setting in a section that is used is wrong.
     """
     _check_names(raw)
-    used = sorted(entry.removeprefix(PREFIX).partition(".")[::2] for entry in entries if entry.startswith(PREFIX))
-    sections: dict[str, Any] = {
-        name: parse(SECTIONS[name], _find(raw, name), name) for name in dict(used) if name in SECTIONS
-    }
-    variants = {variant: _find_variant(raw, variant) for section, variant in used if section == "variants"}
+    used = sorted(_split_entry(entry) for entry in entries if entry.startswith(PREFIX))
+    sections: dict[str, Any] = {}
+    variants: dict[str, GanConfig] = {}
+    for section, name in used:
+        if section in SECTIONS and section not in sections:
+            sections[section] = parse(SECTIONS[section], _find(raw, section), section)
+        elif section == "variants":
+            variants[name] = _find_variant(raw, name)
     return Parameters(experiment=_find(raw, "experiment"), variants=variants, **sections)
 
 
@@ -104,6 +107,12 @@ def parse_variant(variant: str, overrides: Mapping[str, Any] | None) -> GanConfi
     return parse(GanConfig, merge(asdict(VARIANTS[variant]), overrides), path)
 
 
+def _split_entry(entry: str) -> tuple[str, str]:
+    """``params:runtime.device`` becomes ``("runtime", "device")``, and ``params:dataset`` ``("dataset", "")``."""
+    section, _, name = entry.removeprefix(PREFIX).partition(".")
+    return section, name
+
+
 def _find(raw: Mapping[str, Any], section: str) -> Any:
     if section not in raw:
         raise ConfigError(f"The parameters of this environment lack {section}; {suggest(section, list(raw))}")
@@ -111,7 +120,7 @@ def _find(raw: Mapping[str, Any], section: str) -> Any:
 
 
 def _find_variant(raw: Mapping[str, Any], variant: str) -> GanConfig:
-    stated = raw.get("variants", {})
+    stated = raw.get("variants") or {}
     if variant not in stated:
         raise ConfigError(
             f"This environment says nothing of {variant}; variants.{variant}: {{}} in its parameters runs it with the "

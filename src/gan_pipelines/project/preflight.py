@@ -25,7 +25,6 @@ from gan_pipelines.metrics import ScoringConfig, check_class_sizes, open_incepti
 from gan_pipelines.metrics.config import MIN_IMAGES
 from gan_pipelines.metrics.extractors import HELDOUT_SPLIT
 from gan_pipelines.project.parameters import Parameters
-from gan_pipelines.tracking.entries import read_logging
 
 
 def check_run(pipeline: Pipeline, catalog: DataCatalog, parameters: Parameters, env: str | None = None) -> None:
@@ -40,7 +39,6 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog, parameters: Parameters, 
     Raises:
         ProjectError: with a sentence that says what is wrong and what to do.
     """
-    read_logging(catalog, pipeline.datasets())
     if len(parameters.variants) > 1:
         raise ConfigError(
             f"One run trains one variant, and this one would train {' and '.join(parameters.variants)}: run each alone."
@@ -152,7 +150,7 @@ def _experiment_bytes(
     states: CheckpointStore = catalog.load(f"{variant}.replicate_checkpoints")
     trainings = len(experiment.fractions) * experiment.replicates
     return {
-        synthetic.root: synthetic_bytes(experiment, split_sizes["train"], math.prod(dataset.image_shape)),
+        synthetic.root: synthetic_bytes(synthetic, experiment, split_sizes["train"], math.prod(dataset.image_shape)),
         states.root: (trainings * states.keep + 1) * state_bytes,
     }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -35,15 +36,8 @@ class TrackingHooks:
 
         self.project_path = Path(context.project_path)
         self.is_own_run = active_run() is None  # a caller's run is not named or ended here
-        try:
+        with _require_mlflow():
             return (yield)
-        except Exception as error:
-            if comes_from_mlflow(error):
-                raise TrackingUnavailable(
-                    f"MLflow does not answer ({first_line(error)}); start its server, or set another address in "
-                    "server.mlflow_tracking_uri of mlflow.yml in conf/local or, with --env, in its folder."
-                ) from error
-            raise
 
     @hook_impl
     def after_catalog_created(self, catalog: DataCatalog, save_version: str) -> None:
@@ -53,14 +47,32 @@ class TrackingHooks:
         mlruns = self.project_path / "mlruns"
         self.tracker: MlflowTracker = catalog.load("tracker") if "tracker" in catalog else MlflowTracker(mlruns)
 
-    @hook_impl(trylast=True)
-    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Name and tag the run, and log its parameters."""
+    @hook_impl(wrapper=True)
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> Generator[None]:
+        """Check the metadata of entries, let the run be checked and opened, then name it and log its parameters.
+
+        Raises:
+            ConfigError: if the metadata of an entry is wrong.
+            TrackingUnavailable: if MLflow does not answer.
+        """
         self.logging = read_logging(catalog, pipeline.datasets())
         self.sentences: list[str] = []
+        try:
+            with _require_mlflow():
+                result = yield
+            self._begin(run_params["pipeline_names"] or [], pipeline, catalog)
+            return result
+        except BaseException:  # Kedro calls no other hook after this one
+            self.tracker.begin_run(self.is_own_run)
+            self.tracker.end_run("FAILED")
+            raise
+
+    def _begin(self, pipelines: list[str], pipeline: Pipeline, catalog: DataCatalog) -> None:
         self.tracker.begin_run(self.is_own_run)
         self.tracker.set_tags(catalog_version=self.save_version)
-        self.tracker.name_run(_name_run(run_params["pipeline_names"] or [], pipeline, catalog))
+        self.tracker.name_run(_name_run(pipelines, pipeline, catalog))
         self.tracker.log_commit(self.project_path)
         for entry in sorted(pipeline.inputs()):
             if entry.startswith(PARAMETERS) and not entry.startswith(VARIANTS):  # these are logged when resolved
@@ -68,10 +80,11 @@ class TrackingHooks:
 
     @hook_impl(wrapper=True)
     def before_node_run(self, inputs: dict[str, Any]) -> Generator[None]:
-        """Hide typed parameters from kedro-mlflow, which would log each as one text."""
+        """Hide typed parameters from kedro-mlflow, which would log each as one text; ignore an outage."""
         hidden = {name: inputs.pop(name) for name in list(inputs) if name.startswith(PARAMETERS)}
         try:
-            return (yield)
+            with tolerate_mlflow():
+                return (yield)
         finally:
             inputs.update(hidden)
 
@@ -119,5 +132,24 @@ def _name_run(pipelines: list[str], pipeline: Pipeline, catalog: DataCatalog) ->
     return " ".join([name, *seeds, catalog.load("params:experiment")])
 
 
+@contextmanager
+def _require_mlflow() -> Iterator[None]:
+    """Raise a `TrackingUnavailable` instead of an exception that comes from MLflow."""
+    try:
+        yield
+    except Exception as error:
+        if not comes_from_mlflow(error):
+            raise
+        raise TrackingUnavailable(
+            f"MLflow does not answer ({first_line(error)}); start its server, or set another address in "
+            "server.mlflow_tracking_uri of mlflow.yml in conf/local or, with --env, in its folder."
+        ) from error
+
+
 def _to_plain(value: Any) -> Any:
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    """Configurations as mappings and tuples as lists, as in parameters.yml."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, dict):
+        return {name: _to_plain(each) for name, each in value.items()}
+    return list(value) if isinstance(value, tuple) else value

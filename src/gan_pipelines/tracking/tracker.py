@@ -29,6 +29,9 @@ from gan_pipelines.tracking.outbox import LOG_CHILD, METRICS_PER_CALL, Call, Out
 mlflow = lazy_loader.load("mlflow")
 logger = logging.getLogger(__name__)
 
+MAX_PARAM_LENGTH = 6000
+"""Maximum length of a parameter in MLflow, which refuses longer ones."""
+
 
 class MlflowTracker:
     """Logs to the MLflow run that is active at `begin_run`; without an active run it logs nothing.
@@ -172,7 +175,9 @@ class MlflowTracker:
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log parameters; nested ones get names such as ``networks.width``."""
         if self.run_id is not None:
-            self._add(self.run_id, params={name: str(value) for name, value in flatten(params).items()})
+            self._add(
+                self.run_id, params={name: str(value)[:MAX_PARAM_LENGTH] for name, value in flatten(params).items()}
+            )
 
     def log_files(self, path: Path, folder: str) -> None:
         """Log a file, or the files of a folder, as artifacts under ``folder``."""

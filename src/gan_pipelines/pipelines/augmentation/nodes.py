@@ -54,18 +54,25 @@ def train_generators(
     replicates = []
     for number, (each, draw) in enumerate(zip(configs, draws, strict=True), start=1):
         logger.info("Generator %d of %d, on %d real images", number, len(draws), len(draw.images))
-        epoch = train_generator(
-            each,
-            draw.images,
-            checkpoints,
-            replace(monitor, every_epochs=each.epochs),
-            device=device,
-            fresh=fresh,
-            progress_lines=4,
-        )
-        _track_generator(tracker, draw, epoch)
-        replicates.append(augmentation.Replicate(draw, epoch.generator))
+        generator = _train_replicate(each, draw, checkpoints, monitor, tracker, device, fresh)
+        replicates.append(augmentation.Replicate(draw, generator))
     return replicates
+
+
+def _train_replicate(
+    config: GanConfig,
+    draw: augmentation.Draw,
+    checkpoints: gan.CheckpointStore,
+    monitor: gan.Monitor,
+    tracker: MlflowTracker,
+    device: DeviceName,
+    fresh: bool,
+) -> gan.TrainedGenerator:
+    """Train and log one generator. Its networks and optimisers are freed at the end, before the next training."""
+    at_the_end = replace(monitor, every_epochs=config.epochs)
+    epoch = train_generator(config, draw.images, checkpoints, at_the_end, device=device, fresh=fresh, progress_lines=4)
+    _track_generator(tracker, draw, epoch)
+    return epoch.generator
 
 
 def _track_generator(tracker: MlflowTracker, draw: augmentation.Draw, epoch: gan.Epoch) -> None:

@@ -123,13 +123,25 @@ def _readable(runs: Iterable[CataloguedRun], entry: str) -> Iterator[tuple[Catal
 def _differing_settings(runs: Runs) -> pd.DataFrame:
     """The settings in which the recipes of a variant differ, by variant and recipe."""
     settings: dict[tuple[str, str], dict[str, str]] = {}
-    for run, config in _readable(_with(runs, "scores"), "config"):
-        flat = flatten(asdict(replace(config, seed=0, epochs=1)))
+    for run in _with(runs, "scores"):
         recipe = run.load("scores")[0]["identity"]["recipe"]
-        settings[run.variant, recipe] = {name: "none" if value is None else str(value) for name, value in flat.items()}
+        if (run.variant, recipe) not in settings and (config := _find_config(run, recipe)) is not None:
+            flat = flatten(asdict(replace(config, seed=0, epochs=1)))
+            named = {name: "none" if value is None else str(value) for name, value in flat.items()}
+            settings[run.variant, recipe] = named
     index = pd.MultiIndex.from_arrays([*zip(*settings, strict=True)] or [[], []], names=["variant", "recipe"])
     table = pd.DataFrame([*settings.values()], index=index).fillna("none")
     return table.loc[:, table.groupby(level="variant").nunique().gt(1).any()]
+
+
+def _find_config(run: CataloguedRun, recipe: str) -> gan.GanConfig | None:
+    """The settings of a run's training; runs of version 0.1 have them in their generator only."""
+    for _, config in _readable([run], "config"):
+        return config
+    for _, generator in _readable([run], "generator"):
+        if generator.training["recipe"] == recipe:
+            return generator.config
+    return None
 
 
 def _comparable_histories(runs: Runs) -> dict[str, list[pd.DataFrame]]:
