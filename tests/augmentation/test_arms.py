@@ -41,12 +41,6 @@ CONFIG = AugmentationConfig(
 NAMES = tuple("0123456789")
 
 
-@pytest.fixture(autouse=True)
-def _the_same_on_every_processor(monkeypatch):
-    """So small a fit comes out differently in bf16."""
-    monkeypatch.setattr("gan_pipelines.classifier.fitting.resolve_precision", lambda *_: "fp32")
-
-
 @pytest.fixture(scope="module")
 def digits():
     """Handwritten digits at 16x16: 700 train, 300 test, 100 valid."""

@@ -151,7 +151,9 @@ def test_labels_of_unconditional_images_come_from_a_classifier_of_the_same_real_
     assert [torch.equal(images, torch.from_numpy(replicate.draw.images.images)) for images in seen] == [True]
 
 
-def test_bytes_are_those_of_all_replicates(splits, store):
+def test_bytes_are_those_of_all_replicates_that_the_store_does_not_hold(splits, store):
     replicates = [Replicate(draw, FakeGenerator()) for draw in draw_images(splits.train, CONFIG)]
+    expected = synthetic_bytes(store, CONFIG, len(splits.train), 16 * 16)
     sets = [make_synthetic_set(store, splits, replicate, CONFIG, "cpu") for replicate in replicates]
-    assert synthetic_bytes(CONFIG, len(splits.train), 16 * 16) == sum(made.images.nbytes for made in sets)
+    assert expected == sum(made.images.nbytes for made in sets)
+    assert synthetic_bytes(store, CONFIG, len(splits.train), 16 * 16) == 0
