@@ -132,6 +132,6 @@ def _require_every_class(images: ImageSet, rows: NDArray[np.intp], split: str) -
     lost = {*range(len(images.class_names))} - {*images.labels[rows].tolist()}
     if lost:
         raise HeldOutImagesInTraining(
-            f"No {split} image of class {images.class_names[min(lost)]} is left, once those are left out that stand in "
-            "another split too, the same or nearly; add others, or remove the class."
+            f"No {split} image of class {images.class_names[min(lost)]} is left after removing duplicates and "
+            "near-duplicates of images in other splits; add others, or remove the class."
         )

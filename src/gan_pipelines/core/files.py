@@ -21,7 +21,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
     temporary files of a killed one.
 
     Raises:
-        OSError: if the disk cannot be written, even if the block raised another exception because of it.
+        OSError: if the disk cannot be written; disk errors that a library wrapped are raised as OSError too.
     """
     unfinished = target.with_name(f".unfinished-{target.name}")
     unfinished.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 MAX_MEMORY_FRACTION = 0.5
 """Maximum fraction of free device memory for the images."""
 DIVERSITY_IMAGES = 64
-"""Number of real images that the diversity of samples is compared with."""
+"""Number of real images from which the reference diversity is computed."""
 
 
 class TrainingData:
@@ -77,7 +77,7 @@ class TrainingData:
             labels: (N,) class indices, or None.
             class_names: names of the classes.
             device: the training device.
-            data_hash: hash of all that, see `hash_dataset`; None computes it.
+            data_hash: hash of images, labels and class names, see `hash_dataset`; None computes it.
 
         Raises:
             ConfigError: if shapes or types are wrong, a label has no class name, or all images are the same.

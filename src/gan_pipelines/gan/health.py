@@ -1,4 +1,4 @@
-"""Health checks of a training: losses and weights that are not finite, mode collapse, and collapse."""
+"""Health checks of a training: infinite or NaN values, mode collapse (near-duplicates), collapse (a single image)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLLAPSED_BELOW = 0.05
 NARROW_BELOW = 0.4
 """Diversity relative to real images below which most samples have a near-duplicate: mode collapse.
 
-Two sets of real images of one source differ by less than 0.2. A few images with strong noise stay below 0.4."""
+Sets of real images of one source differ by less than 0.2. A generator of a few images with noise stays below 0.4."""
 PATIENCE_EPOCHS = 3
 """Number of epochs in a row after which low diversity is reported; shorter dips are ignored."""
 

@@ -28,13 +28,13 @@ ALGORITHM_VERSION = 2
 """Version of the training algorithm, part of every fingerprint.
 
 Raise it when the same settings and seed begin to give other weights, and when a default in `gan.config` changes.
-Settings at their default are not hashed, so a changed default alone would leave the fingerprint as it is. The tests
-`gan/test_golden.py` (weights) and `gan/test_fingerprint.py` (defaults) fail in these cases. With a raised version,
-every training starts from the beginning.
+Settings at their default are not hashed: without a new version, the old and the new default share a fingerprint. The
+tests `gan/test_golden.py` (weights) and `gan/test_fingerprint.py` (defaults) fail in these cases. With a raised
+version, every training starts from the beginning.
 """
 RECOMPILE_LIMIT = 256
-"""Maximum number of graphs that torch.compile makes of a function in a process; PyTorch's default is 8. Beyond it, the
-function runs uncompiled without a warning."""
+"""Maximum number of compiled graphs per function in a process; PyTorch's default is 8. Beyond it, a function runs
+uncompiled without a warning."""
 FIXED_SAMPLES = 64
 """Number of fixed latents whose samples are shown after each epoch."""
 
@@ -133,7 +133,7 @@ class TrainingState:
         if config.compilation != "none":
             torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
             for network in self.networks:
-                network.compile(mode=config.compilation)  # in place: copies of it are not compiled
+                network.compile(mode=config.compilation)  # only this object; deep copies stay uncompiled
         self.ema_generator = copy.deepcopy(self.generator).requires_grad_(False)
         self.fixed_latents = self.draw_latents(FIXED_SAMPLES)
         self.fixed_labels = classes_in_turn(FIXED_SAMPLES, len(self.class_names))
@@ -280,7 +280,7 @@ def fingerprint(config: GanConfig, data_hash: str, device: DeviceName = "auto") 
     """Return the identity of a training: a hash of everything that changes its result, 16 hexadecimal digits.
 
     The hash covers `ALGORITHM_VERSION`, the hash of the data, the objective, and every setting that differs from its
-    default. So a new setting whose default changes nothing leaves the identity of earlier trainings as it is.
+    default. So after adding a setting whose default changes nothing, earlier trainings keep their identity.
 
     Precision ``auto`` is resolved first. ``epochs`` is left out unless the schedule depends on it (``linear``), so that
     more epochs continue the same training.
@@ -315,7 +315,7 @@ def _identify(config: GanConfig, data_hash: str) -> str:
 
 
 def _changed_settings(config: Any, defaults: Any) -> dict[str, Any]:
-    """List the settings that differ from ``defaults``; in a nested configuration, from the defaults of its class."""
+    """List the settings that differ from ``defaults``; nested configurations are compared with those of their class."""
     changed = {}
     for setting in fields(config):
         value: Any = getattr(config, setting.name)

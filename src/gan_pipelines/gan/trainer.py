@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Epoch:
-    """The results of an epoch. Copies are made only of what is asked for.
+    """The results of an epoch. Copies are made on first access.
 
     Attributes:
         number: number of the epoch, from 1.
@@ -58,7 +58,7 @@ class Epoch:
         """A copy of the generator after this epoch, which further training does not change.
 
         Raises:
-            RuntimeError: if it is asked for the first time after the training has gone on.
+            RuntimeError: if it is first read after the next epoch has begun.
         """
         if self.state.images_seen != self.images_seen:
             raise RuntimeError(
@@ -114,8 +114,8 @@ def train(  # noqa: PLR0913 (all but the images are keywords)
             training resumes), and after each discriminator step.
 
     Yields:
-        an `Epoch` after each pass over the images, without an incomplete last batch; for a finished training, its last
-        epoch.
+        an `Epoch` after each pass over the images. An incomplete last batch is left out. A finished training yields
+        its last epoch only.
 
     Raises:
         ConfigError: if the configuration does not fit the images or this machine, or asks for fewer epochs than are
@@ -156,7 +156,7 @@ def check_steps(config: GanConfig, num_images: int) -> None:
 
 @dataclass(frozen=True)
 class _Training:
-    """One run of `train`: what happens around the epochs."""
+    """One run of `train`: checkpoints, measurements and reports around the epochs."""
 
     state: TrainingState
     data: TrainingData
@@ -185,7 +185,7 @@ class _Training:
         return self.state.epoch == self.state.config.epochs
 
     def _repeat_last_epoch(self) -> Epoch:
-        """Report the last epoch of a finished training; measure it if a new monitor has not."""
+        """Report the last epoch of a finished training; measure it if this monitor has not done so yet."""
         self._report_step()
         if self.monitor is not None and self.state.best is None:
             self.state.measure(self.monitor)

@@ -12,7 +12,7 @@ from gan_pipelines.core.files import atomic_write
 from gan_pipelines.images import FolderReport
 
 TRAINED_IMAGES = {"cpu": 120_000, "gpu": 2_000_000}
-"""Real images that the discriminator sees; at 32x32 about five minutes of one core with native bf16."""
+"""Training budget in real images shown to the discriminator. On a CPU it takes five minutes of one core at 32x32."""
 FITTED_IMAGES = 100_000
 """Images over all epochs of fitting the feature extractor; four to five minutes of one core."""
 RESERVED_NAMES = ("base", "local")
@@ -67,7 +67,7 @@ dataset:
   source: image_folder
 {_describe_folder(report, path)}
   train_splits: [train]
-  # State which transforms keep the labels right; no others are applied.
+  # State which transforms keep the labels right; others are refused.
   label_preserving: {{horizontal_flip: false, rotation_degrees: 0}}
 
 variants:
@@ -108,7 +108,7 @@ def _describe_folder(report: FolderReport, path: str) -> str:
     if dataset.on_bad_image == "skip":
         lines.append(f"on_bad_image: skip    # {len(report.skipped)} files cannot be used")
     lines += [
-        f"image_size: {dataset.image_size}   # largest power of two that nine of ten pictures have",
+        f"image_size: {dataset.image_size}   # largest power of two that nine of ten pictures reach",
         f"channels: {dataset.channels}      # {'grey' if dataset.channels == 1 else 'colour'}",
     ]
     return indent("\n".join(lines), "  ")
@@ -127,10 +127,10 @@ def _describe_augmentation(image_size: int, pictures: int, classes: int) -> str:
     needed = max(4 * BATCH_SIZE, 5 * classes)
     fraction = next(fraction for fraction in FRACTIONS if fraction * pictures >= needed or fraction == 1)
     return f"""\
-# augment_<variant> tests whether generated images help a classifier of a fraction of the real images. Each replicate
-# trains its own generator, for as many steps as above.
+# augment_<variant> tests whether generated images help a classifier that is trained on a fraction of the real images.
+# Each replicate trains its own generator, for as many steps as above.
 augmentation:
-  fractions: [{fraction}]   # the smallest with five pictures of each class
+  fractions: [{fraction}]   # the smallest with five pictures of each class and four batches
   replicates: 5
   ratios: [1, 3]
   synthetic: {{weights: ema}}

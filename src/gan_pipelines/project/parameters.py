@@ -49,7 +49,7 @@ SECTIONS: Final[Mapping[str, type]] = {
     "reporting": ReportingConfig,
     "runtime": RuntimeConfig,
 }
-"""Configuration of each section but ``variants``, each of which starts from its row in `VARIANTS`."""
+"""Configuration class by section. ``variants`` is separate: each starts from its row in `VARIANTS`."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def parse_parameters(raw: Mapping[str, Any], entries: Iterable[str]) -> Paramete
 
 
 def parse_variant(variant: str, overrides: Mapping[str, Any] | None) -> GanConfig:
-    """Lay the parameters of a variant, None if there are none, over its row in the table of variants.
+    """Apply the settings of a variant, or None, to its row in `VARIANTS`.
 
     Raises:
         ConfigError: if a setting is unknown, has the wrong type, or is not allowed.
@@ -130,7 +130,7 @@ def _find_variant(raw: Mapping[str, Any], variant: str) -> GanConfig:
 
 
 def _check_names(raw: Mapping[str, Any]) -> None:
-    """Raise a `ConfigError` if nothing reads a section or variant, since it is misspelt."""
+    """Raise a `ConfigError` if the name of a section or variant is unknown."""
     known = ["experiment", "variants", *SECTIONS]
     for section in raw:
         if section not in known:

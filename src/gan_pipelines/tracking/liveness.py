@@ -21,7 +21,7 @@ class RunningRuns:
     """
 
     _locks: ClassVar[dict[Path, FileLock]] = {}
-    """Locks of this process; two sessions in it may share a run."""
+    """Locks of this process, shared by all objects: two Kedro sessions in it can use one run."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

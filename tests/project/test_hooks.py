@@ -1,0 +1,66 @@
+"""The hooks that prepare a run and that summarize it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from kedro.io import DataCatalog, MemoryDataset, Version
+
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.core.findings import Findings
+from gan_pipelines.datasets import JSONDataset, KeyedStoreDataset
+from gan_pipelines.images import DatasetConfig
+from gan_pipelines.pipeline_registry import register_pipelines
+from gan_pipelines.project.hooks import PreflightHooks, SummaryHooks
+
+VERSION = "2026-01-01T00.00.00.000Z"
+
+
+def prepare(folder, **dataset):
+    """Let the hook prepare `ingest`; return the catalog."""
+    parameters = {"experiment": "digits", "dataset": {"source": "digits", "image_size": 8, "channels": 1} | dataset}
+    catalog = DataCatalog(
+        {
+            "image_sets": KeyedStoreDataset(filepath=str(folder)),
+            "parameters": MemoryDataset(parameters),
+            "params:dataset": MemoryDataset(parameters["dataset"]),
+        }
+    )
+    hooks = PreflightHooks()
+    (folder / "conf/base").mkdir(parents=True)
+    context = SimpleNamespace(env=None, config_loader=SimpleNamespace(conf_source=str(folder / "conf")))
+    hooks.after_context_created(context)
+    hooks.before_pipeline_run(register_pipelines()["ingest"], catalog)
+    return catalog
+
+
+def test_nodes_receive_typed_parameters(tmp_path):
+    catalog = prepare(tmp_path)
+    assert catalog.load("params:dataset") == DatasetConfig(source="digits", image_size=8, channels=1)
+
+
+def test_a_run_with_a_mistake_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"^dataset.channels is 2, but must be 1 or 3\.$"):
+        prepare(tmp_path, channels=2)
+
+
+def test_a_summary_has_findings_then_files_and_comes_after_all_other_hooks(tmp_path, capsys):
+    report = JSONDataset(filepath=f"{tmp_path}/data/report.json", version=Version(None, VERSION))
+    report.save({"fid": 2.5})
+    hooks = SummaryHooks()
+    hooks.after_context_created(SimpleNamespace(project_path=tmp_path, env="cards"))
+    hooks.after_catalog_created(DataCatalog({"wgan_gp.report": report, "findings": MemoryDataset()}), VERSION)
+    hooks.before_pipeline_run()
+    hooks.after_dataset_saved("wgan_gp.report", {"fid": 2.5})
+    hooks.after_dataset_saved("findings", Findings({}, {}, ("FID 2.5",)))
+    wrapper = hooks.after_pipeline_run()
+    next(wrapper)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(StopIteration):
+        wrapper.send(None)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "FID 2.5"
+    assert lines[1].split() == ["report", str(Path("data/report.json") / VERSION / "report.json")]
+    assert "--env=cards" in lines[2]
