@@ -21,11 +21,14 @@ LONGEST = "test_cli.py"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark tests directly in tests/, in tracking/ and in browser/ as integration tests; begin with the longest file."""
-    items.sort(key=lambda item: item.path.name != LONGEST)
-    for item in items:
-        if item.path.parent.name in INTEGRATION:
-            item.add_marker(pytest.mark.integration)
+    """Mark tests directly in tests/, in tracking/ and in browser/ as integration tests; begin with the longest."""
+
+    def is_integration(item):
+        return item.path.parent.name in INTEGRATION
+
+    items.sort(key=lambda item: (item.path.name != LONGEST, not is_integration(item)))
+    for item in filter(is_integration, items):
+        item.add_marker(pytest.mark.integration)
 
 
 @pytest.fixture(autouse=True)
