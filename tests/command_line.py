@@ -28,6 +28,7 @@ def small(variant, epochs):
             "scoring.during_training.samples=30",
             "scoring.during_training.every_epochs=2",
             "scoring.classifier.epochs=1",
+            "scoring.classifier.batch_size=256",
             "reporting.grid_every_epochs=2",
             "augmentation.replicates=2",
             "augmentation.generator_epochs=1",

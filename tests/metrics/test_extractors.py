@@ -102,17 +102,17 @@ def test_inception_features_equal_torch_fidelity(inception_weights):
 def test_scores_with_inception_equal_torch_fidelity(inception_weights, tiny_gan, striped_images, tmp_path):
     """The expected scores come from torch-fidelity's own loader, network and statistics."""
     generator = list(train(tiny_gan, striped_images.images[:40], device="cpu"))[-1].generator
-    config = ScoringConfig(extractor="inception", samples=12, is_splits=2)
+    config = ScoringConfig(extractor="inception", samples=8, is_splits=2)
     extractor = open_inception(str(inception_weights))
-    reference = open_reference(KeyedStore(tmp_path), striped_images.select("test"), extractor, "cpu")
+    reference = open_reference(KeyedStore(tmp_path), striped_images.select("valid"), extractor, "cpu")
     scores = score_generator(generator, extractor, reference, config, "cpu")
     oracle = calculate_metrics(
-        input1=Rgb(generator.sample(12, seed=0, weights="raw")),
-        input2=Rgb(torch.from_numpy(striped_images.select("test").images)),
+        input1=Rgb(generator.sample(8, seed=0, weights="raw")),
+        input2=Rgb(torch.from_numpy(striped_images.select("valid").images)),
         feature_extractor="inception-v3-compat",
         feature_extractor_weights_path=str(inception_weights),
         cuda=False, fid=True, isc=True, kid=True, prc=True, verbose=False, cache=False,
-        isc_splits=2, samples_shuffle=False, kid_subset_size=12, prc_neighborhood=3,
+        isc_splits=2, samples_shuffle=False, kid_subset_size=8, prc_neighborhood=3,
     )  # fmt: skip
     ours = {score.metric: score.value for score in scores if score.identity["weights"] == "raw"}
     moments = reference.moments
