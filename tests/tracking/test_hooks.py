@@ -26,13 +26,6 @@ VERSION = "2026-01-01T00.00.00.000Z"
 PIPELINE = Pipeline([node(lambda *_: {}, ["params:variants.wgan_gp", "params:scoring"], "report", name="score")])
 
 
-@pytest.fixture
-def client(tmp_path, tracking_uri):
-    tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    mlflow.set_experiment("tests")
-    return mlflow.MlflowClient()
-
-
 def make_catalog(folder, **metadata):
     report = JSONDataset(filepath=f"{folder}/report.json", version=None, metadata={"mlflow": metadata})
     return DataCatalog(
@@ -69,10 +62,10 @@ def run_wrapper(wrapper, error=None):
         return
 
 
-def test_a_run_is_named_tagged_and_gets_the_typed_parameters_once(client, tmp_path):
+def test_a_run_is_named_tagged_and_gets_the_typed_parameters_once(local, tmp_path):
     hooks, run_id = begin(tmp_path, make_catalog(tmp_path))
     run_wrapper(hooks.after_pipeline_run())
-    run = client.get_run(run_id)
+    run = local.get_run(run_id)
     assert run.info.run_name == "train_wgan_gp seed 0 digits"
     assert run.info.status == "FINISHED"
     assert run.data.tags["catalog_version"] == VERSION
@@ -82,13 +75,13 @@ def test_a_run_is_named_tagged_and_gets_the_typed_parameters_once(client, tmp_pa
 
 
 @pytest.mark.parametrize(("pipelines", "name"), [([], "wgan_gp seed 0 digits"), (["a", "b"], "a+b seed 0 digits")])
-def test_a_run_without_a_pipeline_name_is_named_by_its_variant(client, tmp_path, pipelines, name):
+def test_a_run_without_a_pipeline_name_is_named_by_its_variant(local, tmp_path, pipelines, name):
     hooks, run_id = begin(tmp_path, make_catalog(tmp_path), pipelines)
-    assert client.get_run(run_id).info.run_name == name
+    assert local.get_run(run_id).info.run_name == name
     hooks.tracker.end_run("FINISHED")
 
 
-def test_kedro_mlflow_sees_no_parameters_of_nodes(tmp_path, client):
+def test_kedro_mlflow_sees_no_parameters_of_nodes(tmp_path, local):
     inputs = {"params:scoring": 1, "images": 2, "params:runtime.device": 3}
     wrapper = TrackingHooks().before_node_run(inputs)
     next(wrapper)
@@ -110,7 +103,7 @@ def test_an_outage_before_a_node_ends_nothing_and_an_error_of_its_own_does():
     ("error", "raised"),
     [(ConfigError("wrong"), ConfigError), (mlflow.exceptions.MlflowException("down"), TrackingUnavailable)],
 )
-def test_a_run_that_fails_before_its_first_node_has_failed(client, tmp_path, error, raised):
+def test_a_run_that_fails_before_its_first_node_has_failed(local, tmp_path, error, raised):
     hooks = TrackingHooks()
     with_context(hooks, tmp_path)
     run_id = mlflow.start_run().info.run_id
@@ -118,11 +111,11 @@ def test_a_run_that_fails_before_its_first_node_has_failed(client, tmp_path, err
     hooks.after_catalog_created(catalog, VERSION)
     with pytest.raises(raised):
         run_wrapper(hooks.before_pipeline_run({"pipeline_names": []}, PIPELINE, catalog), error)
-    assert client.get_run(run_id).info.status == "FAILED"
+    assert local.get_run(run_id).info.status == "FAILED"
     assert mlflow.active_run() is None
 
 
-def test_metadata_says_what_of_an_entry_is_logged(client, tmp_path):
+def test_metadata_says_what_of_an_entry_is_logged(local, tmp_path):
     config = VARIANTS["wgan_gp"]
     for metadata, data in (
         ({"params": True}, config),
@@ -133,7 +126,7 @@ def test_metadata_says_what_of_an_entry_is_logged(client, tmp_path):
         hooks.after_dataset_saved("report", data)
         hooks.after_dataset_saved("of no metadata", {"content_hash": "xyz"})
         run_wrapper(hooks.after_pipeline_run())
-        run = client.get_run(run_id).data
+        run = local.get_run(run_id).data
         assert run.params.get("penalty.weight") == ("10.0" if "params" in metadata else None)
         assert run.tags.get("dataset_hash") == ("abc" if "tags" in metadata else None)
         assert run.metrics == ({"fid_ema": 2.5} if "findings" in metadata else {})
@@ -143,7 +136,7 @@ def test_metadata_says_what_of_an_entry_is_logged(client, tmp_path):
 
 
 @pytest.mark.parametrize("is_logged", [True, False])
-def test_the_file_of_this_run_is_logged_if_the_metadata_says_so(client, tmp_path, is_logged):
+def test_the_file_of_this_run_is_logged_if_the_metadata_says_so(local, tmp_path, is_logged):
     catalog = make_catalog(tmp_path, file=is_logged)
     for version in ("2025-01-01T00.00.00.000Z", VERSION):
         JSONDataset(filepath=f"{tmp_path}/report.json", version=Version(None, version)).save({"of": version})
@@ -154,10 +147,10 @@ def test_the_file_of_this_run_is_logged_if_the_metadata_says_so(client, tmp_path
     hooks.logging |= read_logging(catalog, ["wgan_gp.report"])
     hooks.after_dataset_saved("wgan_gp.report", {"of": VERSION})
     run_wrapper(hooks.after_pipeline_run())
-    logged = [file.path for file in client.list_artifacts(run_id, "report")]
+    logged = [file.path for file in local.list_artifacts(run_id, "report")]
     assert logged == (["report/report.json"] if is_logged else [])
     if is_logged:
-        assert VERSION in Path(client.download_artifacts(run_id, "report/report.json")).read_text()
+        assert VERSION in Path(local.download_artifacts(run_id, "report/report.json")).read_text()
 
 
 def test_a_wrong_metadata_is_named_with_its_entry(tmp_path):
@@ -165,32 +158,32 @@ def test_a_wrong_metadata_is_named_with_its_entry(tmp_path):
         read_logging(make_catalog(tmp_path, files=True), ["report"])
 
 
-def test_parameters_that_mlflow_would_refuse_are_cut_off(client, tmp_path):
+def test_parameters_that_mlflow_would_refuse_are_cut_off(local, tmp_path):
     hooks, run_id = begin(tmp_path, make_catalog(tmp_path))
     hooks.tracker.log_params({"sampling": {"classes": ["x" * 7000], "count": 3}})
     hooks.tracker.end_run("FINISHED")
-    params = client.get_run(run_id).data.params
+    params = local.get_run(run_id).data.params
     assert (len(params["sampling.classes"]), params["sampling.count"]) == (6000, "3")
 
 
 @pytest.mark.parametrize("error", [ValueError("own"), KeyboardInterrupt()])
-def test_a_run_whose_end_raises_has_failed(client, tmp_path, error):
+def test_a_run_whose_end_raises_has_failed(local, tmp_path, error):
     hooks, run_id = begin(tmp_path, make_catalog(tmp_path))
     with pytest.raises(type(error)):
         run_wrapper(hooks.after_pipeline_run(), error)
-    assert client.get_run(run_id).info.status == "FAILED"
+    assert local.get_run(run_id).info.status == "FAILED"
 
 
-def test_an_mlflow_that_fails_at_the_end_ends_nothing(client, tmp_path):
+def test_an_mlflow_that_fails_at_the_end_ends_nothing(local, tmp_path):
     hooks, run_id = begin(tmp_path, make_catalog(tmp_path))
     run_wrapper(hooks.after_pipeline_run(), mlflow.exceptions.MlflowException("down"))
-    assert client.get_run(run_id).info.status == "FINISHED"
+    assert local.get_run(run_id).info.status == "FINISHED"
 
 
-def test_a_pipeline_that_fails_is_a_failed_run(client, tmp_path):
+def test_a_pipeline_that_fails_is_a_failed_run(local, tmp_path):
     hooks, run_id = begin(tmp_path, make_catalog(tmp_path))
     run_wrapper(hooks.on_pipeline_error())
-    assert client.get_run(run_id).info.status == "FAILED"
+    assert local.get_run(run_id).info.status == "FAILED"
 
 
 def test_an_mlflow_that_does_not_answer_at_the_start_is_a_sentence(tmp_path):
@@ -200,7 +193,7 @@ def test_an_mlflow_that_does_not_answer_at_the_start_is_a_sentence(tmp_path):
         with_context(TrackingHooks(), tmp_path, ValueError("own"))
 
 
-def test_a_callers_run_is_neither_named_nor_ended(client, tmp_path):
+def test_a_callers_run_is_neither_named_nor_ended(local, tmp_path):
     with mlflow.start_run(run_name="mine") as run:
         hooks = TrackingHooks()
         with_context(hooks, tmp_path)
@@ -208,8 +201,8 @@ def test_a_callers_run_is_neither_named_nor_ended(client, tmp_path):
         hooks.after_catalog_created(catalog, VERSION)
         run_wrapper(hooks.before_pipeline_run({"pipeline_names": ["train_wgan_gp"]}, PIPELINE, catalog))
         run_wrapper(hooks.after_pipeline_run())
-        assert client.get_run(run.info.run_id).info.status == "RUNNING"
-    assert client.get_run(run.info.run_id).info.run_name == "mine"
+        assert local.get_run(run.info.run_id).info.status == "RUNNING"
+    assert local.get_run(run.info.run_id).info.run_name == "mine"
 
 
 def test_without_a_tracker_in_the_catalog_one_is_made(tmp_path):

@@ -27,14 +27,6 @@ def begin(tmp_path):
 
 
 @pytest.fixture
-def local(tmp_path, tracking_uri):
-    """A database in a file."""
-    tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    mlflow.set_experiment("tests")
-    return mlflow.MlflowClient()
-
-
-@pytest.fixture
 def served(running_server, tracking_uri):
     """A server, and the client of a caller who can wait."""
     tracking_uri(running_server.uri)
