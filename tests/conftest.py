@@ -16,19 +16,16 @@ from gan_pipelines.images.duplicates import make_thumbnails
 
 torch.set_num_threads(1)  # two workers share two cores
 INTEGRATION = ("tests", "tracking", "browser")
-LONGEST = "test_cli.py"
+LONGEST = ["test_cli.py", "test_tracker.py", "test_resume.py", "test_adding_a_variant.py", "test_extractors.py"]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Mark tests directly in tests/, in tracking/ and in browser/ as integration tests; begin with the longest."""
-
-    def is_integration(item):
-        return item.path.parent.name in INTEGRATION
-
-    items.sort(key=lambda item: (item.path.name != LONGEST, not is_integration(item)))
-    for item in filter(is_integration, items):
-        item.add_marker(pytest.mark.integration)
+    items.sort(key=lambda item: [*LONGEST, item.path.name].index(item.path.name))
+    for item in items:
+        if item.path.parent.name in INTEGRATION:
+            item.add_marker(pytest.mark.integration)
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ def striped(striped_images):
     return tuple(map(torch.from_numpy, (train.images, train.labels, test.images, test.labels)))
 
 
+@pytest.mark.integration
 def test_it_learns_to_tell_dark_from_bright_images(striped):
     images, labels, test_images, test_labels = striped
     classifier = fit_classifier(images, labels, 2, CONFIG, device="cpu")
@@ -24,6 +25,7 @@ def test_it_learns_to_tell_dark_from_bright_images(striped):
     assert classifier.accuracy(test_images, 1 - test_labels) == 0.0
 
 
+@pytest.mark.integration
 def test_seed_and_settings_decide_the_weights_and_the_global_random_state_is_unchanged(striped):
     images, labels, *_ = striped
     config = replace(CONFIG, epochs=1)

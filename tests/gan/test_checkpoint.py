@@ -70,6 +70,7 @@ def test_states_are_due_at_intervals(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("delay", [0.001, 0.004, 0.007])
+@pytest.mark.integration
 def test_a_kill_at_any_moment_leaves_a_whole_state(tmp_path, delay, caplog):
     process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     for _ in range(3):
@@ -86,6 +87,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_state(tmp_path, delay, caplog):
         assert {path.suffix for path in checkpoints.folder.iterdir()} == {".pt", ""}
 
 
+@pytest.mark.integration
 def test_a_process_that_holds_a_training_keeps_others_out_until_it_is_killed(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     process.stdout.readline()

@@ -227,6 +227,7 @@ epoch.generator.save(Path(sys.argv[1]) / "generator.safetensors")
 """
 
 
+@pytest.mark.integration
 def test_a_process_killed_again_and_again_ends_with_the_same_weights(tmp_path):
     def start(name):
         (tmp_path / name).mkdir(exist_ok=True)

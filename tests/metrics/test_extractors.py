@@ -26,6 +26,7 @@ from gan_pipelines.metrics import (
 CONFIG = ScoringConfig(classifier=ClassifierConfig(epochs=15, batch_size=13, learning_rate=0.01), samples=20)
 
 
+@pytest.mark.integration
 def test_a_classifier_is_fitted_once_and_has_its_provenance(striped_images, tmp_path, monkeypatch):
     store = KeyedStore(tmp_path)
     first = get_extractor(store, striped_images, CONFIG, "cpu")
@@ -40,6 +41,7 @@ def test_a_classifier_is_fitted_once_and_has_its_provenance(striped_images, tmp_
     assert torch.equal(second(images).features, first(images).features)
 
 
+@pytest.mark.integration
 def test_other_data_and_other_settings_give_other_classifiers(striped_images, tmp_path):
     quick = replace(CONFIG, classifier=replace(CONFIG.classifier, epochs=1))
     store = KeyedStore(tmp_path)
@@ -99,6 +101,7 @@ def test_inception_features_equal_torch_fidelity(inception_weights):
     assert len(extractor.provenance["weights_hash"]) == 16
 
 
+@pytest.mark.integration
 def test_scores_with_inception_equal_torch_fidelity(inception_weights, tiny_gan, striped_images, tmp_path):
     """The expected scores come from torch-fidelity's own loader, network and statistics."""
     generator = list(train(tiny_gan, striped_images.images[:40], device="cpu"))[-1].generator

@@ -3,6 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from gan_pipelines.pipeline_registry import register_pipelines
 
 VARIANTS = {"mlp_gan", "dcgan", "cdcgan", "wgan", "wgan_gp", "acgan", "sagan"}
@@ -66,6 +68,7 @@ def test_sampling_takes_the_generator_from_the_catalog():
     assert pipeline.outputs() == {"acgan.samples", "acgan.samples_grid"}
 
 
+@pytest.mark.integration
 def test_naming_the_pipelines_loads_neither_pytorch_nor_mlflow():
     code = (
         "import sys, gan_pipelines.settings, gan_pipelines.pipeline_registry as registry; "

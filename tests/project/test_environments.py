@@ -183,6 +183,59 @@ def test_the_images_and_scores_of_an_experiment_are_those_of_its_report(env):
     assert scoring["samples"] == (50_000 if dataset["source"] == "cifar10" else 10_000)
 
 
+# Choices of this project, where the reports are silent.
+CIFAR10 = {
+    "dataset": {"path": "data/01_raw", "download": True, "label_preserving.rotation_degrees": 15.0},
+    "scoring": {"classifier.stem": "imagenet", "classifier.epochs": 10, "during_training.samples": 5_000},
+    "augmentation": {"classifier.stem": "imagenet", "classifier.epochs": 30, "transforms.rotation_degrees": 10.0},
+}
+CHOICES = {  # beside what differs: mirror images, epochs between scores and grids, pixels of random shifts
+    "cifar10_64": (CIFAR10, {}, True, 1, 5, 8),
+    "cifar10_64_attention": (CIFAR10, {}, True, 1, 2, 8),
+    "playing_cards": (
+        CIFAR10,
+        {
+            "dataset": {
+                "path": "data/01_raw/playing-cards",
+                "download": False,
+                "label_preserving.rotation_degrees": 180.0,
+            },
+            "scoring": {"classifier.epochs": 30},
+            "augmentation": {"classifier.epochs": 50, "transforms.rotation_degrees": 15.0},
+        },
+        False, 10, 30, 8,
+    ),
+    "cifar10_32": (
+        CIFAR10,
+        {
+            "scoring": {"classifier.stem": "small", "classifier.epochs": 30},
+            "augmentation": {"classifier.stem": "small"},
+        },
+        True, 2, 10, 4,
+    ),
+    "fashion_mnist": (
+        CIFAR10,
+        {
+            "scoring": {"classifier.epochs": 3, "during_training.samples": 2_000},
+            "augmentation": {"transforms.rotation_degrees": 0.0},
+        },
+        True, 5, 5, 3,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("env", VARIANTS)
+def test_an_experiment_makes_these_choices(env):
+    common, own, is_mirrored, scored_every, shown_every, shift = CHOICES[env]
+    for section, settings_ in common.items():
+        assert (settings_ | own.get(section, {})).items() <= configure(env, section).items()
+    dataset, scoring, augmentation = (configure(env, section) for section in common)
+    assert dataset["label_preserving.horizontal_flip"] == augmentation["transforms.horizontal_flip"] == is_mirrored
+    assert scoring["during_training.every_epochs"] == scored_every
+    assert load(env)["reporting"] == {"grid_every_epochs": shown_every}
+    assert augmentation["transforms.crop_padding"] == shift
+
+
 @pytest.mark.parametrize("env", VARIANTS)
 @pytest.mark.parametrize("section", SHARED)
 def test_the_experiments_have_these_settings_in_common(env, section):
