@@ -34,7 +34,7 @@ def test_the_page_adds_a_variant_in_less_than_thirty_lines(tmp_path):
     run("git", "init", "--quiet")
     run("git", "apply", "-", stdin=patch)
     run(sys.executable, "-m", "pytest", "-q", "tests/gan/test_objectives.py", "-k", "smoothed or every_objective")
-    scoring = "scoring.samples=40,scoring.classifier.epochs=1"
+    scoring = "scoring.samples=40,scoring.classifier.epochs=1,scoring.during_training.samples=30"
     kedro(tmp_path, "run", "--pipelines=train_smoothed_dcgan", f"--params={SMALL},{scoring}", env=environment)
     (history,) = tmp_path.glob("data/08_reporting/digits/smoothed_dcgan/history.csv/*/history.csv")
     assert len(pd.read_csv(history)) == 1
