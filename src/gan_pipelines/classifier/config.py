@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import Field, Strict
+from typing import Literal
 
 from gan_pipelines.core.config import Count, NonNegative, Positive, Seed, Share, config
+from gan_pipelines.gan.config import BatchSize
 
 Stem = Literal["imagenet", "small"]
 Schedule = Literal["cosine", "constant"]
@@ -30,7 +29,7 @@ class ClassifierConfig:
 
     stem: Stem = "imagenet"
     epochs: Count = 10
-    batch_size: Annotated[int, Strict(), Field(ge=2)] = 64
+    batch_size: BatchSize = 64
     learning_rate: Positive = 0.05
     momentum: Share = 0.9
     weight_decay: NonNegative = 5e-4
