@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
-import json
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from functools import cache
 from pathlib import Path
+
+import processes
+from processes import ONE_THREAD
 
 PROJECT = Path(__file__).parents[1]
 KEDRO = Path(sys.executable).with_name("kedro")
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # their number changes the last bits
 
 
 def small(variant, epochs):
@@ -33,7 +30,7 @@ def small(variant, epochs):
             "augmentation.replicates=2",
             "augmentation.generator_epochs=1",
             "augmentation.classifier.epochs=1",
-            "augmentation.classifier.batch_size=64",
+            "augmentation.classifier.batch_size=128",
         ]
     )
 
@@ -45,38 +42,14 @@ def cold_kedro(folder, *arguments, code=0, env=ONE_THREAD):
 
 
 def kedro(folder, *arguments, code=0, env=ONE_THREAD):
-    """Run the same as the console script in a process that has PyTorch and MLflow loaded: see warm_kedro."""
-    with tempfile.TemporaryDirectory() as scratch:
-        printed = [Path(scratch) / name for name in ("stdout", "stderr")]
-        request = {
-            "script": str(KEDRO),
-            "arguments": arguments,
-            "folder": str(folder),
-            "env": env,
-            "stdout": str(printed[0]),
-            "stderr": str(printed[1]),
-        }
-        server = warm_kedro()
-        print(json.dumps(request), file=server.stdin, flush=True)
-        ended = int(server.stdout.readline())
-        result = subprocess.CompletedProcess([KEDRO, *arguments], ended, *(path.read_text() for path in printed))
-    return check(result, code)
+    """Run the console script in a process that has PyTorch and MLflow loaded."""
+    return check(processes.run(KEDRO, *arguments, folder=folder, env=env), code)
 
 
 def check(result, code):
     command = " ".join(map(str, result.args))
     assert result.returncode == code, f"{command}\n{result.stdout}{result.stderr}"
     return result
-
-
-@cache
-def warm_kedro():
-    """One such process for all tests; it ends when its stdin does."""
-    command = [sys.executable, Path(__file__).with_name("warm_kedro.py")]
-    server = subprocess.Popen(command, env=ONE_THREAD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    atexit.register(server.communicate)
-    assert server.stdout.readline() == "ready\n"
-    return server
 
 
 def git(folder, *arguments):

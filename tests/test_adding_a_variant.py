@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from command_line import ONE_THREAD, kedro
+import processes
+from command_line import check, kedro, small
+from processes import ONE_THREAD
 
+PYTEST = Path(sys.executable).with_name("pytest")
 PROJECT = Path(__file__).parents[1]
 PAGE = (PROJECT / "docs/adding_a_variant.md").read_text()
-SMALL = "variants.smoothed_dcgan.epochs=1,variants.smoothed_dcgan.networks.width=4,dataset.image_size=16"
 
 
 def test_the_page_adds_a_variant_in_less_than_thirty_lines(tmp_path):
@@ -28,13 +30,11 @@ def test_the_page_adds_a_variant_in_less_than_thirty_lines(tmp_path):
     (tmp_path / "conf/local").mkdir()
     environment = {**ONE_THREAD, "PYTHONPATH": str(tmp_path / "src")}
 
-    def run(*command, stdin=None):
-        subprocess.run(command, cwd=tmp_path, env=environment, input=stdin, text=True, check=True)
-
-    run("git", "init", "--quiet")
-    run("git", "apply", "-", stdin=patch)
-    run(sys.executable, "-m", "pytest", "-q", "tests/gan/test_objectives.py", "-k", "smoothed or every_objective")
-    scoring = "scoring.samples=40,scoring.classifier.epochs=1,scoring.during_training.samples=30"
-    kedro(tmp_path, "run", "--pipelines=train_smoothed_dcgan", f"--params={SMALL},{scoring}", env=environment)
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "apply", "-"], cwd=tmp_path, input=patch, text=True, check=True)
+    selected = ["tests/gan/test_objectives.py", "-k", "smoothed or every_objective"]
+    check(processes.run(PYTEST, "-q", *selected, folder=tmp_path, env=environment), 0)
+    budget = small("smoothed_dcgan", epochs=1)
+    kedro(tmp_path, "run", "--pipelines=train_smoothed_dcgan", f"--params={budget}", env=environment)
     (history,) = tmp_path.glob("data/08_reporting/digits/smoothed_dcgan/history.csv/*/history.csv")
     assert len(pd.read_csv(history)) == 1

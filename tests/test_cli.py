@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
-from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -16,28 +14,16 @@ from mlflow.tracking import MlflowClient
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from command_line import KEDRO, ONE_THREAD, cold_kedro, copy_project, git, kedro, latest, small
+from command_line import KEDRO, cold_kedro, copy_project, git, kedro, latest, small
 from gan_pipelines.gan import TrainedGenerator
 from pictures import write_pictures
+from processes import ONE_THREAD, Process
 
 SMALL = small("wgan_gp", epochs=3)
 
 
-@contextmanager
-def start(project, parameters):
-    command = [KEDRO, "run", "--pipelines=train_wgan_gp", f"--params={parameters}"]
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # under nohup it is ignored, and children inherit that
-    with subprocess.Popen(
-        command, cwd=project, env=ONE_THREAD, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def await_line(process, text):
-    assert any(text in line for line in process.stderr)
+def start_training(project, parameters):
+    return Process(KEDRO, "run", "--pipelines=train_wgan_gp", f"--params={parameters}", folder=project)
 
 
 @pytest.fixture(scope="module")
@@ -189,11 +175,10 @@ def test_a_training_that_fails_ends_failed_with_one_sentence(project, client):
 def test_an_interrupted_run_ends_killed(project, client, sent):
     runs = len(mlflow_runs(client))
     long = SMALL.replace("wgan_gp.epochs=3", f"wgan_gp.epochs=100000,variants.wgan_gp.seed={sent}")
-    with start(project, long) as process:
-        await_line(process, "epoch 1/")
+    with start_training(project, long) as process:
+        process.await_text("epoch 1/")
         process.send_signal(sent)
-        process.stderr.read()
-    assert process.returncode != 0
+        assert process.wait() > 0
     assert len(mlflow_runs(client)) == runs + 1
     assert mlflow_runs(client)[-1].info.status == "KILLED"
 
@@ -208,21 +193,21 @@ OFTEN = """
 
 def test_a_killed_run_is_continued_noted_and_linked(project, client):
     (project / "conf/local/catalog.yml").write_text(OFTEN)
-    long = SMALL.replace("wgan_gp.epochs=3", "wgan_gp.epochs=10,variants.wgan_gp.seed=5")
-    with start(project, long) as process:
-        await_line(process, "epoch 4/10")
+    long = SMALL.replace("wgan_gp.epochs=3", "wgan_gp.epochs=6,variants.wgan_gp.seed=5")
+    with start_training(project, long) as process:
+        process.await_text("epoch 3/6")
         process.kill()
     killed = mlflow_runs(client)[-1]
     assert killed.info.status == "RUNNING"
     printed = kedro(project, "run", "--pipelines=train_wgan_gp", f"--params={long}").stderr
     assert "Resuming after" in printed
-    assert "epoch 1/10" not in printed
+    assert "epoch 1/6" not in printed
     killed, run = mlflow_runs(client)[-2:]
     assert (killed.info.status, run.info.status) == ("KILLED", "FINISHED")
     assert run.data.tags["continues_run"] == killed.info.run_id
     assert killed.data.tags["continued_by_run"] == run.info.run_id
-    assert [point.step for point in client.get_metric_history(run.info.run_id, "penalty")] == list(range(1, 11))
-    assert len(pd.read_csv(latest(project, "08_reporting/digits/wgan_gp/history.csv"))) == 10
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "penalty")] == list(range(1, 7))
+    assert len(pd.read_csv(latest(project, "08_reporting/digits/wgan_gp/history.csv"))) == 6
 
     resumed = TrainedGenerator.load(latest(project, "06_models/digits/wgan_gp/generator.safetensors"))
     kedro(project, "run", "--pipelines=train_wgan_gp", f"--params={long},runtime.fresh=true")
@@ -234,13 +219,12 @@ def test_a_killed_run_is_continued_noted_and_linked(project, client):
 
 def test_two_runs_of_the_same_training_get_in_nobodys_way(project, client):
     long = SMALL.replace("wgan_gp.epochs=3", "wgan_gp.epochs=100000,variants.wgan_gp.seed=6")
-    with start(project, long) as first:
-        await_line(first, "epoch 1/")
+    with start_training(project, long) as first:
+        first.await_text("epoch 1/")
         refused = kedro(project, "run", "--pipelines=train_wgan_gp", f"--params={long}", code=1)
         other = SMALL + ",variants.wgan_gp.seed=7"
         kedro(project, "run", "--pipelines=train_wgan_gp", f"--params={other}")
-        assert first.poll() is None
-        first.kill()
+        assert first.kill() == -signal.SIGKILL  # it was still at work
     assert "Error: Another process is at work on this very training" in refused.stderr
     assert [run.info.status for run in mlflow_runs(client)[-3:]] == ["RUNNING", "FAILED", "FINISHED"]
 
@@ -280,8 +264,8 @@ SMALL_EXPERIMENT = small("cdcgan", epochs=1)
 def test_a_killed_experiment_goes_on_and_the_default_is_the_whole_chain(project, client):
     arguments = [KEDRO, "run", "--pipelines=augment_cdcgan", f"--params={SMALL_EXPERIMENT}"]
     fits = project / "data/06_models/digits/cdcgan/fits"
-    with subprocess.Popen(arguments, cwd=project, env=ONE_THREAD, stderr=subprocess.PIPE, text=True) as process:
-        await_line(process, "7 of 14 classifiers fitted")
+    with Process(*arguments, folder=project) as process:
+        process.await_text("7 of 14 classifiers fitted")
         process.kill()
     finished = {path: path.stat().st_mtime_ns for path in fits.rglob("record.json")}
     assert 7 <= len(finished) < 14
@@ -393,8 +377,7 @@ def test_an_environment_that_is_not_there_is_named(project, client):
     ],
 )
 def test_what_is_misspelt_on_the_command_line_is_one_sentence(project, pipeline, parameters, sentence):
-    run = cold_kedro if pipeline == "train_wgan_pg" else kedro
-    result = run(project, "run", f"--pipelines={pipeline}", f"--params={parameters}", code=1)
+    result = kedro(project, "run", f"--pipelines={pipeline}", f"--params={parameters}", code=1)
     assert f"Error: {sentence}" in result.stderr
     assert "Traceback" not in result.stderr
     assert "Running node" not in result.stderr

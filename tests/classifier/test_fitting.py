@@ -27,7 +27,7 @@ def valid(striped_images):
 
 @pytest.mark.integration
 def test_the_best_epoch_on_the_validation_split_is_kept(train, valid):
-    fit = fit_selected(train, valid, 2, CONFIG, steps=30, device="cpu")
+    fit = fit_selected(train, valid, 2, CONFIG, steps=20, device="cpu")
     assert [row["epoch"] for row in fit.history] == [1, 2, 3, 4, 5]
     ranks = [(row["valid_accuracy"], -row["valid_loss"]) for row in fit.history]
     assert fit.best_epoch == ranks.index(max(ranks)) + 1
@@ -40,7 +40,7 @@ def test_the_best_epoch_on_the_validation_split_is_kept(train, valid):
 @pytest.mark.integration
 def test_an_early_epoch_can_be_the_best(train, valid):
     swapped_labels = LabelledImages(valid.images, 1 - valid.labels)  # learning makes validation worse
-    fit = fit_selected(train, swapped_labels, 2, CONFIG, steps=60, device="cpu")
+    fit = fit_selected(train, swapped_labels, 2, CONFIG, steps=30, device="cpu")
     assert fit.best_epoch < 5
     assert fit.history[-1]["train_loss"] < fit.history[0]["train_loss"]
 

@@ -8,7 +8,7 @@ import torch
 from gan_pipelines.classifier import Classifier, ClassifierConfig, fit_classifier
 from gan_pipelines.core.config import ConfigError
 
-CONFIG = ClassifierConfig(epochs=15, batch_size=13, learning_rate=0.01)
+CONFIG = ClassifierConfig(epochs=6, batch_size=13, learning_rate=0.01)
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@ from __future__ import annotations
 import logging
 import resource
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -13,6 +11,7 @@ import torch
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.gan import CheckpointStore, CheckpointUnusable, TrainingLocked
 from gan_pipelines.gan.checkpoint import FORMAT
+from processes import Process
 
 WRITER = """
 import sys
@@ -72,12 +71,9 @@ def test_states_are_due_at_intervals(tmp_path, monkeypatch):
 @pytest.mark.parametrize("delay", [0.001, 0.004, 0.007])
 @pytest.mark.integration
 def test_a_kill_at_any_moment_leaves_a_whole_state(tmp_path, delay, caplog):
-    process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    for _ in range(3):
-        process.stdout.readline()
-    time.sleep(delay)
-    process.kill()
-    process.wait()
+    with Process("-c", WRITER, tmp_path) as process:
+        process.await_text("\n", times=3)
+        time.sleep(delay)
     with CheckpointStore(tmp_path).open("run") as checkpoints:
         state = checkpoints.load_newest()
         assert state["number"] >= 2
@@ -89,13 +85,11 @@ def test_a_kill_at_any_moment_leaves_a_whole_state(tmp_path, delay, caplog):
 
 @pytest.mark.integration
 def test_a_process_that_holds_a_training_keeps_others_out_until_it_is_killed(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    process.stdout.readline()
     store = CheckpointStore(tmp_path)
-    with pytest.raises(TrainingLocked, match=f"it holds {tmp_path}/run"), store.open("run"):
-        pass
-    process.kill()
-    process.wait()
+    with Process("-c", WRITER, tmp_path) as process:
+        process.await_text("\n")
+        with pytest.raises(TrainingLocked, match=f"it holds {tmp_path}/run"), store.open("run"):
+            pass
     with store.open("run") as checkpoints:
         assert checkpoints.paths
 

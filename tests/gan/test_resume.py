@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -23,6 +21,7 @@ from gan_pipelines.gan import (
     train,
 )
 from gan_pipelines.gan.checkpoint import Checkpoints
+from processes import Process
 
 
 @pytest.fixture
@@ -229,21 +228,21 @@ epoch.generator.save(Path(sys.argv[1]) / "generator.safetensors")
 
 @pytest.mark.integration
 def test_a_process_killed_again_and_again_ends_with_the_same_weights(tmp_path):
-    def start(name):
+    def train_into(name):
         (tmp_path / name).mkdir(exist_ok=True)
-        command = [sys.executable, "-c", TRAINING, str(tmp_path / name)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        return Process("-c", TRAINING, tmp_path / name)
 
-    with start("whole") as whole:
-        whole.stdout.read()
+    with train_into("whole") as whole:
+        assert whole.wait() == 0
     first_steps = []
     for steps in (20, 35):
-        with start("killed") as process:
-            first_steps += [int(process.stdout.readline()) for _ in range(steps)][:1]
+        with train_into("killed") as process:
+            process.await_text("\n", times=steps)
             process.kill()
-    with start("killed") as process:
-        first_steps.append(int(process.stdout.readline()))
-        process.stdout.read()
+            first_steps.append(int(process.stdout.split()[0]))
+    with train_into("killed") as process:
+        assert process.wait() == 0
+        first_steps.append(int(process.stdout.split()[0]))
     assert first_steps[0] == 0
     assert first_steps[1] >= 18 * 8
     assert first_steps[2] >= first_steps[1] + 33 * 8

@@ -562,6 +562,7 @@ def test_bf16_trains_and_keeps_fp32_weights(tiny_gan, tiny_images):
     assert not same_weights(epoch.generator, run(tiny_gan, tiny_images)[-1].generator)
 
 
+@pytest.mark.integration
 def test_compiled_training_ends_where_eager_training_ends(tiny_gan, tiny_images):
     torch._dynamo.utils.counters.clear()
     compiled = run(replace(tiny_gan, compilation="default"), tiny_images)[-1].generator

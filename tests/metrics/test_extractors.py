@@ -23,7 +23,7 @@ from gan_pipelines.metrics import (
     score_generator,
 )
 
-CONFIG = ScoringConfig(classifier=ClassifierConfig(epochs=15, batch_size=13, learning_rate=0.01), samples=20)
+CONFIG = ScoringConfig(classifier=ClassifierConfig(epochs=6, batch_size=13, learning_rate=0.01), samples=20)
 
 
 @pytest.mark.integration

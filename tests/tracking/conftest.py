@@ -2,57 +2,60 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 
 import mlflow
 import pytest
+from mlflow.server import constants
+
+from processes import ONE_THREAD, Process
+
+SERVER = """
+import sys
+import uvicorn
+
+uvicorn.run("mlflow.server.fastapi_app:app", port=int(sys.argv[1]), log_level="error")
+"""
 
 
 class Server:
-    """`mlflow server` over a database that outlives it."""
+    """What `mlflow server` starts, over a database that outlives it."""
 
     def __init__(self, folder):
-        self.folder = folder
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self.port}"
+            self._port = free.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self._port}"
+        self._env = {
+            **ONE_THREAD,
+            constants.BACKEND_STORE_URI_ENV_VAR: f"sqlite:///{folder}/mlflow.db",
+            constants.ARTIFACT_ROOT_ENV_VAR: "mlflow-artifacts:/",
+            constants.ARTIFACTS_DESTINATION_ENV_VAR: str(folder / "artifacts"),
+            constants.SERVE_ARTIFACTS_ENV_VAR: "true",
+        }
+        self._process = None
 
     def start(self):
-        options = {
-            "--backend-store-uri": f"sqlite:///{self.folder}/mlflow.db",
-            "--artifacts-destination": str(self.folder / "artifacts"),
-            "--host": "127.0.0.1",
-            "--port": str(self.port),
-            "--workers": "1",
-        }
-        command = [sys.executable, "-m", "mlflow", "server", *(word for option in options.items() for word in option)]
-        self.process = subprocess.Popen(
-            command,
-            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # eight processes less
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        """Start it, if it is not running, and wait until it answers."""
+        if self._process:
+            return
+        self._process = Process("-c", SERVER, self._port, env=self._env)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
                 urllib.request.urlopen(f"{self.uri}/health", timeout=1).close()
                 return
             except OSError:
-                time.sleep(0.2)
-        raise TimeoutError("The MLflow server did not start.")
+                time.sleep(0.05)
+        raise TimeoutError(f"The MLflow server did not start: {self._process.stderr}")
 
     def kill(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        if self._process:
+            self._process.kill()
+            self._process = None
 
 
 @pytest.fixture(scope="session")
@@ -73,17 +76,17 @@ def local(tmp_path, tracking_uri, empty_database):
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("server"))
-    server.start()
+def server(tmp_path_factory, empty_database):
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy2(empty_database, folder)
+    server = Server(folder)
     yield server
     server.kill()
 
 
 @pytest.fixture
 def running_server(server):
-    if server.process.poll() is not None:
-        server.start()
+    server.start()
     return server
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import pytest
 
 from gan_pipelines.tracking import MlflowTracker
 from gan_pipelines.tracking.liveness import RunningRuns
+from processes import Process
 
 RUN = """
 import sys
@@ -54,7 +56,8 @@ def test_a_run_that_has_ended_leaves_nothing(tmp_path, other_process):
     assert [path.name for path in tmp_path.iterdir()] == ["all.lock"]
 
 
-KILLED_RUN = """
+ENDLESS_RUN = """
+import signal
 import sys
 from pathlib import Path
 import mlflow
@@ -65,30 +68,24 @@ mlflow.set_experiment("tests")
 print(mlflow.start_run().info.run_id)
 MlflowTracker(Path(sys.argv[1])).begin_run()
 print("begun", flush=True)
-sys.stdin.readline()
+signal.pause()
 """
 
 
-def test_the_next_run_notes_the_end_of_a_killed_one_and_leaves_those_alive(tmp_path, tracking_uri):
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    tracking_uri(uri)
-    mlflow.set_experiment("tests")
-    command = [sys.executable, "-c", KILLED_RUN, str(tmp_path), uri]
-    killed, alive = (
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
-    )
-    ids = [process.stdout.readline().strip() for process in (killed, alive)]
-    assert [process.stdout.readline() for process in (killed, alive)] == ["begun\n", "begun\n"]
-    killed.kill()
-    killed.wait()
-    mlflow.start_run()
-    tracker = MlflowTracker(tmp_path)
-    tracker.begin_run()
-    tracker.end_run("FINISHED")
-    client = mlflow.MlflowClient()
-    infos = [client.get_run(run_id).info for run_id in ids]
-    assert [info.status for info in infos] == ["KILLED", "RUNNING"]
-    assert infos[0].start_time <= infos[0].end_time <= time.time() * 1000
-    alive.terminate()
-    alive.wait()
-    assert client.get_run(ids[1]).info.status == "KILLED"
+def test_the_next_run_notes_the_end_of_a_killed_one_and_leaves_those_alive(tmp_path, local):
+    endless = ("-c", ENDLESS_RUN, tmp_path, mlflow.get_tracking_uri())
+    with Process(*endless) as killed, Process(*endless) as alive:
+        for process in (killed, alive):
+            process.await_text("begun")
+        ids = [process.stdout.split()[0] for process in (killed, alive)]
+        killed.kill()
+        mlflow.start_run()
+        tracker = MlflowTracker(tmp_path)
+        tracker.begin_run()
+        tracker.end_run("FINISHED")
+        infos = [local.get_run(run_id).info for run_id in ids]
+        assert [info.status for info in infos] == ["KILLED", "RUNNING"]
+        assert infos[0].start_time <= infos[0].end_time <= time.time() * 1000
+        alive.send_signal(signal.SIGTERM)
+        alive.wait()
+        assert local.get_run(ids[1]).info.status == "KILLED"

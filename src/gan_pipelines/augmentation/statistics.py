@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 Verdict = Literal["helps", "hurts", "no difference shown"]
 
@@ -19,7 +20,6 @@ RESAMPLES = 2_000
 MAX_REPLICATES = 1_000
 """Maximum number of replicates that `Comparison.replicates_for_a_point` considers."""
 
-Counts = NDArray[np.int_]
 Numbers = NDArray[np.float64]
 
 
@@ -76,8 +76,7 @@ def compare_paired(differences: NDArray[np.floating], *, seed: int = 0) -> Compa
     noise = float((residuals**2).sum()) / ((replicates - 1) * (images - 1))
     image_variance = max(float(by_image.var(ddof=1)) - noise / replicates, 0.0)
     design = _Design(max(replicate_variance, noise / images), image_variance / images)
-    count = np.array([replicates])
-    margin = float(design.standard_error(count)[0] * design.quantile(count, (1 + CONFIDENCE) / 2)[0])
+    margin = design.standard_error(replicates) * design.quantile(replicates, (1 + CONFIDENCE) / 2)
     interval = Interval(mean - margin, mean + margin)
     return Comparison(
         difference=mean,
@@ -85,7 +84,7 @@ def compare_paired(differences: NDArray[np.floating], *, seed: int = 0) -> Compa
         over_images=_bootstrap(by_image, seed),
         interval=interval,
         verdict="helps" if interval.low > 0 else "hurts" if interval.high < 0 else "no difference shown",
-        smallest_visible=float(design.smallest_visible(count)[0]),
+        smallest_visible=design.smallest_visible(replicates),
         replicates_for_a_point=design.replicates_to_see(0.01),
     )
 
@@ -94,7 +93,7 @@ def t_interval(differences: Numbers) -> Interval:
     """Student's t interval of the mean of paired differences (N,), N at least 2."""
     mean = float(differences.mean())
     error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
-    margin = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1)) * error
+    margin = float(special.stdtrit(len(differences) - 1, (1 + CONFIDENCE) / 2)) * error
     return Interval(mean - margin, mean + margin)
 
 
@@ -105,22 +104,22 @@ class _Design:
     per_replicate: float
     of_images: float
 
-    def standard_error(self, replicates: Counts) -> Numbers:
-        return np.sqrt(self.per_replicate / replicates + self.of_images)
+    def standard_error(self, replicates: int) -> float:
+        return math.sqrt(self.per_replicate / replicates + self.of_images)
 
-    def quantile(self, replicates: Counts, probability: float) -> Numbers:
+    def quantile(self, replicates: int, probability: float) -> float:
         """Student's t at the degrees of freedom of Hillis 2007."""
-        share = self.of_images / np.maximum(self.per_replicate / replicates, 1e-12)  # without either, 0 / 0
-        return stats.t.ppf(probability, (replicates - 1) * (1 + share) ** 2)
+        share = self.of_images / max(self.per_replicate / replicates, 1e-12)  # without either, 0 / 0
+        return float(special.stdtrit((replicates - 1) * (1 + share) ** 2, probability))
 
-    def smallest_visible(self, replicates: Counts) -> Numbers:
+    def smallest_visible(self, replicates: int) -> float:
         quantiles = self.quantile(replicates, (1 + CONFIDENCE) / 2) + self.quantile(replicates, POWER)
         return quantiles * self.standard_error(replicates)
 
     def replicates_to_see(self, difference: float) -> int | None:
-        counts = np.arange(2, MAX_REPLICATES + 1)
-        enough = counts[self.smallest_visible(counts) <= difference]
-        return int(enough[0]) if len(enough) else None
+        counts = range(2, MAX_REPLICATES + 1)  # the more, the smaller is what they show
+        fewest = bisect_left(counts, True, key=lambda count: self.smallest_visible(count) <= difference)
+        return counts[fewest] if fewest < len(counts) else None
 
 
 def _bootstrap(by_image: NDArray[np.float64], seed: int) -> Interval:

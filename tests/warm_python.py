@@ -1,8 +1,8 @@
-"""A process that has loaded the libraries, and forks a child for each `kedro` command that it is asked for.
+"""A process that has loaded the libraries, and forks a child for each script that it is asked to run.
 
-Each child is what the console script would be, a process of its own from `main` to its exit code, but for the seconds
-in which PyTorch and MLflow are imported. The project's own code is imported by the child, and so is what Kedro
-configures as it is imported.
+Each child is what `python` with this script would be, a process of its own from its first line to its exit code, but
+for the seconds in which PyTorch and MLflow are imported. The project's own code is imported by the child, and so is
+what Kedro configures as it is imported.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import gc
 import importlib
 import json
 import os
+import runpy
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -23,6 +25,7 @@ LIBRARIES = [
     "kedro_datasets.pandas",
     "matplotlib.pyplot",
     "mlflow.artifacts",
+    "mlflow.server.handlers",
     "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.tracking",
     "omegaconf",
@@ -48,30 +51,37 @@ def load_libraries():
 
 
 def serve():
-    """Run each command that a line of stdin asks for, and answer with its exit code."""
+    """Answer each line of stdin: with the id of the process that was started, or the exit code of one that ended."""
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)  # Arrow's, at rest
     print("ready", flush=True)
     for line in sys.stdin:
         request = json.loads(line)
-        child = os.fork()
-        if not child:
-            return become_kedro(**request)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        if "wait" in request:
+            _, status = os.waitpid(request["wait"], 0)
+            print(os.waitstatus_to_exitcode(status), flush=True)
+        elif child := os.fork():
+            print(child, flush=True)
+        else:
+            return become(**request)
     return None
 
 
-def become_kedro(script, arguments, folder, env, stdout, stderr):
+def become(arguments, folder, env, stdout, stderr):
+    """Run a script, or the code after ``-c``, as `python` would."""
     os.environ.clear()
     os.environ.update(env)
     os.chdir(folder)
     for number, path in enumerate((os.devnull, stdout, stderr)):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)
-    sys.argv = [script, *arguments]
-    sys.path[0] = str(Path(script).parent)
-    from kedro.framework.cli.cli import main  # noqa: PLC0415 (it configures logging, as the folder says)
-
-    main()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # under nohup it is ignored, and children inherit that
+    script, *words = arguments
+    paths = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path]
+    if script == "-c":
+        sys.argv, sys.path[0:1] = ["-c", *words[1:]], ["", *paths]
+        exec(words[0], {"__name__": "__main__"})
+    else:
+        sys.argv, sys.path[0:1] = [script, *words], [str(Path(script).parent), *paths]
+        runpy.run_path(script, run_name="__main__")
 
 
 if __name__ == "__main__":
