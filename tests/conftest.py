@@ -33,7 +33,7 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_gan() -> GanConfig:
     """A WGAN-GP for 8x8 images, 5 batches an epoch over `tiny_images`."""
     networks = NetworkConfig(latent_size=4, width=4, discriminator_norm="none")
@@ -48,13 +48,13 @@ def tiny_gan() -> GanConfig:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_images() -> np.ndarray:
     """(43, 1, 8, 8) uint8: five batches of eight, and three left over."""
     return np.random.default_rng(0).integers(0, 256, (43, 1, 8, 8), dtype=np.uint8)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def striped_images() -> ImageSet:
     """Dark and bright 16x16 images with noise: 40 train, 20 test and 10 valid."""
     labels = np.arange(70) % 2

@@ -24,7 +24,7 @@ from gan_pipelines.gan.checkpoint import Checkpoints
 from processes import Process
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config(tiny_gan):
     """All that draws random numbers or changes with time is on."""
     return replace(
@@ -67,9 +67,13 @@ def stop_after(images):
     return on_step
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(config, tiny_images):
+    return run(config, tiny_images)[-1]
+
+
 @pytest.mark.parametrize("images", [8, 24, 40, 48, 88, 160])
-def test_a_training_goes_on_bit_for_bit_from_any_step(config, tiny_images, store, images):
-    uninterrupted = run(config, tiny_images)[-1]
+def test_a_training_goes_on_bit_for_bit_from_any_step(config, tiny_images, store, uninterrupted, images):
     with pytest.raises(Stop):
         run(config, tiny_images, store, on_step=stop_after(images))
     seen = []
@@ -133,10 +137,12 @@ def test_fewer_epochs_than_done_are_refused(config, tiny_images, store):
     ],
 )
 def test_another_identity_starts_from_the_beginning_and_touches_nothing(config, tiny_images, store, change):
-    run(config, tiny_images, store)
+    with pytest.raises(Stop):
+        run(config, tiny_images, store, on_step=stop_after(24))
     before = {path: path.read_bytes() for path in store.root.rglob("*.pt")}
     seen = []
-    run(replace(config, **change), tiny_images, store, on_step=seen.append)
+    next(train(replace(config, **change), tiny_images, device="cpu", checkpoints=store, on_step=seen.append))
+    assert before
     assert seen[0] == 0
     assert all(path.read_bytes() == content for path, content in before.items())
 
@@ -158,8 +164,7 @@ def test_a_second_process_is_refused_while_the_first_is_at_work(config, tiny_ima
     assert run(config, tiny_images, store)[-1].number == 4
 
 
-def test_a_torn_state_is_named_and_the_one_before_it_is_used(config, tiny_images, store, caplog):
-    uninterrupted = run(config, tiny_images)[-1]
+def test_a_torn_state_is_named_and_the_one_before_it_is_used(config, tiny_images, store, uninterrupted, caplog):
     with pytest.raises(Stop):
         run(config, tiny_images, store, on_step=stop_after(64))
     newest = max(store.root.rglob("*.pt"))
@@ -180,8 +185,7 @@ def test_where_no_state_can_be_used_nothing_is_started_in_silence(config, tiny_i
         run(config, tiny_images, store)
 
 
-def test_a_disk_that_is_full_for_a_while_stops_nothing(config, tiny_images, store, monkeypatch, caplog):
-    uninterrupted = run(config, tiny_images)[-1]
+def test_a_disk_that_is_full_for_a_while_stops_nothing(config, tiny_images, store, uninterrupted, monkeypatch, caplog):
 
     def refuse(*_):
         raise OSError(28, "No space left on device")

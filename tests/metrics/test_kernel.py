@@ -5,16 +5,26 @@ import pytest
 import torch
 from torch_fidelity.metric_kid import kid_features_to_metric
 
-from gan_pipelines.metrics import kernel_distance
+from gan_pipelines.metrics import kernel, kernel_distance
 
 
-@pytest.mark.parametrize(("first", "second"), [(1300, 1100), (300, 200), (150, 150)])
-def test_equals_torch_fidelity(first, second):
+def check_against_torch_fidelity(first, second, subsets):
     features = torch.randn(first, 24), torch.randn(second, 24) * 1.1 + 0.1
     ours = kernel_distance(*features)
-    oracle = kid_features_to_metric(*features, kid_subset_size=min(1000, first, second), verbose=False)
+    size = min(1000, first, second)
+    oracle = kid_features_to_metric(*features, kid_subset_size=size, kid_subsets=subsets, verbose=False)
     assert ours[0] == pytest.approx(oracle["kernel_inception_distance_mean"], abs=1e-6)
     assert ours[1] == pytest.approx(oracle["kernel_inception_distance_std"], abs=1e-5)
+
+
+@pytest.mark.parametrize(("first", "second"), [(300, 200), (150, 150)])
+def test_equals_torch_fidelity(first, second):
+    check_against_torch_fidelity(first, second, subsets=100)
+
+
+def test_a_subset_has_at_most_a_thousand_features(monkeypatch):
+    monkeypatch.setattr(kernel, "SUBSETS", 10)
+    check_against_torch_fidelity(1300, 1100, subsets=10)
 
 
 def test_equals_the_definition():

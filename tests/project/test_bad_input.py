@@ -11,7 +11,9 @@ import tempfile
 import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache, reduce
 from pathlib import Path
 
 import numpy as np
@@ -103,12 +105,19 @@ def test_bad_input_gets_its_sentence(kind, folder, caplog):
 # Settings
 
 
-def preflight(pipeline="train_wgan_gp", extra=(), entries=(), **changes):
-    """Check a run of the digits experiment with some parameters changed: dots are double underscores."""
+@cache
+def stated_parameters():
     parameters = OmegaConf.load(PROJECT / "conf/base/parameters.yml")
     parameters.experiment = "digits"  # which Kedro takes from globals.yml
+    return OmegaConf.to_container(parameters, resolve=True)
+
+
+def preflight(pipeline="train_wgan_gp", extra=(), entries=(), **changes):
+    """Check a run of the digits experiment with some parameters changed: dots are double underscores."""
+    parameters = deepcopy(stated_parameters())
     for name, value in changes.items():
-        OmegaConf.update(parameters, name.replace("__", "."), value, merge=False)
+        *sections, setting = name.split("__")
+        reduce(lambda section, key: section.setdefault(key, {}), sections, parameters)[setting] = value
     catalog = DataCatalog({"image_sets": KeyedStoreDataset(filepath="image_sets")})
     for variant in VARIANTS:
         for kind in ("checkpoints", "replicate_checkpoints"):
@@ -121,7 +130,7 @@ def preflight(pipeline="train_wgan_gp", extra=(), entries=(), **changes):
     for name in entries:
         catalog[name] = "there"
     run = sum((PIPELINES[name] for name in extra), PIPELINES[pipeline])
-    check_run(run, catalog, parse_parameters(OmegaConf.to_container(parameters, resolve=True), run.inputs()))
+    check_run(run, catalog, parse_parameters(parameters, run.inputs()))
 
 
 case("a setting that does not exist")(lambda _: preflight(variants__wgan_gp__discriminator_step=3))

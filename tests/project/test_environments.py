@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from copy import deepcopy
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -151,6 +153,11 @@ def _no_settings_of_this_machine(monkeypatch):
 
 
 def load(env, kind="parameters", conf=CONF):
+    return deepcopy(read(env, kind, conf))
+
+
+@cache
+def read(env, kind, conf):
     return settings.CONFIG_LOADER_CLASS(str(conf), env=env, **settings.CONFIG_LOADER_ARGS)[kind]
 
 
