@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from gan_pipelines.augmentation import compare_paired, statistics
-from gan_pipelines.augmentation.statistics import Interval
+from gan_pipelines.core.statistics import Interval
 
 
 def experiments(count, replicates=5, images=120, *, of_replicates, of_images, effect=0.02, seed=0):

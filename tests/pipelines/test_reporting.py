@@ -13,7 +13,7 @@ from gan_pipelines.metrics import tabulate_scores
 from gan_pipelines.pipelines.reporting import nodes
 
 
-def record(fingerprint="f", recipe="r", extractor="x", generator="last", value=1.0, samples=100):
+def record(fingerprint="f", recipe="r", extractor="x", generator="last", value=1.0, samples=100, seed=0):
     return {
         "metric": "fid",
         "value": value,
@@ -23,7 +23,7 @@ def record(fingerprint="f", recipe="r", extractor="x", generator="last", value=1
         },
         "identity": {
             "generator": generator, "weights": "ema", "epoch": 4 if generator == "last" else 2,
-            "trained_epochs": 4, "recipe": recipe, "seed": 0,
+            "trained_epochs": 4, "recipe": recipe, "seed": seed,
             "sampling_seed": 0, "data_hash": "d" * 64, "fingerprint": fingerprint, "device": "cpu",
             "mlflow_run_id": "m",
         },
@@ -58,6 +58,28 @@ def test_trainings_scored_with_another_extractor_than_the_newest_are_not_drawn()
     assert epochs_drawn([new, old]) == {"a": [2]}
     same_but_for_samples = run("a", "1", record(samples=50)), run("b", "2", record("g"))
     assert epochs_drawn(same_but_for_samples) == {"a": [1], "b": [2]}
+
+
+def test_recipes_of_a_variant_are_drawn_and_named_by_the_settings_in_which_they_differ():
+    objectives = {"r": "minimax", "s": "hinge"}
+    runs = [
+        run(
+            "mlp_gan",
+            f"{seed}{recipe}",
+            record(f"{recipe}{seed}", recipe, value=value + seed, seed=seed),
+            config=replace(VARIANTS["mlp_gan"], objective=objective),
+            history=pd.DataFrame({"epoch": [1], "fid_1k": [value]}),
+        )
+        for (recipe, objective), value in zip(objectives.items(), (10.0, 200.0), strict=True)
+        for seed in range(3)
+    ]
+    lines = nodes.plot_scores_by_epoch(runs).axes[0].lines
+    labels = [line.get_label() for line in lines if not line.get_label().startswith("_")]
+    assert labels == ["mlp_gan (objective minimax)", "mlp_gan (objective hinge)"]
+    assert len({line.get_color() for line in lines}) == 2
+    (sentence,) = nodes.compare_recipes(runs)["sentence"]
+    assert sentence.startswith("mlp_gan (objective minimax) against mlp_gan (objective hinge), ema weights: better.")
+    assert sentence in page_of(runs)
 
 
 def test_runs_are_listed_with_scores_provenance_and_flags():
@@ -127,7 +149,8 @@ def page_of(runs):
     """The page of some runs."""
     averages = nodes.average_scores(runs)
     scores, grid = tabulate_scores(averages), {"real": np.zeros((8, 8, 3), np.uint8)}
-    return nodes.render_comparison(runs, averages, scores, nodes.list_runs(runs), {}, grid, {}, "digits")
+    recipes = nodes.compare_recipes(runs)
+    return nodes.render_comparison(runs, averages, scores, recipes, nodes.list_runs(runs), {}, grid, {}, "digits")
 
 
 def test_losses_are_those_of_the_newest_run_however_it_was_scored():

@@ -11,15 +11,8 @@ import pandas as pd
 
 from gan_pipelines.augmentation.arms import ArmFit
 from gan_pipelines.augmentation.config import REAL_LONGER, Arm, AugmentationConfig, list_contrasts
-from gan_pipelines.augmentation.statistics import (
-    CONFIDENCE,
-    MAX_REPLICATES,
-    POWER,
-    Comparison,
-    Interval,
-    compare_paired,
-    t_interval,
-)
+from gan_pipelines.augmentation.statistics import MAX_REPLICATES, POWER, Comparison, compare_paired
+from gan_pipelines.core.statistics import CONFIDENCE, Interval, t_interval
 
 Table = dict[tuple[float, str, int], ArmFit]
 

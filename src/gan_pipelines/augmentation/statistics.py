@@ -5,29 +5,21 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from gan_pipelines.core.statistics import CONFIDENCE, Interval, t_interval
+
 Verdict = Literal["helps", "hurts", "no difference shown"]
 
-CONFIDENCE = 0.95
 POWER = 0.8
 """Probability with which a difference of `Comparison.smallest_visible` is shown."""
 RESAMPLES = 2_000
 MAX_REPLICATES = 1_000
 """Maximum number of replicates that `Comparison.replicates_for_a_point` considers."""
-
-Numbers = NDArray[np.float64]
-
-
-class Interval(NamedTuple):
-    """Bounds of a confidence interval."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -87,14 +79,6 @@ def compare_paired(differences: NDArray[np.floating], *, seed: int = 0) -> Compa
         smallest_visible=design.smallest_visible(replicates),
         replicates_for_a_point=design.replicates_to_see(0.01),
     )
-
-
-def t_interval(differences: Numbers) -> Interval:
-    """Student's t interval of the mean of paired differences (N,), N at least 2."""
-    mean = float(differences.mean())
-    error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
-    margin = float(special.stdtrit(len(differences) - 1, (1 + CONFIDENCE) / 2)) * error
-    return Interval(mean - margin, mean + margin)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ class Comparison:
         runs: one row for each run, with scores, settings that differ, and provenance.
         scores: one row for each system, one column for each metric and comparability key, as texts.
         keys: one row for each comparability key, named as in the columns of ``scores``.
-        histories: histories of comparable trainings, by variant.
+        verdicts: sentences that say which of two recipes has the lower FID.
+        histories: histories of comparable trainings, by recipe.
         losses: history of the newest training of each variant, by variant and version.
         real: grid (height, width, 3) of real images.
         progress: grids of the same latents by epoch, by variant and version.
@@ -56,6 +57,7 @@ class Comparison:
     runs: pd.DataFrame
     scores: pd.DataFrame
     keys: pd.DataFrame
+    verdicts: Sequence[str]
     histories: Mapping[str, Sequence[pd.DataFrame]]
     losses: Mapping[str, pd.DataFrame]
     real: Pixels

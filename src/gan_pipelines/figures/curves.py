@@ -52,15 +52,15 @@ def score_panels(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Panels:
     """Sort scores during training into panels, one for each metric and number of samples.
 
     Args:
-        histories: histories of trainings, as `loss_panels` takes them, by variant.
+        histories: histories of trainings, as `loss_panels` takes them, by label; those of one label are several seeds.
     """
     panels: Panels = {}
     for prefix, title in SCORES.items():
-        for variant, trainings in histories.items():
+        for label, trainings in histories.items():
             for history in trainings:
                 for column in _score_columns(history, prefix):
                     lines = panels.setdefault(f"{title}, {column.removeprefix(prefix)} samples", {})
-                    lines.setdefault(variant, []).append(_by_epoch(history, column))
+                    lines.setdefault(label, []).append(_by_epoch(history, column))
     return panels
 
 

@@ -18,6 +18,7 @@ from .neighbours import NeighbourScores as NeighbourScores
 from .neighbours import Radii as Radii
 from .neighbours import nearest_neighbours as nearest_neighbours
 from .neighbours import neighbour_scores as neighbour_scores
+from .recipes import compare_recipes as compare_recipes
 from .reference import FeaturesUnusable as FeaturesUnusable
 from .reference import Reference as Reference
 from .reference import extract_features as extract_features

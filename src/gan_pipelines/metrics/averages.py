@@ -37,10 +37,8 @@ def average_scores(scores: Mapping[str, Iterable[Mapping[str, Any]]]) -> pd.Data
         number of trainings; ``sampling_seeds``, the number of sampling seeds; ``key``, the hash of the comparability
         key; and the parts of the key.
     """
-    rows = [_flatten(variant, record) for variant, records in scores.items() for record in records]
-    table = pd.DataFrame(rows).drop_duplicates([*SYSTEM, "key", "seed", "sampling_seed"], keep="last")
     averages = []
-    for _, group in table.groupby([*SYSTEM, "key"], sort=False, dropna=False):
+    for _, group in list_scores(scores).groupby([*SYSTEM, "key"], sort=False, dropna=False):
         by_training = group.groupby("seed")["value"].mean()
         spread = by_training if len(by_training) > 1 else group["value"]
         averages.append(
@@ -53,6 +51,20 @@ def average_scores(scores: Mapping[str, Iterable[Mapping[str, Any]]]) -> pd.Data
             }
         )
     return pd.DataFrame(averages)
+
+
+def list_scores(scores: Mapping[str, Iterable[Mapping[str, Any]]]) -> pd.DataFrame:
+    """List scores, one in a row; of two records of the same training and samples, the later one.
+
+    Args:
+        scores: records of `Score`, by variant.
+
+    Returns:
+        the columns of `SYSTEM`, ``seed``, ``sampling_seed``, ``value``, the parts of the comparability key, and
+        ``key``, its hash.
+    """
+    rows = [_flatten(variant, record) for variant, records in scores.items() for record in records]
+    return pd.DataFrame(rows).drop_duplicates([*SYSTEM, "key", "seed", "sampling_seed"], keep="last")
 
 
 def tabulate_scores(averages: pd.DataFrame) -> pd.DataFrame:

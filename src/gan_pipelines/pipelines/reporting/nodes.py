@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -29,10 +29,12 @@ RECIPE_DIGITS = 6
 
 def average_scores(all_runs: Runs) -> pd.DataFrame:
     """Average the scores of each variant over the seeds of its runs."""
-    by_variant: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for run in _with(all_runs, "scores"):
-        by_variant[run.variant] += run.load("scores")
-    return metrics.average_scores(by_variant)
+    return metrics.average_scores(_scores_by_variant(all_runs))
+
+
+def compare_recipes(all_runs: Runs) -> pd.DataFrame:
+    """Compare the FID of recipes that have at least three training seeds in common."""
+    return metrics.compare_recipes(_scores_by_variant(all_runs), _name_recipes(all_runs))
 
 
 def list_runs(all_runs: Runs) -> pd.DataFrame:
@@ -65,6 +67,7 @@ def render_comparison(
     all_runs: Runs,
     average_scores: pd.DataFrame,
     score_table: pd.DataFrame,
+    recipe_comparisons: pd.DataFrame,
     runs: pd.DataFrame,
     interpolations: Pictures,
     image_grid: Pictures,
@@ -80,6 +83,7 @@ def render_comparison(
             runs=runs.assign(recipe=runs["recipe"].str[:RECIPE_DIGITS]),
             scores=score_table.assign(recipe=score_table["recipe"].str[:RECIPE_DIGITS]),
             keys=metrics.list_keys(average_scores),
+            verdicts=recipe_comparisons["sentence"].tolist(),
             histories=_comparable_histories(all_runs),
             real=real,
             losses={_label(run): run.load("history") for run in _newest(all_runs, "history")},
@@ -98,6 +102,35 @@ def render_comparison(
             },
         )
     )
+
+
+def _scores_by_variant(runs: Runs) -> dict[str, list[dict[str, Any]]]:
+    by_variant: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for run in _with(runs, "scores"):
+        by_variant[run.variant] += run.load("scores")
+    return by_variant
+
+
+def _name_recipes(runs: Runs) -> dict[tuple[str, str], str]:
+    """Name each recipe: the variant and, where it has several recipes, the settings in which they differ."""
+    recipes = dict.fromkeys((run.variant, run.load("scores")[0]["identity"]["recipe"]) for run in _with(runs, "scores"))
+    count = Counter(variant for variant, _ in recipes)
+    settings = _differing_settings(runs)
+    return {
+        (variant, recipe): variant
+        if count[variant] == 1
+        else f"{variant} ({_describe_recipe(settings, variant, recipe)})"
+        for variant, recipe in recipes
+    }
+
+
+def _describe_recipe(settings: pd.DataFrame, variant: str, recipe: str) -> str:
+    """State the settings in which a recipe differs from others of its variant; its hash, if they are unknown."""
+    if (variant, recipe) not in settings.index:
+        return recipe[:RECIPE_DIGITS]
+    of_variant = settings.loc[[variant]]
+    differing = settings.loc[(variant, recipe), of_variant.columns[of_variant.nunique() > 1]]
+    return ", ".join(f"{name} {value}" for name, value in differing.items()) or recipe[:RECIPE_DIGITS]
 
 
 def _with(runs: Iterable[CataloguedRun], entry: str) -> Runs:
@@ -145,14 +178,15 @@ def _find_config(run: CataloguedRun, recipe: str) -> gan.GanConfig | None:
 
 
 def _comparable_histories(runs: Runs) -> dict[str, list[pd.DataFrame]]:
-    """By variant the histories of all trainings scored like the newest one, each from its newest run."""
+    """By recipe the histories of all trainings scored like the newest one, each from its newest run."""
+    names = _name_recipes(runs)
     scored = [(run, run.load("scores")[0]) for run in _with(_with(runs, "history"), "scores")]
-    trainings = {score["identity"]["fingerprint"]: (run, _scored_with(score)) for run, score in scored}
+    trainings = {score["identity"]["fingerprint"]: (run, score) for run, score in scored}
     _, newest = max(trainings.values(), key=lambda training: training[0].version, default=(None, None))
     histories: dict[str, list[pd.DataFrame]] = defaultdict(list)
-    for run, scored_with in trainings.values():
-        if scored_with == newest:
-            histories[run.variant].append(run.load("history"))
+    for run, score in trainings.values():
+        if newest is not None and _scored_with(score) == _scored_with(newest):
+            histories[names[run.variant, score["identity"]["recipe"]]].append(run.load("history"))
     return dict(histories)
 
 

@@ -7,6 +7,7 @@ from kedro.pipeline import Pipeline, node
 from gan_pipelines.metrics import tabulate_scores
 from gan_pipelines.pipelines.reporting.nodes import (
     average_scores,
+    compare_recipes,
     interpolate_latents,
     list_runs,
     plot_scores_by_epoch,
@@ -20,6 +21,7 @@ def create_pipeline() -> Pipeline:
         [
             node(average_scores, inputs="all_runs", outputs="average_scores", name="average_scores"),
             node(tabulate_scores, inputs="average_scores", outputs="score_table", name="tabulate_scores"),
+            node(compare_recipes, inputs="all_runs", outputs="recipe_comparisons", name="compare_recipes"),
             node(list_runs, inputs="all_runs", outputs="runs", name="list_runs"),
             node(plot_scores_by_epoch, inputs="all_runs", outputs="scores_by_epoch", name="plot_scores_by_epoch"),
             node(
@@ -34,6 +36,7 @@ def create_pipeline() -> Pipeline:
                     "all_runs",
                     "average_scores",
                     "score_table",
+                    "recipe_comparisons",
                     "runs",
                     "interpolations",
                     "image_grid",
