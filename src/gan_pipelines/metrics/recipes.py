@@ -42,7 +42,7 @@ def compare_recipes(
     table = list_scores(scores)
     table = table[(table["metric"] == "fid") & (table["generator"] == "last")]
     rows = [
-        {"key": key[:KEY_DIGITS], "weights": weights, **row}
+        {"key": str(key)[:KEY_DIGITS], "weights": weights, **row}
         for (key, weights), group in table.groupby(["key", "weights"], sort=False)
         for row in _compare_pairs(group, names)
     ]

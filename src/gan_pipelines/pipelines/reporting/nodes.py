@@ -66,7 +66,6 @@ def interpolate_latents(all_runs: Runs, device: DeviceName) -> Pictures:
 def render_comparison(
     all_runs: Runs,
     average_scores: pd.DataFrame,
-    score_table: pd.DataFrame,
     recipe_comparisons: pd.DataFrame,
     runs: pd.DataFrame,
     interpolations: Pictures,
@@ -76,12 +75,13 @@ def render_comparison(
 ) -> str:
     """Write the page that compares all runs."""
     (real,) = image_grid.values()
+    scores = metrics.tabulate_scores(average_scores)
     return figures.render_comparison(
         figures.Comparison(
             experiment=experiment,
             manifest=manifest,
             runs=runs.assign(recipe=runs["recipe"].str[:RECIPE_DIGITS]),
-            scores=score_table.assign(recipe=score_table["recipe"].str[:RECIPE_DIGITS]),
+            scores=scores.assign(recipe=scores["recipe"].str[:RECIPE_DIGITS]),
             keys=metrics.list_keys(average_scores),
             verdicts=recipe_comparisons["sentence"].tolist(),
             histories=_comparable_histories(all_runs),

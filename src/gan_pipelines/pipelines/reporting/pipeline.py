@@ -35,7 +35,6 @@ def create_pipeline() -> Pipeline:
                 inputs=[
                     "all_runs",
                     "average_scores",
-                    "score_table",
                     "recipe_comparisons",
                     "runs",
                     "interpolations",
