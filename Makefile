@@ -18,7 +18,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 .PHONY: help install run check test test-all lint schema ui viz viz-static table bench clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/installed  ## install what is pinned into .venv, and nothing else
 
@@ -58,6 +58,9 @@ table: .venv/installed  ## train every variant on the digits and write docs/resu
 
 bench: .venv/installed  ## measure the speed of training beside the tutorial way, into docs/results/speed
 	$(BIN)/python benchmarks/training_speed.py docs/results/speed
+
+results-%: .venv/installed  ## write a page of docs/results from the rows beside it
+	$(BIN)/python benchmarks/pages.py $*
 
 clean:  ## remove the environment and caches, but no data and no results
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage .viz

@@ -115,7 +115,9 @@ def score(out: Path, images: ImageSet, scoring: ScoringConfig) -> None:
             predictions = list(extract_features(extractor, batches, "generated"))
             fake = Moments.of_stream(prediction.features for prediction in predictions)
             mean, _ = inception_score(torch.cat([prediction.logits for prediction in predictions]), scoring.is_splits)
-            row = {"generator": path.stem, "epoch": generator.training["epoch"], "weights": weights}
+            config = generator.config
+            row = {"variant": path.stem.split("-")[0], "objective": config.objective, "seed": config.seed}
+            row |= {"precision": config.precision, "epoch": generator.training["epoch"], "weights": weights}
             row |= {"fid": frechet_distance(reference, fake), "is_mean": mean, "samples": scoring.samples}
             rows.append(row | {"extractor_heldout_accuracy": extractor.provenance["heldout_accuracy"]})
             pd.DataFrame(rows).to_csv(out / "scores.csv", index=False)

@@ -1,0 +1,72 @@
+"""Write pages of docs/results from the rows beside them.
+
+    python benchmarks/pages.py fashion_mnist
+
+A page has a template, benchmarks/templates/<page>.md.jinja, and a function here that computes its numbers from the rows
+in docs/results/<page>/. So no number of a page is typed by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+RESULTS = Path(__file__).parents[1] / "docs/results"
+Numbers = dict[str, Any]
+
+
+def main() -> None:
+    """Write the pages that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pages", nargs="*", choices=[*PAGES], default=[*PAGES], help="all, if none is named")
+    for page in parser.parse_args().pages:
+        (RESULTS / f"{page}.md").write_text(render(page))
+
+
+def render(page: str) -> str:
+    """Render a page from its rows."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 (it is Markdown)
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["fixed"] = lambda number, digits=0: f"{number:,.{digits}f}"
+    environment.filters["spread"] = lambda values, digits=1: f"{values.mean():.{digits}f} ± {values.std():.{digits}f}"
+    return environment.get_template(f"{page}.md.jinja").render(PAGES[page](RESULTS / page))
+
+
+def fashion_mnist(folder: Path) -> Numbers:
+    """Losses and accuracies beside the published ones, and the scores of the objectives over three seeds."""
+    history, scores = pd.read_csv(folder / "history.csv"), pd.read_csv(folder / "scores.csv", dtype={"seed": str})
+    by_run = history.groupby(["variant", "objective", "seed", "precision"])
+    batch_accuracies = ["batch_real_accuracy", "batch_fake_accuracy"]
+    steps = by_run[batch_accuracies].diff().abs().stack()
+    plain = history[(history["objective"] == "non_saturating") & (history["seed"] == 0)]
+    plain = plain[plain["precision"] == plain["variant"].map({"mlp_gan": "fp32", "dcgan": "bf16"})]
+    runs = scores.set_index([*scores.columns[: scores.columns.get_loc("weights") + 1]])
+    fids = runs["fid"].unstack("weights")
+    objectives = scores.query("variant == 'mlp_gan' and precision == 'bf16'")
+    return {
+        "epochs": plain.assign(epoch=plain["epoch"] - 1).set_index(["variant", "epoch"]),
+        "largest_step": steps.max(),
+        "median_step": steps.median(),
+        "by_objective": dict(list(objectives.set_index("weights").groupby("objective"))),
+        "fids": fids,
+        "single": runs.xs(("non_saturating", "0"), level=("objective", "seed")),
+        "ema_gain": (fids["raw"] / fids["ema"]).loc["mlp_gan"],
+        "heldout_accuracy": scores["extractor_heldout_accuracy"].iloc[0],
+    }
+
+
+PAGES: dict[str, Callable[[Path], Numbers]] = {"fashion_mnist": fashion_mnist}
+
+if __name__ == "__main__":
+    main()
