@@ -95,6 +95,13 @@ def test_where_images_do_not_matter_it_is_the_paired_t_test():
     assert comparison.verdict == "no difference shown"
 
 
+def test_where_images_differ_no_more_than_by_chance_it_is_the_paired_t_test(no_bootstrap):
+    by_replicate = np.array([0.0, 1.0])
+    chance = np.array([[1, 0, 0, -1], [0, -1, 1, 0]])  # mean squares of 2/3, of the images as of what is left
+    comparison = compare_paired(by_replicate[:, None] + chance)
+    assert comparison.interval == pytest.approx(stats.ttest_1samp(by_replicate, 0).confidence_interval(0.95))
+
+
 def test_the_bootstrap_agrees_with_the_normal_interval_of_a_mean(monkeypatch):
     monkeypatch.setattr(statistics, "RESAMPLES", 5000)
     by_image = np.random.default_rng(0).normal(0.1, 0.5, 400)

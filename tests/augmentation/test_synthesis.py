@@ -6,7 +6,7 @@ import torch
 
 from gan_pipelines.augmentation import synthesize
 from gan_pipelines.augmentation.config import SyntheticConfig
-from gan_pipelines.augmentation.synthesis import SynthesisFailed, choose_labels
+from gan_pipelines.augmentation.synthesis import ATTEMPTS, SynthesisFailed, choose_labels
 
 NAMES = ("dark", "mid", "bright")
 
@@ -17,9 +17,11 @@ class ShadeGenerator:
     def __init__(self, is_conditional=True):
         self.is_conditional = is_conditional
         self.counts = []
+        self.seeds = []
 
     def sample(self, count, *, seed, weights, labels, truncation, device):
         self.counts.append(count)
+        self.seeds.append(seed)
         random = torch.Generator().manual_seed(seed)
         assert (labels is None) == (not self.is_conditional)
         shades = torch.randint(0, 3, (count,), generator=random) if labels is None else labels
@@ -77,6 +79,14 @@ def test_images_of_which_the_classifier_is_not_sure_are_made_anew(is_conditional
     assert torch.equal(shades_of(made.images), labels)
     assert ShadeJudge().predict(made.images).exp().max(dim=1).values.min() >= 0.8
     assert made.provenance["missing"] == {}
+
+
+def test_every_round_of_every_seed_has_latents_of_its_own():
+    generator, config = ShadeGenerator(), SyntheticConfig(min_confidence=0.99)  # surer than this judge ever is
+    for seed in (0, 1):
+        with pytest.raises(SynthesisFailed):
+            synthesize(generator, LABELS, NAMES, config, seed=seed, judge=ShadeJudge())
+    assert len({*generator.seeds}) == len(generator.seeds) == 2 * ATTEMPTS
 
 
 def test_what_cannot_be_had_is_left_out_and_counted(caplog):

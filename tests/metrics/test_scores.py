@@ -136,6 +136,11 @@ def test_the_reference_is_in_the_comparability_key_and_the_seed_in_the_identity(
         score(generator, replace(CONFIG, reference_split="dev"))
 
 
+def test_the_filter_that_resized_the_reference_is_in_the_comparability_key(generator, striped_images, score):
+    scores = score(generator, images=replace(striped_images, resize_filter="box"))
+    assert {each.comparability["resize_filter"] for each in scores} == {"box"}
+
+
 def test_equal_predictions_are_flagged(generator, score):
     scores = score(generator, network=Blind())
     assert scores[2].value == pytest.approx(1.0)

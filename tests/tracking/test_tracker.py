@@ -136,6 +136,13 @@ def test_a_run_ends_as_it_is_told_and_only_once(local, begin, status):
     assert local.get_run(run_id).info.status == status
 
 
+def test_a_run_that_fails_as_an_outage_begins_is_never_shown_as_finished(local, begin, monkeypatch):
+    tracker, run_id = begin()
+    monkeypatch.setattr(outbox.Call, "send", _raise_outage)
+    tracker.end_run("FAILED")
+    assert local.get_run(run_id).info.status == "FAILED"
+
+
 def test_runs_of_the_same_training_are_linked(local, begin):
     def run(training, continues):
         tracker, run_id = begin()
