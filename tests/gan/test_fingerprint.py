@@ -38,13 +38,13 @@ DEFAULTS = {
     PenaltyConfig: {"at": "line", "target_norm": 1.0, "weight": 10.0},
 }  # fmt: skip
 ROWS = {
-    "mlp_gan": "a312aed0450d69f3",
-    "dcgan": "6bf08c8a3c4570ad",
-    "cdcgan": "b0236c3f80e775b5",
-    "wgan": "14cb07bb31c31dc7",
-    "wgan_gp": "b27499adb15be092",
-    "acgan": "3b23a9cffbdde7b3",
-    "sagan": "2a5fd74e6920ff35",
+    "mlp_gan": "9a5ea984ab5b2745",
+    "dcgan": "641482252a5c9b97",
+    "cdcgan": "1256ef9994ba9ce1",
+    "wgan": "9298925f93f4957f",
+    "wgan_gp": "0b678b76514fbbf1",
+    "acgan": "d1386a0044bc59c7",
+    "sagan": "3f45cc1bf31029c5",
 }
 
 

@@ -189,19 +189,58 @@ def test_a_step_of_one_network_leaves_the_other_alone(tiny_gan, tiny_images):
     assert all(parameter.requires_grad for parameter in state.discriminator.parameters())
 
 
-def test_the_generators_step_takes_the_images_of_the_discriminators(tiny_gan, tiny_images, monkeypatch):
-    data = TrainingData.prepare(tiny_images, None, (), CPU)
-    state = TrainingState(tiny_gan, data)
-    judged = []
-    make, step = state.generator.forward, trainer._generator_step
-    monkeypatch.setattr(state.generator, "forward", lambda *inputs: judged.append(make(*inputs)) or judged[-1])
-    monkeypatch.setattr(
-        trainer, "_generator_step", lambda state, fake, _: judged.append(fake) or step(state, fake, None)
-    )
-    _train_epoch(state, data, no_op)
-    assert [fake.requires_grad for fake in judged] == [False, True, True, False, True, True, False]
-    assert judged[2] is judged[1]
-    assert judged[5] is judged[4]
+@pytest.fixture
+def record_batches(tiny_images, monkeypatch):
+    """Train an epoch of five steps; return latents, labels and images of each batch, and what each step was given."""
+
+    def run_recorded(config):
+        data = TrainingData.prepare(tiny_images, np.arange(43) % 2, ("a", "b"), CPU)
+        state = TrainingState(config, data)
+        batches, given = [], {"discriminator": [], "generator": []}
+        make = state.generator.forward
+
+        def generate(latents, labels):
+            batches.append((latents, labels, make(latents, labels)))
+            return batches[-1][-1]
+
+        def record(network, take_step):
+            def take_and_record(state, *inputs):
+                given[network].append(inputs[-2:])
+                return take_step(state, *inputs)
+
+            monkeypatch.setattr(trainer, f"_{network}_step", take_and_record)
+
+        monkeypatch.setattr(state.generator, "forward", generate)
+        record("discriminator", trainer._discriminator_step)
+        record("generator", trainer._generator_step)
+        _train_epoch(state, data, no_op)
+        return batches, given["discriminator"], given["generator"]
+
+    return run_recorded
+
+
+def test_after_several_discriminator_steps_the_generators_step_takes_new_latents_and_the_labels_of_the_batch(
+    tiny_gan, record_batches
+):
+    batches, of_discriminator, of_generator = record_batches(tiny_gan)
+    assert [fake.requires_grad for *_, fake in batches] == [False, False, True, False, False, True, False]
+    assert len({latents.numpy().tobytes() for latents, *_ in batches}) == 7
+    assert of_generator[0][0] is batches[2][-1]
+    assert of_generator[1][0] is batches[5][-1]
+    for number, (fake, labels) in zip((0, 1, 3, 4, 6), of_discriminator, strict=True):
+        assert torch.equal(fake, batches[number][-1])
+        assert labels is batches[number][1]
+    assert batches[2][1] is of_generator[0][1] is of_discriminator[1][1]
+
+
+def test_after_one_discriminator_step_both_steps_share_the_generated_images(tiny_gan, record_batches):
+    batches, of_discriminator, of_generator = record_batches(replace(tiny_gan, discriminator_steps=1))
+    assert len(batches) == 5
+    for (*_, made), (for_discriminator, _), (for_generator, _) in zip(
+        batches, of_discriminator, of_generator, strict=True
+    ):
+        assert for_generator is made
+        assert for_discriminator.data_ptr() == made.data_ptr()
 
 
 def test_the_average_follows_its_recursion(tiny_gan, tiny_images):
@@ -494,7 +533,7 @@ def test_every_step_has_fresh_latents_from_a_normal_distribution(record, monkeyp
     monkeypatch.setattr(TrainingState, "draw_latents", lambda *args: drawn.append(draw(*args)) or drawn[-1])
     record(epochs=20)
     latents = torch.cat(drawn[1:])  # the first are the fixed ones
-    assert len(latents) == 100 * 8
+    assert len(latents) == (100 + 50) * 8  # of discriminator steps and of generator steps
     assert len(latents.unique(dim=0)) == len(latents)
     assert latents.mean().item() == pytest.approx(0, abs=0.05)
     assert latents.std().item() == pytest.approx(1, abs=0.05)

@@ -154,7 +154,8 @@ class GanConfig:
         penalty: gradient penalty added to the discriminator's loss, or null.
         weight_clip: bound on the absolute value of the discriminator's parameters, applied after each of its steps
             (Arjovsky et al. 2017, algorithm 1), or null.
-        discriminator_steps: discriminator steps, each on a new batch, per generator step.
+        discriminator_steps: discriminator steps, each on a new batch, per generator step. If there are several, the
+            generator's step draws new latents; if there is one, both steps share the generated images.
         generator_optimizer: optimiser of the generator.
         discriminator_optimizer: optimiser of the discriminator.
         schedule: learning rates by epoch.

@@ -24,7 +24,7 @@ from gan_pipelines.gan.networks import build_discriminator, build_generator, loa
 from gan_pipelines.gan.objectives import OBJECTIVES, DiscriminatorLoss
 from gan_pipelines.gan.sampling import TrainedGenerator, classes_in_turn
 
-ALGORITHM_VERSION = 2
+ALGORITHM_VERSION = 3
 """Version of the training algorithm, part of every fingerprint.
 
 Raise it when the same settings and seed begin to give other weights, and when a default in `gan.config` changes.

@@ -293,16 +293,26 @@ def _train_step(state: TrainingState, progress: EpochProgress, images: Tensor, l
     state.steps += 1
     if config.compilation == "reduce-overhead":
         torch.compiler.cudagraph_mark_step_begin()  # CUDA graphs may now overwrite the outputs of the last step
-    trains_generator = state.steps % config.discriminator_steps == 0
-    # Both steps use the same generated images, as DCGAN's own code does: this saves a forward pass.
-    with autocast(state.device, config.precision), torch.set_grad_enabled(trains_generator):
-        fake = state.generator(state.draw_latents(config.batch_size), labels)
+    # After several discriminator steps the generator's step takes new latents, as in algorithm 1 of Arjovsky et al. 2017
+    # and of Gulrajani et al. 2017. After a single one both steps share the generated images, as in DCGAN's own code: this
+    # saves a forward pass.
+    shares_batch = config.discriminator_steps == 1
+    fake = _generate(state, labels, with_gradient=shares_batch)
     progress.add(_discriminator_step(state, real, fake.detach(), labels))
     progress.steps += 1
     state.images_seen += config.batch_size
-    if trains_generator:
+    if state.steps % config.discriminator_steps == 0:
+        if not shares_batch:
+            fake = _generate(state, labels, with_gradient=True)
         progress.add(_generator_step(state, fake, labels))
         progress.generator_steps += 1
+
+
+def _generate(state: TrainingState, labels: Tensor | None, with_gradient: bool) -> Tensor:
+    """Generate a batch from new latents; without a gradient where only the discriminator is trained with it."""
+    with autocast(state.device, state.config.precision), torch.set_grad_enabled(with_gradient):
+        fake: Tensor = state.generator(state.draw_latents(state.config.batch_size), labels)
+    return fake
 
 
 def _discriminator_step(state: TrainingState, real: Tensor, fake: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
