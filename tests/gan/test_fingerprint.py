@@ -33,6 +33,7 @@ DEFAULTS = {
         "penalty": None, "weight_clip": None, "discriminator_steps": 1, "generator_optimizer": ADAM,
         "discriminator_optimizer": ADAM, "schedule": {"kind": "constant", "every_epochs": 30, "factor": 0.1},
         "transforms": {"horizontal_flip": False, "rotation_degrees": 0.0, "crop_padding": 0}, "ema_decay": 0.999,
+        "preview_weights": "ema",
         "batch_size": 64, "epochs": 25, "seed": 0, "precision": "auto", "compilation": "none",
     },
     PenaltyConfig: {"at": "line", "target_norm": 1.0, "weight": 10.0},
@@ -115,6 +116,7 @@ OTHER_VALUES = {
     TransformConfig: {"horizontal_flip": True, "rotation_degrees": 10.0, "crop_padding": 2},
     GanConfig: {
         "objective": "non_saturating", "weight_clip": 0.01, "discriminator_steps": 2, "ema_decay": 0.5,
+        "preview_weights": "raw",
         "batch_size": 8, "seed": 1, "precision": "bf16", "compilation": "default",
     },
 }  # fmt: skip

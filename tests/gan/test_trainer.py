@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -245,12 +246,39 @@ def test_after_one_discriminator_step_both_steps_share_the_generated_images(tiny
 
 def test_the_average_follows_its_recursion(tiny_gan, tiny_images):
     # One step an epoch: each epoch shows the weights after each generator step.
-    config = replace(tiny_gan, batch_size=43, discriminator_steps=1, epochs=4, ema_decay=0.75)
-    average = None
-    for epoch in train(config, tiny_images, device="cpu"):
-        raw = epoch.generator.weights["raw"]["layers.0.weight"]
-        average = raw if average is None else 0.75 * average + 0.25 * raw
-        assert torch.allclose(epoch.generator.weights["ema"]["layers.0.weight"], average, atol=1e-7)
+    config = replace(tiny_gan, batch_size=43, discriminator_steps=1, epochs=4, ema_decay=0.2)
+    names = ("layers.0.weight", "layers.1.running_var")
+    start = TrainingState(config, TrainingData.prepare(tiny_images, None, (), CPU)).snapshot().weights["raw"]
+    averages = {name: start[name].double() for name in names}
+    for epoch, decay in zip(train(config, tiny_images, device="cpu"), (1 / 10, 2 / 11, 0.2, 0.2), strict=True):
+        for name in names:
+            raw, average = (epoch.generator.weights[kind][name].double() for kind in ("raw", "ema"))
+            averages[name] = decay * averages[name] + (1 - decay) * raw
+            assert torch.allclose(average, averages[name], atol=1e-7)
+
+
+def test_the_average_soon_forgets_the_first_generator(tiny_gan, tiny_images):
+    # The share of the first weights is the product of (1 + n) / (10 + n) over n < N, which is N! 9! / (N + 9)!.
+    state = TrainingState(replace(tiny_gan, ema_decay=0.999), TrainingData.prepare(tiny_images, None, (), CPU))
+    weight, average = next(state.generator.parameters()), next(state.ema_generator.parameters())
+    torch.nn.init.ones_(weight)
+    torch.nn.init.zeros_(average)
+    for _ in range(6):
+        state.steps += tiny_gan.discriminator_steps
+        state.update_ema()
+    share = math.factorial(6) * math.factorial(9) / math.factorial(15)
+    assert torch.allclose(average, torch.tensor(1 - share), rtol=1e-6)
+
+
+@pytest.mark.parametrize("weights", ["ema", "raw"])
+def test_the_samples_of_an_epoch_are_made_with_the_weights_for_previews(tiny_gan, tiny_images, weights):
+    config = replace(tiny_gan, preview_weights=weights, generator_optimizer=OptimizerConfig(learning_rate=0.1))
+    *_, epoch = run(config, tiny_images)
+    made = {kind: epoch.generator.network(kind)(epoch.state.fixed_latents) for kind in ("ema", "raw")}
+    assert torch.equal(epoch.samples, to_uint8(made[weights]))
+    assert not torch.equal(to_uint8(made["ema"]), to_uint8(made["raw"]))
+    spread = diversity(epoch.samples) / TrainingData.prepare(tiny_images, None, (), CPU).diversity
+    assert epoch.metrics["sample_diversity"] == pytest.approx(spread)
 
 
 def test_the_learning_rates_follow_the_schedule(tiny_gan, tiny_images):

@@ -219,9 +219,13 @@ def test_a_monitor_measures_the_same_fid_and_inception_score(generator, striped_
     assert make_monitor(extractor, reference, other, "cpu").key != monitor.key
 
 
-def test_memorised_images_are_found_with_their_originals(generator, striped_images, tmp_path):
+@pytest.mark.parametrize("weights", ["ema", "raw"])
+def test_images_memorised_by_the_weights_for_previews_are_found_with_their_originals(
+    generator, striped_images, tmp_path, weights
+):
     extractor = FeatureExtractor(Projection(), PROVENANCE)
-    samples = generator.sample(256, seed=0)
+    generator = replace(generator, config=replace(generator.config, preview_weights=weights))
+    samples = generator.sample(256, seed=0, weights=weights)
     pixels = striped_images.images.copy()
     pixels[[3, 9]] = samples[[17, 200]].numpy()
     images = replace(striped_images, images=pixels, image_hashes=hash_images(pixels))

@@ -160,7 +160,10 @@ class GanConfig:
         discriminator_optimizer: optimiser of the discriminator.
         schedule: learning rates by epoch.
         transforms: random transforms of the real images.
-        ema_decay: decay per generator step of the average of the generator's weights; 0 copies them.
+        ema_decay: decay per generator step of the average of the generator's weights (EMA); 0 copies them. After n
+            generator steps it is at most (1 + n) / (10 + n).
+        preview_weights: set of weights of the generator for sample grids, nearest neighbours, interpolations, and the
+            diversity that the training is watched by.
         batch_size: real images of a step; 2 or more, since batch norm needs two.
         epochs: passes of the discriminator over the real images.
         seed: of the weights, the order of the images, and every latent.
@@ -178,6 +181,7 @@ class GanConfig:
     schedule: ScheduleConfig = ScheduleConfig()
     transforms: TransformConfig = TransformConfig()
     ema_decay: Share = 0.999
+    preview_weights: WeightSet = "ema"
     batch_size: BatchSize = 64
     epochs: Count = 25
     seed: Seed = 0

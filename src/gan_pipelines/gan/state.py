@@ -153,27 +153,30 @@ class TrainingState:
 
     @torch.no_grad()
     def update_ema(self) -> None:
-        """Update the EMA after a generator step: ``ema += (1 - ema_decay) * (weights - ema)``.
+        """Update the EMA after a generator step: ``ema += (1 - decay) * (weights - ema)``.
 
-        The first update copies the weights. PyTorch's `AveragedModel` does the same, but waits for the device.
+        The decay is ``min(ema_decay, (1 + n) / (10 + n))`` after n earlier generator steps, as TensorFlow's
+        `ExponentialMovingAverage` warms up: otherwise, with a decay of 0.999, the first generators would weigh most for
+        a thousand steps. PyTorch's `AveragedModel` waits for the device.
         """
-        is_first = self.steps == self.config.discriminator_steps
+        earlier_steps = self.steps // self.config.discriminator_steps - 1
+        decay = min(self.config.ema_decay, (1 + earlier_steps) / (10 + earlier_steps))
         pairs = [
             (ema, weights)
             for ema, weights in zip(_tensors(self.ema_generator), _tensors(self.generator), strict=True)
             if weights.is_floating_point()  # skips batch norm's counter of batches, which is not used
         ]
         emas, weights = map(list, zip(*pairs, strict=True))
-        torch._foreach_lerp_(emas, weights, 1.0 if is_first else 1 - self.config.ema_decay)
+        torch._foreach_lerp_(emas, weights, 1 - decay)
 
     def draw_latents(self, count: int) -> Tensor:
         """Draw latents (count, latent_size) from N(0, 1) on the training device."""
         return torch.randn(count, self.config.networks.latent_size, device=self.device)
 
     def sample_fixed(self) -> Tensor:
-        """Generate the fixed samples with the EMA generator: (64, C, H, W) uint8 on the CPU."""
+        """Generate the fixed samples with the weights for previews: (64, C, H, W) uint8 on the CPU."""
         labels = None if self.fixed_labels is None else self.fixed_labels.to(self.device)
-        state = plain_state(self.ema_generator)
+        state = plain_state(self.generator if self.config.preview_weights == "raw" else self.ema_generator)
         network = load_generator(self.config.networks, self.image_shape, len(self.class_names), state).to(self.device)
         with torch.inference_mode():
             return to_uint8(network(self.fixed_latents, labels)).cpu()

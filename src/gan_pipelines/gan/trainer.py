@@ -41,7 +41,7 @@ class Epoch:
         images_seen: real images shown to the discriminator since the start.
         metrics: means over the epoch of what `DiscriminatorLoss` and `generator_loss` report, ``images_per_second``,
             and ``sample_diversity``, the diversity of the samples relative to real images.
-        samples: (64, C, H, W) uint8 on the CPU, from the EMA generator; the same latents in every epoch.
+        samples: (64, C, H, W) uint8 on the CPU, from ``preview_weights``; the same latents in every epoch.
         best: the generator of the epoch with the lowest monitored metric so far; None without a monitor.
         state: networks and optimisers, to look at only. They are not copied, and change as the training goes on.
     """
@@ -293,9 +293,9 @@ def _train_step(state: TrainingState, progress: EpochProgress, images: Tensor, l
     state.steps += 1
     if config.compilation == "reduce-overhead":
         torch.compiler.cudagraph_mark_step_begin()  # CUDA graphs may now overwrite the outputs of the last step
-    # After several discriminator steps the generator's step takes new latents, as in algorithm 1 of Arjovsky et al. 2017
-    # and of Gulrajani et al. 2017. After a single one both steps share the generated images, as in DCGAN's own code: this
-    # saves a forward pass.
+    # After several discriminator steps, the generator's step takes new latents, as in algorithm 1 of Arjovsky et al.
+    # 2017 and of Gulrajani et al. 2017. After a single one, both steps share the generated images, as in DCGAN's own
+    # code: this saves a forward pass.
     shares_batch = config.discriminator_steps == 1
     fake = _generate(state, labels, with_gradient=shares_batch)
     progress.add(_discriminator_step(state, real, fake.detach(), labels))

@@ -211,7 +211,7 @@ def find_neighbours(
     count: int,
     device: DeviceName = "auto",
 ) -> list[tuple[Tensor, Tensor]]:
-    """Find the samples closest to real images, to look for memorised images; uses the EMA weights.
+    """Find the samples closest to real images, to look for memorised images; uses the weights for previews.
 
     Out of `NEIGHBOUR_CANDIDATES` samples, the ``count`` with the smallest distance to a real image in feature space are
     returned.
@@ -233,7 +233,8 @@ def find_neighbours(
     """
     _require_same_kind(generator, reference.images)
     target = resolve_device(device)
-    samples = generator.sample(NEIGHBOUR_CANDIDATES, seed=0, device=device)
+    weights = generator.config.preview_weights
+    samples = generator.sample(NEIGHBOUR_CANDIDATES, seed=0, weights=weights, device=device)
     (prediction,) = extract_features(extractor.to(target), [samples.to(target)], "generated")
     features = reference.features.to(prediction.features.device)
     distances, nearest = nearest_neighbours(prediction.features, features, min(NEIGHBOURS_SHOWN, len(features)))

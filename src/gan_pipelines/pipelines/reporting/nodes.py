@@ -55,7 +55,12 @@ def interpolate_latents(all_runs: Runs, device: DeviceName) -> Pictures:
         newest_first = [run for run in reversed(all_runs) if run.variant == variant]
         for run, generator in islice(_readable(newest_first, "generator"), 1):
             samples = gan.interpolate(
-                generator, INTERPOLATION_ROWS, INTERPOLATION_STEPS, seed=INTERPOLATION_SEED, device=device
+                generator,
+                INTERPOLATION_ROWS,
+                INTERPOLATION_STEPS,
+                seed=INTERPOLATION_SEED,
+                weights=generator.config.preview_weights,
+                device=device,
             )
             grids[_label(run)] = figures.make_image_grid(samples, columns=INTERPOLATION_STEPS)
     return grids
