@@ -33,7 +33,7 @@ DEFAULTS = {
         "penalty": None, "weight_clip": None, "discriminator_steps": 1, "generator_optimizer": ADAM,
         "discriminator_optimizer": ADAM, "schedule": {"kind": "constant", "every_epochs": 30, "factor": 0.1},
         "transforms": {"horizontal_flip": False, "rotation_degrees": 0.0, "crop_padding": 0}, "ema_decay": 0.999,
-        "preview_weights": "ema",
+        "preview_weights": "ema", "on_collapse": "warn",
         "batch_size": 64, "epochs": 25, "seed": 0, "precision": "auto", "compilation": "none",
     },
     PenaltyConfig: {"at": "line", "target_norm": 1.0, "weight": 10.0},
@@ -132,7 +132,7 @@ PARTS = {
 
 def test_every_setting_has_another_value_here():
     for config_type, values in OTHER_VALUES.items():
-        left = set(PARTS) | {"epochs"} if config_type is GanConfig else set()
+        left = set(PARTS) | {"epochs", "on_collapse"} if config_type is GanConfig else set()
         assert set(values) | left == {setting.name for setting in fields(config_type)}
 
 
@@ -168,6 +168,10 @@ def test_epochs_count_only_if_the_schedule_depends_on_them():
     assert identify(plain(epochs=99)) == identify(plain(epochs=1))
     linear = ScheduleConfig(kind="linear")
     assert identify(plain(schedule=linear, epochs=99)) != identify(plain(schedule=linear, epochs=1))
+
+
+def test_what_a_collapse_would_do_does_not_count():
+    assert identify(plain(on_collapse="stop")) == identify(plain(on_collapse="warn"))
 
 
 def test_the_fingerprint_is_known_before_the_training(tiny_gan, striped_images):

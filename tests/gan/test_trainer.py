@@ -30,7 +30,7 @@ from gan_pipelines.gan import (
 from gan_pipelines.gan.data import TrainingData
 from gan_pipelines.gan.health import diversity
 from gan_pipelines.gan.networks import FAMILIES, Judgement, NetworkFamily
-from gan_pipelines.gan.objectives import OBJECTIVES, Objective
+from gan_pipelines.gan.objectives import OBJECTIVES
 from gan_pipelines.gan.state import TrainingState
 from gan_pipelines.gan.trainer import _train_epoch
 
@@ -431,21 +431,7 @@ def test_labels_travel_with_their_images(tiny_gan, monkeypatch):
     assert shades == pytest.approx([0, 64, 128, 191] * 2, abs=2)
 
 
-class PoisonedObjective:
-    """Turns its losses into NaN once it is told to."""
-
-    def __init__(self):
-        self.poisoned = False
-        self.objective = Objective(
-            lambda real, fake: (fake.mean() - real.mean()) * (float("nan") if self.poisoned else 1.0),
-            lambda fake: -fake.mean(),
-            OBJECTIVES["wasserstein"].threshold,
-        )
-
-
-def test_nan_ends_the_training_and_the_last_good_state_stays(tiny_gan, tiny_images, tmp_path, monkeypatch):
-    poison = PoisonedObjective()
-    monkeypatch.setitem(OBJECTIVES, "wasserstein", poison.objective)
+def test_nan_ends_the_training_and_the_last_good_state_stays(tiny_gan, tiny_images, tmp_path, poison):
     store = CheckpointStore(tmp_path, interval_seconds=0)
     epochs = train(tiny_gan, tiny_images, device="cpu", checkpoints=store)
     good = next(epochs).generator
@@ -460,40 +446,62 @@ def test_nan_ends_the_training_and_the_last_good_state_stays(tiny_gan, tiny_imag
     assert torch.equal(state["parts"]["generator"]["layers.0.weight"], good.weights["raw"]["layers.0.weight"])
 
 
-class CollapsingGenerator(nn.Module):
-    """Spreads its latents over the grey levels until it is told to collapse."""
-
-    collapsed = False
-
-    def __init__(self):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
-
-    def forward(self, latent, labels=None):
-        spread = 0.0 if CollapsingGenerator.collapsed else 1.0
-        return torch.tanh(self.scale * latent * spread).repeat(1, 16).view(-1, 1, 8, 8)
+def test_a_collapse_is_warned_of_once_and_the_training_goes_on(tiny_gan, tiny_images, collapsing, caplog):
+    epochs = train(replace(tiny_gan, epochs=7), tiny_images, device="cpu")
+    numbers = [next(epochs).number]
+    collapsing.collapsed = True
+    numbers += [epoch.number for epoch in epochs]
+    assert numbers == [1, 2, 3, 4, 5, 6, 7]
+    (sentence,) = caplog.messages
+    assert sentence.startswith("Epoch 4: the generator collapsed: for 3 epochs up to epoch 4 the diversity")
+    assert sentence.endswith("choose another objective or seed. The training goes on.")
 
 
-@pytest.mark.parametrize("collapses", [True, False])
-def test_a_generator_made_to_collapse_ends_the_training_and_a_healthy_one_does_not(
-    tiny_gan, tiny_images, tmp_path, monkeypatch, collapses
-):
-    monkeypatch.setattr(CollapsingGenerator, "collapsed", False)
-    monkeypatch.setitem(
-        FAMILIES, "dcgan", NetworkFamily(lambda *_: CollapsingGenerator(), FAMILIES["dcgan"].discriminator)
-    )
-    store = CheckpointStore(tmp_path, interval_seconds=0)
-    epochs = train(replace(tiny_gan, epochs=6), tiny_images, device="cpu", checkpoints=store)
-    fingerprint = next(epochs).generator.training["fingerprint"]
-    CollapsingGenerator.collapsed = collapses
-    if not collapses:
-        assert len(list(epochs)) == 5
-        return
-    assert [next(epochs).number, next(epochs).number] == [2, 3]
-    with pytest.raises(TrainingDiverged, match=r"collapsed: for 3 epochs up to epoch 4 .* last good state is kept"):
+def test_a_healthy_training_goes_on_to_its_end_whatever_a_collapse_would_do(tiny_gan, tiny_images, collapsing, caplog):
+    assert len(run(replace(tiny_gan, epochs=6, on_collapse="stop"), tiny_images)) == 6
+    assert caplog.messages == []
+
+
+@pytest.fixture
+def collapsed_store(tiny_gan, tiny_images, collapsing, tmp_path):
+    """Checkpoints of a training that was stopped in epoch 4 of 6, its configuration, and its epochs and sentence."""
+    config = replace(tiny_gan, epochs=6, on_collapse="stop")
+    store, shown = CheckpointStore(tmp_path, interval_seconds=0), []
+    with pytest.raises(TrainingDiverged, match="collapsed: for 3 epochs up to epoch 4 ") as caught:
+        for epoch in train(config, tiny_images, device="cpu", checkpoints=store, samples_every=10):
+            shown.append((epoch, epoch.generator))
+            collapsing.collapsed = True
+    return config, store, shown, str(caught.value)
+
+
+def test_a_collapse_stops_the_training_after_the_epoch_is_reported(collapsed_store):
+    _, store, shown, sentence = collapsed_store
+    epoch, generator = shown[-1]
+    assert [epoch.number for epoch, _ in shown] == [1, 2, 3, 4]
+    assert [row["epoch"] for row in epoch.history] == [1, 2, 3, 4]
+    assert list(epoch.sample_history) == [1, 4]
+    assert sentence.endswith("choose another objective or seed, or go on with on_collapse: warn.")
+    with store.open(generator.training["fingerprint"]) as checkpoints:
+        assert checkpoints.load_newest()["plain"]["images_seen"] == 160
+
+
+def test_a_stopped_training_that_is_started_again_trains_nothing_and_stops_again(collapsed_store, tiny_images):
+    config, store, shown, sentence = collapsed_store
+    (epoch, generator), seen = shown[-1], []
+    epochs = train(config, tiny_images, device="cpu", checkpoints=store, on_step=seen.append)
+    again = next(epochs)
+    assert (again.number, again.history, seen) == (4, epoch.history, [160])
+    assert torch.equal(again.samples, epoch.samples)
+    assert same_weights(again.generator, generator)
+    with pytest.raises(TrainingDiverged) as caught:
         next(epochs)
-    with store.open(fingerprint) as checkpoints:
-        assert checkpoints.load_newest()["plain"]["images_seen"] == 80  # the collapse is seen at the end of epoch 2
+    assert str(caught.value) == sentence
+
+
+def test_a_stopped_training_goes_on_if_it_may(collapsed_store, tiny_images):
+    config, store, *_ = collapsed_store
+    epochs = run(replace(config, on_collapse="warn"), tiny_images, checkpoints=store)
+    assert [epoch.number for epoch in epochs] == [5, 6]
 
 
 def test_a_last_step_that_ruins_the_weights_is_seen_in_its_own_epoch(tiny_gan, tiny_images, tmp_path):

@@ -27,6 +27,7 @@ SpectralNorm = Literal["none", "discriminator", "both"]
 ObjectiveName = Literal["minimax", "non_saturating", "least_squares", "wasserstein", "hinge"]
 PenaltyPoint = Literal["line", "real", "fake"]
 OptimizerName = Literal["adam", "rmsprop"]
+OnCollapse = Literal["warn", "stop"]
 ScheduleName = Literal["constant", "step", "linear"]
 WeightSet = Literal["ema", "raw"]
 """The generator's exponential moving average, or the weights that the optimiser updates."""
@@ -164,6 +165,8 @@ class GanConfig:
             generator steps it is at most (1 + n) / (10 + n).
         preview_weights: set of weights of the generator for sample grids, nearest neighbours, interpolations, and the
             diversity that the training is watched by.
+        on_collapse: what to do once the generator has made a single image for three epochs, and diverse ones before:
+            ``warn`` goes on, ``stop`` ends the training as failed after that epoch.
         batch_size: real images of a step; 2 or more, since batch norm needs two.
         epochs: passes of the discriminator over the real images.
         seed: of the weights, the order of the images, and every latent.
@@ -182,6 +185,7 @@ class GanConfig:
     transforms: TransformConfig = TransformConfig()
     ema_decay: Share = 0.999
     preview_weights: WeightSet = "ema"
+    on_collapse: OnCollapse = "warn"
     batch_size: BatchSize = 64
     epochs: Count = 25
     seed: Seed = 0

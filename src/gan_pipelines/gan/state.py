@@ -145,11 +145,21 @@ class TrainingState:
 
     @property
     def is_sound(self) -> bool:
-        """Whether the state is worth a checkpoint: all numbers are finite, and the generator has not collapsed."""
+        """Whether the state is worth a checkpoint: all numbers are finite."""
         tensors: list[Tensor] = [parameter for network in self.networks for parameter in network.parameters()]
         if self.epoch_progress is not None:
             tensors += self.epoch_progress.sums.values()
-        return not self.health.is_collapsed and are_finite(tensors)
+        return are_finite(tensors)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the generator has collapsed, and this ends the training."""
+        return self.config.on_collapse == "stop" and self.health.has_collapsed
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no epoch is under way and none is left to train."""
+        return self.epoch_progress is None and (self.epoch == self.config.epochs or self.has_failed)
 
     @torch.no_grad()
     def update_ema(self) -> None:
@@ -202,7 +212,7 @@ class TrainingState:
         """
         self.epoch += 1
         self.history.append({"epoch": self.epoch, "images_seen": self.images_seen, **metrics})
-        if self.epoch in (1, self.config.epochs) or self.epoch % samples_every == 0:
+        if self.epoch == 1 or self.epoch % samples_every == 0 or self.is_over:
             self.sample_history[self.epoch] = samples
 
     def measure(self, monitor: Monitor) -> None:
@@ -286,7 +296,7 @@ def fingerprint(config: GanConfig, data_hash: str, device: DeviceName = "auto") 
     default. So after adding a setting whose default changes nothing, earlier trainings keep their identity.
 
     Precision ``auto`` is resolved first. ``epochs`` is left out unless the schedule depends on it (``linear``), so that
-    more epochs continue the same training.
+    more epochs continue the same training; ``on_collapse`` is left out as well.
 
     Args:
         config: the variant.
@@ -312,6 +322,7 @@ def _identify(config: GanConfig, data_hash: str) -> str:
     """Hash a configuration whose precision is resolved; see `fingerprint`."""
     defaults = type(config)(objective="non_saturating")  # the only setting without a default: it is always hashed
     settings = _changed_settings(config, defaults) | {"objective": config.objective}
+    settings.pop("on_collapse", None)
     if config.schedule.kind != "linear":
         settings.pop("epochs", None)
     return hash_values(ALGORITHM_VERSION, data_hash, settings)

@@ -17,7 +17,7 @@ from gan_pipelines.core.devices import resolve_device
 from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan import WEIGHT_SETS, Monitor, TrainedGenerator, WeightSet
-from gan_pipelines.gan.health import NARROW_BELOW, describe_mode_collapse, relative_diversity
+from gan_pipelines.gan.health import NARROW_BELOW, describe_low_diversity, relative_diversity
 from gan_pipelines.images import ImageSet
 from gan_pipelines.metrics.config import ScoringConfig, abbreviate
 from gan_pipelines.metrics.extractors import FeatureExtractor
@@ -262,7 +262,7 @@ def _flag_samples(diversity: float, logits: Tensor, extractor: FeatureExtractor)
     """List reasons to distrust every metric of the samples."""
     flags = []
     if diversity < NARROW_BELOW:
-        flags.append(describe_mode_collapse(diversity))
+        flags.append(describe_low_diversity(diversity))
     if inception_score(logits, splits=1)[0] < MIN_INCEPTION_SCORE:
         flags.append(
             "An Inception Score of 1 means that every image gets the same prediction: the generator has collapsed or "
