@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from command_line import copy_project, kedro, small
+from failing_trainings import CollapsingGenerator, PoisonedObjective
 from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.gan import VARIANTS, GanConfig, NetworkConfig
+from gan_pipelines.gan.networks import FAMILIES, NetworkFamily
+from gan_pipelines.gan.objectives import OBJECTIVES
 from gan_pipelines.images import ImageSet
 from gan_pipelines.images.duplicates import make_thumbnails
 
@@ -46,6 +49,23 @@ def tiny_gan() -> GanConfig:
         ema_decay=0.5,
         precision="fp32",
     )
+
+
+@pytest.fixture
+def poison(monkeypatch) -> PoisonedObjective:
+    """Turns the losses of `tiny_gan` into NaN once ``poisoned`` is set."""
+    poison = PoisonedObjective()
+    monkeypatch.setitem(OBJECTIVES, "wasserstein", poison.objective)
+    return poison
+
+
+@pytest.fixture
+def collapsing(monkeypatch) -> type[CollapsingGenerator]:
+    """Makes the generator of `tiny_gan` collapse once ``collapsed`` is set."""
+    monkeypatch.setattr(CollapsingGenerator, "collapsed", False)
+    make = lambda _, image_shape: CollapsingGenerator(image_shape.width)  # noqa: E731
+    monkeypatch.setitem(FAMILIES, "dcgan", NetworkFamily(make, FAMILIES["dcgan"].discriminator))
+    return CollapsingGenerator
 
 
 @pytest.fixture(scope="session")

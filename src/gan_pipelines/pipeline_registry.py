@@ -37,7 +37,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     pipelines = Pipelines(ingest=ingest, compare=reporting.create_pipeline())
     for variant in VARIANTS:
         evaluate = ingest + evaluation.create_pipeline(variant)
-        pipelines[f"train_{variant}"] = monitoring + training.create_pipeline(variant) + evaluate
+        check = training.create_check_pipeline(variant)
+        pipelines[f"train_{variant}"] = monitoring + training.create_pipeline(variant) + evaluate + check
         pipelines[f"evaluate_{variant}"] = evaluate
         pipelines[f"sample_{variant}"] = sampling.create_pipeline(variant)
         pipelines[f"augment_{variant}"] = monitoring + ingest + augmentation.create_pipeline(variant)

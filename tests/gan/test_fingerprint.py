@@ -33,18 +33,19 @@ DEFAULTS = {
         "penalty": None, "weight_clip": None, "discriminator_steps": 1, "generator_optimizer": ADAM,
         "discriminator_optimizer": ADAM, "schedule": {"kind": "constant", "every_epochs": 30, "factor": 0.1},
         "transforms": {"horizontal_flip": False, "rotation_degrees": 0.0, "crop_padding": 0}, "ema_decay": 0.999,
+        "preview_weights": "ema", "on_collapse": "warn",
         "batch_size": 64, "epochs": 25, "seed": 0, "precision": "auto", "compilation": "none",
     },
     PenaltyConfig: {"at": "line", "target_norm": 1.0, "weight": 10.0},
 }  # fmt: skip
 ROWS = {
-    "mlp_gan": "a312aed0450d69f3",
-    "dcgan": "6bf08c8a3c4570ad",
-    "cdcgan": "b0236c3f80e775b5",
-    "wgan": "14cb07bb31c31dc7",
-    "wgan_gp": "b27499adb15be092",
-    "acgan": "3b23a9cffbdde7b3",
-    "sagan": "2a5fd74e6920ff35",
+    "mlp_gan": "9a5ea984ab5b2745",
+    "dcgan": "641482252a5c9b97",
+    "cdcgan": "1256ef9994ba9ce1",
+    "wgan": "9298925f93f4957f",
+    "wgan_gp": "0b678b76514fbbf1",
+    "acgan": "d1386a0044bc59c7",
+    "sagan": "3f45cc1bf31029c5",
 }
 
 
@@ -115,6 +116,7 @@ OTHER_VALUES = {
     TransformConfig: {"horizontal_flip": True, "rotation_degrees": 10.0, "crop_padding": 2},
     GanConfig: {
         "objective": "non_saturating", "weight_clip": 0.01, "discriminator_steps": 2, "ema_decay": 0.5,
+        "preview_weights": "raw",
         "batch_size": 8, "seed": 1, "precision": "bf16", "compilation": "default",
     },
 }  # fmt: skip
@@ -130,7 +132,7 @@ PARTS = {
 
 def test_every_setting_has_another_value_here():
     for config_type, values in OTHER_VALUES.items():
-        left = set(PARTS) | {"epochs"} if config_type is GanConfig else set()
+        left = set(PARTS) | {"epochs", "on_collapse"} if config_type is GanConfig else set()
         assert set(values) | left == {setting.name for setting in fields(config_type)}
 
 
@@ -166,6 +168,10 @@ def test_epochs_count_only_if_the_schedule_depends_on_them():
     assert identify(plain(epochs=99)) == identify(plain(epochs=1))
     linear = ScheduleConfig(kind="linear")
     assert identify(plain(schedule=linear, epochs=99)) != identify(plain(schedule=linear, epochs=1))
+
+
+def test_what_a_collapse_would_do_does_not_count():
+    assert identify(plain(on_collapse="stop")) == identify(plain(on_collapse="warn"))
 
 
 def test_the_fingerprint_is_known_before_the_training(tiny_gan, striped_images):

@@ -51,6 +51,7 @@ def test_a_fresh_generator_may_be_grey_for_long():
     check = HealthCheck()
     for epoch in range(1, 20):
         check.check(epoch, metrics(0.001), [])
+        assert not check.has_collapsed
 
 
 def test_a_single_dip_heals():
@@ -88,9 +89,10 @@ def test_a_weight_that_is_no_number_ends_the_training(bad):
         HealthCheck().check(1, metrics(1.0), [network])
 
 
-def test_a_lasting_collapse_ends_the_training():
-    check = HealthCheck()
-    for epoch, value in enumerate([0.5, 0.01, 0.01], start=1):
+def test_a_lasting_collapse_is_noted_and_not_taken_for_mode_collapse(caplog):
+    check, noted = HealthCheck(), []
+    for epoch, value in enumerate([0.5, 0.01, 0.01, 0.01, 0.01, 0.5], start=1):
         check.check(epoch, metrics(value), [])
-    with pytest.raises(TrainingDiverged, match="collapsed: for 3 epochs up to epoch 4"):
-        check.check(4, metrics(0.01), [])
+        noted.append(check.has_collapsed)
+    assert noted == [False, False, False, True, True, False]
+    assert caplog.messages == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -29,7 +30,7 @@ from gan_pipelines.gan import (
 from gan_pipelines.gan.data import TrainingData
 from gan_pipelines.gan.health import diversity
 from gan_pipelines.gan.networks import FAMILIES, Judgement, NetworkFamily
-from gan_pipelines.gan.objectives import OBJECTIVES, Objective
+from gan_pipelines.gan.objectives import OBJECTIVES
 from gan_pipelines.gan.state import TrainingState
 from gan_pipelines.gan.trainer import _train_epoch
 
@@ -189,29 +190,95 @@ def test_a_step_of_one_network_leaves_the_other_alone(tiny_gan, tiny_images):
     assert all(parameter.requires_grad for parameter in state.discriminator.parameters())
 
 
-def test_the_generators_step_takes_the_images_of_the_discriminators(tiny_gan, tiny_images, monkeypatch):
-    data = TrainingData.prepare(tiny_images, None, (), CPU)
-    state = TrainingState(tiny_gan, data)
-    judged = []
-    make, step = state.generator.forward, trainer._generator_step
-    monkeypatch.setattr(state.generator, "forward", lambda *inputs: judged.append(make(*inputs)) or judged[-1])
-    monkeypatch.setattr(
-        trainer, "_generator_step", lambda state, fake, _: judged.append(fake) or step(state, fake, None)
-    )
-    _train_epoch(state, data, no_op)
-    assert [fake.requires_grad for fake in judged] == [False, True, True, False, True, True, False]
-    assert judged[2] is judged[1]
-    assert judged[5] is judged[4]
+@pytest.fixture
+def record_batches(tiny_images, monkeypatch):
+    """Train an epoch of five steps; return latents, labels and images of each batch, and what each step was given."""
+
+    def run_recorded(config):
+        data = TrainingData.prepare(tiny_images, np.arange(43) % 2, ("a", "b"), CPU)
+        state = TrainingState(config, data)
+        batches, given = [], {"discriminator": [], "generator": []}
+        make = state.generator.forward
+
+        def generate(latents, labels):
+            batches.append((latents, labels, make(latents, labels)))
+            return batches[-1][-1]
+
+        def record(network, take_step):
+            def take_and_record(state, *inputs):
+                given[network].append(inputs[-2:])
+                return take_step(state, *inputs)
+
+            monkeypatch.setattr(trainer, f"_{network}_step", take_and_record)
+
+        monkeypatch.setattr(state.generator, "forward", generate)
+        record("discriminator", trainer._discriminator_step)
+        record("generator", trainer._generator_step)
+        _train_epoch(state, data, no_op)
+        return batches, given["discriminator"], given["generator"]
+
+    return run_recorded
+
+
+def test_after_several_discriminator_steps_the_generators_step_takes_new_latents_and_the_labels_of_the_batch(
+    tiny_gan, record_batches
+):
+    batches, of_discriminator, of_generator = record_batches(tiny_gan)
+    assert [fake.requires_grad for *_, fake in batches] == [False, False, True, False, False, True, False]
+    assert len({latents.numpy().tobytes() for latents, *_ in batches}) == 7
+    assert of_generator[0][0] is batches[2][-1]
+    assert of_generator[1][0] is batches[5][-1]
+    for number, (fake, labels) in zip((0, 1, 3, 4, 6), of_discriminator, strict=True):
+        assert torch.equal(fake, batches[number][-1])
+        assert labels is batches[number][1]
+    assert batches[2][1] is of_generator[0][1] is of_discriminator[1][1]
+
+
+def test_after_one_discriminator_step_both_steps_share_the_generated_images(tiny_gan, record_batches):
+    batches, of_discriminator, of_generator = record_batches(replace(tiny_gan, discriminator_steps=1))
+    assert len(batches) == 5
+    for (*_, made), (for_discriminator, _), (for_generator, _) in zip(
+        batches, of_discriminator, of_generator, strict=True
+    ):
+        assert for_generator is made
+        assert for_discriminator.data_ptr() == made.data_ptr()
 
 
 def test_the_average_follows_its_recursion(tiny_gan, tiny_images):
     # One step an epoch: each epoch shows the weights after each generator step.
-    config = replace(tiny_gan, batch_size=43, discriminator_steps=1, epochs=4, ema_decay=0.75)
-    average = None
-    for epoch in train(config, tiny_images, device="cpu"):
-        raw = epoch.generator.weights["raw"]["layers.0.weight"]
-        average = raw if average is None else 0.75 * average + 0.25 * raw
-        assert torch.allclose(epoch.generator.weights["ema"]["layers.0.weight"], average, atol=1e-7)
+    config = replace(tiny_gan, batch_size=43, discriminator_steps=1, epochs=4, ema_decay=0.2)
+    names = ("layers.0.weight", "layers.1.running_var")
+    start = TrainingState(config, TrainingData.prepare(tiny_images, None, (), CPU)).snapshot().weights["raw"]
+    averages = {name: start[name].double() for name in names}
+    for epoch, decay in zip(train(config, tiny_images, device="cpu"), (1 / 10, 2 / 11, 0.2, 0.2), strict=True):
+        for name in names:
+            raw, average = (epoch.generator.weights[kind][name].double() for kind in ("raw", "ema"))
+            averages[name] = decay * averages[name] + (1 - decay) * raw
+            assert torch.allclose(average, averages[name], atol=1e-7)
+
+
+def test_the_average_soon_forgets_the_first_generator(tiny_gan, tiny_images):
+    # The share of the first weights is the product of (1 + n) / (10 + n) over n < N, which is N! 9! / (N + 9)!.
+    state = TrainingState(replace(tiny_gan, ema_decay=0.999), TrainingData.prepare(tiny_images, None, (), CPU))
+    weight, average = next(state.generator.parameters()), next(state.ema_generator.parameters())
+    torch.nn.init.ones_(weight)
+    torch.nn.init.zeros_(average)
+    for _ in range(6):
+        state.steps += tiny_gan.discriminator_steps
+        state.update_ema()
+    share = math.factorial(6) * math.factorial(9) / math.factorial(15)
+    assert torch.allclose(average, torch.tensor(1 - share), rtol=1e-6)
+
+
+@pytest.mark.parametrize("weights", ["ema", "raw"])
+def test_the_samples_of_an_epoch_are_made_with_the_weights_for_previews(tiny_gan, tiny_images, weights):
+    config = replace(tiny_gan, preview_weights=weights, generator_optimizer=OptimizerConfig(learning_rate=0.1))
+    *_, epoch = run(config, tiny_images)
+    made = {kind: epoch.generator.network(kind)(epoch.state.fixed_latents) for kind in ("ema", "raw")}
+    assert torch.equal(epoch.samples, to_uint8(made[weights]))
+    assert not torch.equal(to_uint8(made["ema"]), to_uint8(made["raw"]))
+    spread = diversity(epoch.samples) / TrainingData.prepare(tiny_images, None, (), CPU).diversity
+    assert epoch.metrics["sample_diversity"] == pytest.approx(spread)
 
 
 def test_the_learning_rates_follow_the_schedule(tiny_gan, tiny_images):
@@ -364,21 +431,7 @@ def test_labels_travel_with_their_images(tiny_gan, monkeypatch):
     assert shades == pytest.approx([0, 64, 128, 191] * 2, abs=2)
 
 
-class PoisonedObjective:
-    """Turns its losses into NaN once it is told to."""
-
-    def __init__(self):
-        self.poisoned = False
-        self.objective = Objective(
-            lambda real, fake: (fake.mean() - real.mean()) * (float("nan") if self.poisoned else 1.0),
-            lambda fake: -fake.mean(),
-            OBJECTIVES["wasserstein"].threshold,
-        )
-
-
-def test_nan_ends_the_training_and_the_last_good_state_stays(tiny_gan, tiny_images, tmp_path, monkeypatch):
-    poison = PoisonedObjective()
-    monkeypatch.setitem(OBJECTIVES, "wasserstein", poison.objective)
+def test_nan_ends_the_training_and_the_last_good_state_stays(tiny_gan, tiny_images, tmp_path, poison):
     store = CheckpointStore(tmp_path, interval_seconds=0)
     epochs = train(tiny_gan, tiny_images, device="cpu", checkpoints=store)
     good = next(epochs).generator
@@ -393,40 +446,62 @@ def test_nan_ends_the_training_and_the_last_good_state_stays(tiny_gan, tiny_imag
     assert torch.equal(state["parts"]["generator"]["layers.0.weight"], good.weights["raw"]["layers.0.weight"])
 
 
-class CollapsingGenerator(nn.Module):
-    """Spreads its latents over the grey levels until it is told to collapse."""
-
-    collapsed = False
-
-    def __init__(self):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
-
-    def forward(self, latent, labels=None):
-        spread = 0.0 if CollapsingGenerator.collapsed else 1.0
-        return torch.tanh(self.scale * latent * spread).repeat(1, 16).view(-1, 1, 8, 8)
+def test_a_collapse_is_warned_of_once_and_the_training_goes_on(tiny_gan, tiny_images, collapsing, caplog):
+    epochs = train(replace(tiny_gan, epochs=7), tiny_images, device="cpu")
+    numbers = [next(epochs).number]
+    collapsing.collapsed = True
+    numbers += [epoch.number for epoch in epochs]
+    assert numbers == [1, 2, 3, 4, 5, 6, 7]
+    (sentence,) = caplog.messages
+    assert sentence.startswith("Epoch 4: the generator collapsed: for 3 epochs up to epoch 4 the diversity")
+    assert sentence.endswith("choose another objective or seed. The training goes on.")
 
 
-@pytest.mark.parametrize("collapses", [True, False])
-def test_a_generator_made_to_collapse_ends_the_training_and_a_healthy_one_does_not(
-    tiny_gan, tiny_images, tmp_path, monkeypatch, collapses
-):
-    monkeypatch.setattr(CollapsingGenerator, "collapsed", False)
-    monkeypatch.setitem(
-        FAMILIES, "dcgan", NetworkFamily(lambda *_: CollapsingGenerator(), FAMILIES["dcgan"].discriminator)
-    )
-    store = CheckpointStore(tmp_path, interval_seconds=0)
-    epochs = train(replace(tiny_gan, epochs=6), tiny_images, device="cpu", checkpoints=store)
-    fingerprint = next(epochs).generator.training["fingerprint"]
-    CollapsingGenerator.collapsed = collapses
-    if not collapses:
-        assert len(list(epochs)) == 5
-        return
-    assert [next(epochs).number, next(epochs).number] == [2, 3]
-    with pytest.raises(TrainingDiverged, match=r"collapsed: for 3 epochs up to epoch 4 .* last good state is kept"):
+def test_a_healthy_training_goes_on_to_its_end_whatever_a_collapse_would_do(tiny_gan, tiny_images, collapsing, caplog):
+    assert len(run(replace(tiny_gan, epochs=6, on_collapse="stop"), tiny_images)) == 6
+    assert caplog.messages == []
+
+
+@pytest.fixture
+def collapsed_store(tiny_gan, tiny_images, collapsing, tmp_path):
+    """Checkpoints of a training that was stopped in epoch 4 of 6, its configuration, and its epochs and sentence."""
+    config = replace(tiny_gan, epochs=6, on_collapse="stop")
+    store, shown = CheckpointStore(tmp_path, interval_seconds=0), []
+    with pytest.raises(TrainingDiverged, match="collapsed: for 3 epochs up to epoch 4 ") as caught:
+        for epoch in train(config, tiny_images, device="cpu", checkpoints=store, samples_every=10):
+            shown.append((epoch, epoch.generator))
+            collapsing.collapsed = True
+    return config, store, shown, str(caught.value)
+
+
+def test_a_collapse_stops_the_training_after_the_epoch_is_reported(collapsed_store):
+    _, store, shown, sentence = collapsed_store
+    epoch, generator = shown[-1]
+    assert [epoch.number for epoch, _ in shown] == [1, 2, 3, 4]
+    assert [row["epoch"] for row in epoch.history] == [1, 2, 3, 4]
+    assert list(epoch.sample_history) == [1, 4]
+    assert sentence.endswith("choose another objective or seed, or go on with on_collapse: warn.")
+    with store.open(generator.training["fingerprint"]) as checkpoints:
+        assert checkpoints.load_newest()["plain"]["images_seen"] == 160
+
+
+def test_a_stopped_training_that_is_started_again_trains_nothing_and_stops_again(collapsed_store, tiny_images):
+    config, store, shown, sentence = collapsed_store
+    (epoch, generator), seen = shown[-1], []
+    epochs = train(config, tiny_images, device="cpu", checkpoints=store, on_step=seen.append)
+    again = next(epochs)
+    assert (again.number, again.history, seen) == (4, epoch.history, [160])
+    assert torch.equal(again.samples, epoch.samples)
+    assert same_weights(again.generator, generator)
+    with pytest.raises(TrainingDiverged) as caught:
         next(epochs)
-    with store.open(fingerprint) as checkpoints:
-        assert checkpoints.load_newest()["plain"]["images_seen"] == 80  # the collapse is seen at the end of epoch 2
+    assert str(caught.value) == sentence
+
+
+def test_a_stopped_training_goes_on_if_it_may(collapsed_store, tiny_images):
+    config, store, *_ = collapsed_store
+    epochs = run(replace(config, on_collapse="warn"), tiny_images, checkpoints=store)
+    assert [epoch.number for epoch in epochs] == [5, 6]
 
 
 def test_a_last_step_that_ruins_the_weights_is_seen_in_its_own_epoch(tiny_gan, tiny_images, tmp_path):
@@ -494,7 +569,7 @@ def test_every_step_has_fresh_latents_from_a_normal_distribution(record, monkeyp
     monkeypatch.setattr(TrainingState, "draw_latents", lambda *args: drawn.append(draw(*args)) or drawn[-1])
     record(epochs=20)
     latents = torch.cat(drawn[1:])  # the first are the fixed ones
-    assert len(latents) == 100 * 8
+    assert len(latents) == (100 + 50) * 8  # of discriminator steps and of generator steps
     assert len(latents.unique(dim=0)) == len(latents)
     assert latents.mean().item() == pytest.approx(0, abs=0.05)
     assert latents.std().item() == pytest.approx(1, abs=0.05)

@@ -149,8 +149,16 @@ def test_equal_predictions_are_flagged(generator, score):
 
 def test_a_generator_of_one_image_is_flagged(generator, score):
     still = {name: {key: tensor * 0 for key, tensor in state.items()} for name, state in generator.weights.items()}
-    scores = score(replace(generator, weights=still))
-    assert all("(mode collapse): their diversity is 0% of that of real images" in each.flags[0] for each in scores)
+    scores = score(replace(generator, weights={**generator.weights, "raw": still["raw"]}))
+    flags = {each.identity["weights"]: each.flags for each in scores}
+    assert flags["ema"] == ()
+    assert "look the same (collapse): their diversity is 0.0% of that of real images" in flags["raw"][0]
+    assert len([each for each in scores if each.flags]) == len(scores) / 2
+
+
+def test_a_generator_of_two_images_is_flagged_otherwise(generator, score, monkeypatch):
+    monkeypatch.setattr("gan_pipelines.metrics.scores.relative_diversity", lambda *_: 0.3)
+    assert all("(mode collapse): their diversity is 30% of that of" in each.flags[0] for each in score(generator))
 
 
 def test_a_poor_classifier_is_flagged(generator, score):
@@ -224,9 +232,13 @@ def test_a_monitor_measures_the_same_fid_and_inception_score(generator, striped_
     assert make_monitor(extractor, reference, other, "cpu").key != monitor.key
 
 
-def test_memorised_images_are_found_with_their_originals(generator, striped_images, tmp_path):
+@pytest.mark.parametrize("weights", ["ema", "raw"])
+def test_images_memorised_by_the_weights_for_previews_are_found_with_their_originals(
+    generator, striped_images, tmp_path, weights
+):
     extractor = FeatureExtractor(Projection(), PROVENANCE)
-    samples = generator.sample(256, seed=0)
+    generator = replace(generator, config=replace(generator.config, preview_weights=weights))
+    samples = generator.sample(256, seed=0, weights=weights)
     pixels = striped_images.images.copy()
     pixels[[3, 9]] = samples[[17, 200]].numpy()
     images = replace(striped_images, images=pixels, image_hashes=hash_images(pixels))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gan_pipelines.augmentation import AugmentationConfig, Draw, Replicate, SyntheticImages, separate_images
-from gan_pipelines.gan import CheckpointStore, Monitor, NetworkConfig, train
+from gan_pipelines.gan import CheckpointStore, Monitor, NetworkConfig, TrainingDiverged, train
 from gan_pipelines.pipelines.augmentation import nodes
 
 SETTINGS = AugmentationConfig(fractions=(0.5, 1.0), replicates=2, generator_epochs=2)
@@ -93,6 +93,14 @@ def test_a_finished_generator_is_neither_trained_nor_measured_again(train_all, t
         )
     train_all(fresh=True)
     assert len(measured) == 2 * len(first)
+
+
+def test_an_experiment_ends_with_a_training_that_has_failed(train_all, tracker, monkeypatch):
+    train_one = nodes.train_generator
+    monkeypatch.setattr(nodes, "train_generator", lambda *args, **kw: train_one(*args, **kw)._replace(failure="Gone."))
+    with pytest.raises(TrainingDiverged, match="^Gone.$"):
+        train_all()
+    assert [name for name, *_ in tracker.children] == ["generator 0.5 seed 0"]
 
 
 def test_measuring_changes_no_weights(config, train_all):

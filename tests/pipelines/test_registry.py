@@ -23,11 +23,9 @@ def test_training_reads_images_and_writes_all_that_a_run_leaves():
     assert pipeline.outputs() == {
         "manifest",
         "image_grid",
-        *(
-            f"wgan_gp.{kind}"
-            for kind in ("model_summary", "sample_grids", "loss_curves", "score_findings", "neighbours")
-        ),
+        *(f"wgan_gp.{kind}" for kind in ("model_summary", "sample_grids", "loss_curves")),
     }
+    assert {"wgan_gp.scores", "wgan_gp.score_findings", "wgan_gp.neighbours"} < pipeline.datasets()
     assert {"wgan_gp.generator", "wgan_gp.best_generator", "wgan_gp.history", "monitor"} < pipeline.datasets()
 
 
@@ -41,7 +39,11 @@ def test_the_default_is_the_whole_chain_of_a_conditional_variant():
     pipelines = register_pipelines()
     train, augment = ({*pipelines[f"{verb}_cdcgan"].nodes} for verb in ("train", "augment"))
     assert {*pipelines["__default__"].nodes} == train | augment
-    assert {"cdcgan.score_findings", "cdcgan.augmentation_findings"} < pipelines["__default__"].outputs()
+    assert {"cdcgan.score_findings", "cdcgan.augmentation_findings"} < pipelines["__default__"].datasets()
+
+
+def test_a_training_is_checked_after_all_else():
+    assert register_pipelines()["train_wgan_gp"].nodes[-1].name == "wgan_gp.check_training"
 
 
 def test_the_experiment_takes_images_and_trains_generators_of_its_own():

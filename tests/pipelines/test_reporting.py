@@ -178,3 +178,15 @@ def test_each_variant_shows_its_newest_generator_in_between(generators, monkeypa
     again = nodes.interpolate_latents(runs[1:], "cpu")
     assert np.array_equal(shown["a 2"], again["a 2"])
     assert not np.array_equal(shown["a 2"], nodes.interpolate_latents(runs[:1], "cpu")["a 1"])
+
+
+@pytest.mark.parametrize("weights", ["ema", "raw"])
+def test_interpolations_use_the_weights_for_previews(generators, weights):
+    generator = generators(preview_weights=weights)
+    other = "raw" if weights == "ema" else "ema"
+    swapped = replace(generator, weights=generator.weights | {other: generator.weights[weights]})
+    shown, same = (nodes.interpolate_latents([run("a", "1", generator=each)], "cpu") for each in (generator, swapped))
+    assert np.array_equal(shown["a 1"], same["a 1"])
+    blank = {name: tensor * 0 for name, tensor in generator.weights[weights].items()}
+    changed = replace(generator, weights=generator.weights | {weights: blank})
+    assert not np.array_equal(shown["a 1"], nodes.interpolate_latents([run("a", "1", generator=changed)], "cpu")["a 1"])

@@ -86,6 +86,8 @@ UNLESS_STATED = both("betas", (0.5, 0.999)) | {
     "transforms.rotation_degrees": 0.0,
     "transforms.crop_padding": 0,
     "ema_decay": 0.999,
+    "preview_weights": "raw",  # as the reports show
+    "on_collapse": "warn",
     "seed": 0,
     "precision": "fp32",
     "compilation": "none",

@@ -14,7 +14,7 @@ from kedro.pipeline import Pipeline, node
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.findings import Findings
 from gan_pipelines.datasets import JSONDataset, TrackerDataset
-from gan_pipelines.gan import VARIANTS
+from gan_pipelines.gan import VARIANTS, TrainingDiverged
 from gan_pipelines.metrics import ScoringConfig
 from gan_pipelines.tracking import MlflowTracker
 from gan_pipelines.tracking.entries import read_logging
@@ -180,10 +180,16 @@ def test_an_mlflow_that_fails_at_the_end_ends_nothing(local, tmp_path):
     assert local.get_run(run_id).info.status == "FINISHED"
 
 
-def test_a_pipeline_that_fails_is_a_failed_run(local, tmp_path):
-    hooks, run_id = begin(tmp_path, make_catalog(tmp_path))
-    run_wrapper(hooks.on_pipeline_error())
-    assert local.get_run(run_id).info.status == "FAILED"
+@pytest.mark.parametrize(
+    ("error", "sentence"), [(TrainingDiverged("It\nfailed."), "It\nfailed."), (ValueError("own\nnoise"), "own")]
+)
+def test_a_pipeline_that_fails_is_a_failed_run_with_its_findings_and_its_sentence(local, tmp_path, error, sentence):
+    hooks, run_id = begin(tmp_path, make_catalog(tmp_path, findings=True))
+    hooks.after_dataset_saved("report", Findings({}, {}, ("FID 2.5",)))
+    run_wrapper(hooks.on_pipeline_error(error))
+    run = local.get_run(run_id)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["mlflow.note.content"] == f"FID 2.5\n\n{sentence}"
 
 
 def test_an_mlflow_that_does_not_answer_at_the_start_is_a_sentence(tmp_path):

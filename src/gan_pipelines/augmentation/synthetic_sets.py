@@ -53,7 +53,7 @@ def make_synthetic_set(
     if diversity < NARROW_BELOW:
         logger.warning(
             "Most synthetic images of seed %d look alike: their diversity is %.0f%% of that of the real images. The "
-            "generator has collapsed or, with augmentation.synthetic.weights: ema, was trained for too few steps",
+            "generator has collapsed, or was trained for too few steps",
             draw.seed,
             100 * diversity,
         )

@@ -27,6 +27,7 @@ SpectralNorm = Literal["none", "discriminator", "both"]
 ObjectiveName = Literal["minimax", "non_saturating", "least_squares", "wasserstein", "hinge"]
 PenaltyPoint = Literal["line", "real", "fake"]
 OptimizerName = Literal["adam", "rmsprop"]
+OnCollapse = Literal["warn", "stop"]
 ScheduleName = Literal["constant", "step", "linear"]
 WeightSet = Literal["ema", "raw"]
 """The generator's exponential moving average, or the weights that the optimiser updates."""
@@ -154,12 +155,18 @@ class GanConfig:
         penalty: gradient penalty added to the discriminator's loss, or null.
         weight_clip: bound on the absolute value of the discriminator's parameters, applied after each of its steps
             (Arjovsky et al. 2017, algorithm 1), or null.
-        discriminator_steps: discriminator steps, each on a new batch, per generator step.
+        discriminator_steps: discriminator steps, each on a new batch, per generator step. If there are several, the
+            generator's step draws new latents; if there is one, both steps share the generated images.
         generator_optimizer: optimiser of the generator.
         discriminator_optimizer: optimiser of the discriminator.
         schedule: learning rates by epoch.
         transforms: random transforms of the real images.
-        ema_decay: decay per generator step of the average of the generator's weights; 0 copies them.
+        ema_decay: decay per generator step of the average of the generator's weights (EMA); 0 copies them. After n
+            generator steps it is at most (1 + n) / (10 + n).
+        preview_weights: set of weights of the generator for sample grids, nearest neighbours, interpolations, and the
+            diversity that the training is watched by.
+        on_collapse: what to do once the generator has made a single image for three epochs, and diverse ones before:
+            ``warn`` goes on, ``stop`` ends the training as failed after that epoch.
         batch_size: real images of a step; 2 or more, since batch norm needs two.
         epochs: passes of the discriminator over the real images.
         seed: of the weights, the order of the images, and every latent.
@@ -177,6 +184,8 @@ class GanConfig:
     schedule: ScheduleConfig = ScheduleConfig()
     transforms: TransformConfig = TransformConfig()
     ema_decay: Share = 0.999
+    preview_weights: WeightSet = "ema"
+    on_collapse: OnCollapse = "warn"
     batch_size: BatchSize = 64
     epochs: Count = 25
     seed: Seed = 0

@@ -28,7 +28,7 @@ PATIENCE_EPOCHS = 3
 
 
 class TrainingDiverged(ProjectError):
-    """A training that has failed: going on would not help."""
+    """A training that has failed: infinite or NaN values, or a collapse with ``on_collapse: stop``."""
 
 
 def diversity(images: Tensor) -> float:
@@ -63,8 +63,13 @@ def relative_diversity(samples: Tensor, real: NDArray[np.uint8]) -> float:
     return math.inf if len(distinct) < 2 else diversity(samples) / diversity(distinct)
 
 
-def describe_mode_collapse(sample_diversity: float) -> str:
+def describe_low_diversity(sample_diversity: float) -> str:
     """Describe a relative diversity below `NARROW_BELOW` in a sentence."""
+    if sample_diversity < COLLAPSED_BELOW:
+        return (
+            f"All samples look the same (collapse): their diversity is {sample_diversity:.1%} of that of real images. "
+            "The generator has collapsed, or was trained for too few steps."
+        )
     return (
         f"Most samples have a near-duplicate (mode collapse): their diversity is {sample_diversity:.0%} of that of "
         "real images. Look at the sample grids."
@@ -77,9 +82,9 @@ def are_finite(tensors: Iterable[Tensor]) -> bool:
 
 
 class HealthCheck:
-    """Checks each epoch: warns of mode collapse, and ends a training that has failed.
+    """Checks each epoch: ends a training with infinite or NaN values, warns of mode collapse, and notes a collapse.
 
-    Collapse is reported only once samples have been diverse, since a new generator makes the same grey image of every
+    A collapse is noted only once samples have been diverse, since a new generator makes the same grey image of every
     latent.
     """
 
@@ -90,9 +95,17 @@ class HealthCheck:
         self.narrow_epochs = 0
 
     @property
-    def is_collapsed(self) -> bool:
-        """Whether the samples of the last epoch all look the same, and those of an earlier epoch did not."""
-        return self.has_been_diverse and self.collapsed_epochs > 0
+    def has_collapsed(self) -> bool:
+        """Whether all samples have looked the same for `PATIENCE_EPOCHS` epochs or more, and were diverse before."""
+        return self.has_been_diverse and self.collapsed_epochs >= PATIENCE_EPOCHS
+
+    def describe_collapse(self, epoch: int) -> str:
+        """Describe the collapse that has lasted up to ``epoch``, and what to do: a clause without its full stop."""
+        return (
+            f"the generator collapsed: for {self.collapsed_epochs} epochs up to epoch {epoch} the diversity of its "
+            f"samples was below {COLLAPSED_BELOW:.0%} of that of real images; lower the learning rates, or choose "
+            "another objective or seed"
+        )
 
     def check(self, epoch: int, metrics: Mapping[str, float], networks: Iterable[nn.Module]) -> None:
         """Check a finished epoch.
@@ -103,8 +116,7 @@ class HealthCheck:
             networks: generator and discriminator.
 
         Raises:
-            TrainingDiverged: if a metric or a weight is infinite or NaN, or the generator has been collapsed for
-                `PATIENCE_EPOCHS` epochs.
+            TrainingDiverged: if a metric or a weight is infinite or NaN.
         """
         for name, value in metrics.items():
             if not math.isfinite(value):
@@ -125,14 +137,8 @@ class HealthCheck:
         self.has_been_diverse |= sample_diversity >= COLLAPSED_BELOW
         self.narrow_epochs = self.narrow_epochs + 1 if sample_diversity < NARROW_BELOW else 0
         self.collapsed_epochs = self.collapsed_epochs + 1 if sample_diversity < COLLAPSED_BELOW else 0
-        if self.has_been_diverse and self.collapsed_epochs >= PATIENCE_EPOCHS:
-            raise TrainingDiverged(
-                f"the generator collapsed: for {PATIENCE_EPOCHS} epochs up to epoch {epoch} the diversity of its "
-                f"samples was below {COLLAPSED_BELOW:.0%} of that of real images; lower the learning rates, or choose "
-                "another objective or seed"
-            )
-        if self.has_been_wide and self.narrow_epochs == PATIENCE_EPOCHS:
-            logger.warning("Epoch %d: %s", epoch, describe_mode_collapse(sample_diversity))
+        if self.has_been_wide and self.narrow_epochs == PATIENCE_EPOCHS and not self.has_collapsed:
+            logger.warning("Epoch %d: %s", epoch, describe_low_diversity(sample_diversity))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain values."""

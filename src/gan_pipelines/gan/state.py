@@ -24,7 +24,7 @@ from gan_pipelines.gan.networks import build_discriminator, build_generator, loa
 from gan_pipelines.gan.objectives import OBJECTIVES, DiscriminatorLoss
 from gan_pipelines.gan.sampling import TrainedGenerator, classes_in_turn
 
-ALGORITHM_VERSION = 2
+ALGORITHM_VERSION = 3
 """Version of the training algorithm, part of every fingerprint.
 
 Raise it when the same settings and seed begin to give other weights, and when a default in `gan.config` changes.
@@ -145,35 +145,48 @@ class TrainingState:
 
     @property
     def is_sound(self) -> bool:
-        """Whether the state is worth a checkpoint: all numbers are finite, and the generator has not collapsed."""
+        """Whether the state is worth a checkpoint: all numbers are finite."""
         tensors: list[Tensor] = [parameter for network in self.networks for parameter in network.parameters()]
         if self.epoch_progress is not None:
             tensors += self.epoch_progress.sums.values()
-        return not self.health.is_collapsed and are_finite(tensors)
+        return are_finite(tensors)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the generator has collapsed, and this ends the training."""
+        return self.config.on_collapse == "stop" and self.health.has_collapsed
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no epoch is under way and none is left to train."""
+        return self.epoch_progress is None and (self.epoch == self.config.epochs or self.has_failed)
 
     @torch.no_grad()
     def update_ema(self) -> None:
-        """Update the EMA after a generator step: ``ema += (1 - ema_decay) * (weights - ema)``.
+        """Update the EMA after a generator step: ``ema += (1 - decay) * (weights - ema)``.
 
-        The first update copies the weights. PyTorch's `AveragedModel` does the same, but waits for the device.
+        The decay is ``min(ema_decay, (1 + n) / (10 + n))`` after n earlier generator steps, as TensorFlow's
+        `ExponentialMovingAverage` warms up: otherwise, with a decay of 0.999, the first generators would weigh most for
+        a thousand steps. PyTorch's `AveragedModel` waits for the device.
         """
-        is_first = self.steps == self.config.discriminator_steps
+        earlier_steps = self.steps // self.config.discriminator_steps - 1
+        decay = min(self.config.ema_decay, (1 + earlier_steps) / (10 + earlier_steps))
         pairs = [
             (ema, weights)
             for ema, weights in zip(_tensors(self.ema_generator), _tensors(self.generator), strict=True)
             if weights.is_floating_point()  # skips batch norm's counter of batches, which is not used
         ]
         emas, weights = map(list, zip(*pairs, strict=True))
-        torch._foreach_lerp_(emas, weights, 1.0 if is_first else 1 - self.config.ema_decay)
+        torch._foreach_lerp_(emas, weights, 1 - decay)
 
     def draw_latents(self, count: int) -> Tensor:
         """Draw latents (count, latent_size) from N(0, 1) on the training device."""
         return torch.randn(count, self.config.networks.latent_size, device=self.device)
 
     def sample_fixed(self) -> Tensor:
-        """Generate the fixed samples with the EMA generator: (64, C, H, W) uint8 on the CPU."""
+        """Generate the fixed samples with the weights for previews: (64, C, H, W) uint8 on the CPU."""
         labels = None if self.fixed_labels is None else self.fixed_labels.to(self.device)
-        state = plain_state(self.ema_generator)
+        state = plain_state(self.generator if self.config.preview_weights == "raw" else self.ema_generator)
         network = load_generator(self.config.networks, self.image_shape, len(self.class_names), state).to(self.device)
         with torch.inference_mode():
             return to_uint8(network(self.fixed_latents, labels)).cpu()
@@ -199,7 +212,7 @@ class TrainingState:
         """
         self.epoch += 1
         self.history.append({"epoch": self.epoch, "images_seen": self.images_seen, **metrics})
-        if self.epoch in (1, self.config.epochs) or self.epoch % samples_every == 0:
+        if self.epoch == 1 or self.epoch % samples_every == 0 or self.is_over:
             self.sample_history[self.epoch] = samples
 
     def measure(self, monitor: Monitor) -> None:
@@ -283,7 +296,7 @@ def fingerprint(config: GanConfig, data_hash: str, device: DeviceName = "auto") 
     default. So after adding a setting whose default changes nothing, earlier trainings keep their identity.
 
     Precision ``auto`` is resolved first. ``epochs`` is left out unless the schedule depends on it (``linear``), so that
-    more epochs continue the same training.
+    more epochs continue the same training; ``on_collapse`` is left out as well.
 
     Args:
         config: the variant.
@@ -309,6 +322,7 @@ def _identify(config: GanConfig, data_hash: str) -> str:
     """Hash a configuration whose precision is resolved; see `fingerprint`."""
     defaults = type(config)(objective="non_saturating")  # the only setting without a default: it is always hashed
     settings = _changed_settings(config, defaults) | {"objective": config.objective}
+    settings.pop("on_collapse", None)
     if config.schedule.kind != "linear":
         settings.pop("epochs", None)
     return hash_values(ALGORITHM_VERSION, data_hash, settings)

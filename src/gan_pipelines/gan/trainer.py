@@ -20,7 +20,7 @@ from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.checkpoint import Checkpoints, CheckpointStore
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.gan.data import TrainingData
-from gan_pipelines.gan.health import TrainingDiverged, diversity
+from gan_pipelines.gan.health import PATIENCE_EPOCHS, TrainingDiverged, diversity
 from gan_pipelines.gan.monitor import Monitor
 from gan_pipelines.gan.networks import FAMILIES
 from gan_pipelines.gan.objectives import generator_loss
@@ -41,7 +41,7 @@ class Epoch:
         images_seen: real images shown to the discriminator since the start.
         metrics: means over the epoch of what `DiscriminatorLoss` and `generator_loss` report, ``images_per_second``,
             and ``sample_diversity``, the diversity of the samples relative to real images.
-        samples: (64, C, H, W) uint8 on the CPU, from the EMA generator; the same latents in every epoch.
+        samples: (64, C, H, W) uint8 on the CPU, from ``preview_weights``; the same latents in every epoch.
         best: the generator of the epoch with the lowest monitored metric so far; None without a monitor.
         state: networks and optimisers, to look at only. They are not copied, and change as the training goes on.
     """
@@ -53,6 +53,11 @@ class Epoch:
     best: TrainedGenerator | None
     state: TrainingState = field(repr=False)
 
+    @property
+    def is_newest(self) -> bool:
+        """Whether the next epoch has not begun, so that the networks are still those of this epoch."""
+        return self.state.images_seen == self.images_seen
+
     @cached_property
     def generator(self) -> TrainedGenerator:
         """A copy of the generator after this epoch, which further training does not change.
@@ -60,7 +65,7 @@ class Epoch:
         Raises:
             RuntimeError: if it is first read after the next epoch has begun.
         """
-        if self.state.images_seen != self.images_seen:
+        if not self.is_newest:
             raise RuntimeError(
                 f"The training has gone on since epoch {self.number}, and the generator of that epoch was not copied; "
                 "read epoch.generator before the next epoch begins."
@@ -97,7 +102,8 @@ def train(  # noqa: PLR0913 (all but the images are keywords)
     """Train a GAN, epoch by epoch.
 
     With ``checkpoints``, an interrupted training resumes from its newest checkpoint. On the CPU, with the same number
-    of threads, it ends with the same weights as an uninterrupted one. A finished training is not repeated.
+    of threads, it ends with the same weights as an uninterrupted one. A training that is finished, or has ended with a
+    collapse, is not repeated.
 
     Args:
         config: the variant.
@@ -114,15 +120,16 @@ def train(  # noqa: PLR0913 (all but the images are keywords)
             training resumes), and after each discriminator step.
 
     Yields:
-        an `Epoch` after each pass over the images. An incomplete last batch is left out. A finished training yields
-        its last epoch only.
+        an `Epoch` after each pass over the images. An incomplete last batch is left out. A training that is not
+        repeated yields its last epoch only.
 
     Raises:
         ConfigError: if the configuration does not fit the images or this machine, or asks for fewer epochs than are
             done.
         TrainingLocked: if another process runs the same training.
         CheckpointUnusable: if there are checkpoints and none can be used.
-        TrainingDiverged: if a loss or a weight becomes infinite or NaN, or the generator collapses.
+        TrainingDiverged: if a loss or a weight becomes infinite or NaN, before the epoch is yielded; if the generator
+            has collapsed and ``on_collapse`` is ``stop``, after the epoch is yielded.
     """
     conditional = FAMILIES[config.networks.family].conditional
     require(labels is not None or not conditional, "labels", None, f"given for the {config.networks.family} networks")
@@ -171,21 +178,23 @@ class _Training:
             _resume(self.state, self.checkpoints)
         if self.monitor is not None:
             self.state.forget_other_measurements(self.monitor)
-        if self._is_finished:
+        if self.state.is_over:
             yield self._repeat_last_epoch()
-            return
+        else:
+            yield from self._run_epochs()
+        if self.state.has_failed:
+            sentence = self.state.health.describe_collapse(self.state.epoch)
+            raise TrainingDiverged(f"{sentence}, or go on with on_collapse: warn.")
+
+    def _run_epochs(self) -> Generator[Epoch]:
         mode = "" if self.state.config.compilation == "none" else f", compiled ({self.state.config.compilation})"
         logger.info("Training on %s in %s%s", self.state.device.type, self.state.config.precision, mode)
         self._report_step()
-        while not self._is_finished:
+        while not self.state.is_over:
             yield self._run_epoch()
 
-    @property
-    def _is_finished(self) -> bool:
-        return self.state.epoch == self.state.config.epochs
-
     def _repeat_last_epoch(self) -> Epoch:
-        """Report the last epoch of a finished training; measure it if this monitor has not done so yet."""
+        """Report the last epoch of a training that is over; measure it if this monitor has not done so yet."""
         self._report_step()
         if self.monitor is not None and self.state.best is None:
             self.state.measure(self.monitor)
@@ -198,9 +207,10 @@ class _Training:
         metrics["sample_diversity"] = diversity(samples) / self.data.diversity
         _check_health(self.state, metrics, self.checkpoints)
         self.state.finish_epoch(metrics, samples, self.samples_every)
-        if self.monitor is not None and (self.state.epoch % self.monitor.every_epochs == 0 or self._is_finished):
+        _warn_of_collapse(self.state)
+        if self.monitor is not None and (self.state.epoch % self.monitor.every_epochs == 0 or self.state.is_over):
             self.state.measure(self.monitor)
-        if self.checkpoints is not None and self._is_finished:
+        if self.checkpoints is not None and self.state.is_over:
             _save(self.state, self.checkpoints)
         return _make_epoch(self.state, samples)
 
@@ -234,7 +244,7 @@ def _resume(state: TrainingState, checkpoints: Checkpoints) -> None:
             "This training is finished: nothing is trained again. More epochs continue it, runtime.fresh: true starts "
             "over."
         )
-    else:
+    elif not state.is_over:
         logger.info("Resuming after %s images: epoch %d of %d", f"{state.images_seen:,}", state.epoch + 1, epochs)
 
 
@@ -255,6 +265,13 @@ def _check_health(state: TrainingState, metrics: Mapping[str, float], checkpoint
         paths = [] if checkpoints is None else checkpoints.paths
         where = f" The last good state is kept in {paths[-1]}." if paths else ""
         raise TrainingDiverged(f"{error}.{where}") from error
+
+
+def _warn_of_collapse(state: TrainingState) -> None:
+    """Log a collapse that does not end the training, once."""
+    health = state.health
+    if health.has_collapsed and health.collapsed_epochs == PATIENCE_EPOCHS and not state.has_failed:
+        logger.warning("Epoch %d: %s. The training goes on.", state.epoch, health.describe_collapse(state.epoch))
 
 
 def _make_epoch(state: TrainingState, samples: Tensor) -> Epoch:
@@ -293,16 +310,26 @@ def _train_step(state: TrainingState, progress: EpochProgress, images: Tensor, l
     state.steps += 1
     if config.compilation == "reduce-overhead":
         torch.compiler.cudagraph_mark_step_begin()  # CUDA graphs may now overwrite the outputs of the last step
-    trains_generator = state.steps % config.discriminator_steps == 0
-    # Both steps use the same generated images, as DCGAN's own code does: this saves a forward pass.
-    with autocast(state.device, config.precision), torch.set_grad_enabled(trains_generator):
-        fake = state.generator(state.draw_latents(config.batch_size), labels)
+    # After several discriminator steps, the generator's step takes new latents, as in algorithm 1 of Arjovsky et al.
+    # 2017 and of Gulrajani et al. 2017. After a single one, both steps share the generated images, as in DCGAN's own
+    # code: this saves a forward pass.
+    shares_batch = config.discriminator_steps == 1
+    fake = _generate(state, labels, with_gradient=shares_batch)
     progress.add(_discriminator_step(state, real, fake.detach(), labels))
     progress.steps += 1
     state.images_seen += config.batch_size
-    if trains_generator:
+    if state.steps % config.discriminator_steps == 0:
+        if not shares_batch:
+            fake = _generate(state, labels, with_gradient=True)
         progress.add(_generator_step(state, fake, labels))
         progress.generator_steps += 1
+
+
+def _generate(state: TrainingState, labels: Tensor | None, with_gradient: bool) -> Tensor:
+    """Generate a batch from new latents; without a gradient where only the discriminator is trained with it."""
+    with autocast(state.device, state.config.precision), torch.set_grad_enabled(with_gradient):
+        fake: Tensor = state.generator(state.draw_latents(state.config.batch_size), labels)
+    return fake
 
 
 def _discriminator_step(state: TrainingState, real: Tensor, fake: Tensor, labels: Tensor | None) -> dict[str, Tensor]:

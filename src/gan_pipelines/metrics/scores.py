@@ -17,7 +17,7 @@ from gan_pipelines.core.devices import resolve_device
 from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan import WEIGHT_SETS, Monitor, TrainedGenerator, WeightSet
-from gan_pipelines.gan.health import NARROW_BELOW, describe_mode_collapse, relative_diversity
+from gan_pipelines.gan.health import NARROW_BELOW, describe_low_diversity, relative_diversity
 from gan_pipelines.images import ImageSet
 from gan_pipelines.metrics.config import ScoringConfig, abbreviate
 from gan_pipelines.metrics.extractors import FeatureExtractor
@@ -211,7 +211,7 @@ def find_neighbours(
     count: int,
     device: DeviceName = "auto",
 ) -> list[tuple[Tensor, Tensor]]:
-    """Find the samples closest to real images, to look for memorised images; uses the EMA weights.
+    """Find the samples closest to real images, to look for memorised images; uses the weights for previews.
 
     Out of `NEIGHBOUR_CANDIDATES` samples, the ``count`` with the smallest distance to a real image in feature space are
     returned.
@@ -233,7 +233,8 @@ def find_neighbours(
     """
     _require_same_kind(generator, reference.images)
     target = resolve_device(device)
-    samples = generator.sample(NEIGHBOUR_CANDIDATES, seed=0, device=device)
+    weights = generator.config.preview_weights
+    samples = generator.sample(NEIGHBOUR_CANDIDATES, seed=0, weights=weights, device=device)
     (prediction,) = extract_features(extractor.to(target), [samples.to(target)], "generated")
     features = reference.features.to(prediction.features.device)
     distances, nearest = nearest_neighbours(prediction.features, features, min(NEIGHBOURS_SHOWN, len(features)))
@@ -261,7 +262,7 @@ def _flag_samples(diversity: float, logits: Tensor, extractor: FeatureExtractor)
     """List reasons to distrust every metric of the samples."""
     flags = []
     if diversity < NARROW_BELOW:
-        flags.append(describe_mode_collapse(diversity))
+        flags.append(describe_low_diversity(diversity))
     if inception_score(logits, splits=1)[0] < MIN_INCEPTION_SCORE:
         flags.append(
             "An Inception Score of 1 means that every image gets the same prediction: the generator has collapsed or "

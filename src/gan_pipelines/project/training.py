@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import chain
+from typing import NamedTuple
 
 from gan_pipelines import gan, images
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.project.progress import TrainingProgress
+
+logger = logging.getLogger(__name__)
+
+
+class Training(NamedTuple):
+    """A training that is over.
+
+    Attributes:
+        epoch: the last epoch, with history, samples and the best generator.
+        generator: the generator of the last epoch; if infinite or NaN values have ruined it, that of the best epoch.
+        failure: why the training has failed, a sentence; None if it has not.
+    """
+
+    epoch: gan.Epoch
+    generator: gan.TrainedGenerator
+    failure: str | None
 
 
 def train_generator(  # noqa: PLR0913 (most are keywords)
@@ -23,7 +42,7 @@ def train_generator(  # noqa: PLR0913 (most are keywords)
     progress_lines: int = 20,
     on_start: Callable[[str, bool], None] | None = None,
     on_epoch: Callable[[gan.Epoch], None] | None = None,
-) -> gan.Epoch:
+) -> Training:
     """Train, or continue an interrupted training, and show its progress.
 
     Args:
@@ -39,7 +58,10 @@ def train_generator(  # noqa: PLR0913 (most are keywords)
         on_epoch: called after each epoch.
 
     Returns:
-        the last epoch.
+        the training, also if it has failed and there is a generator from before that.
+
+    Raises:
+        TrainingDiverged: if it has failed and there is none.
     """
     fingerprint = gan.fingerprint(config, train_images.content_hash, device)
     if fresh:
@@ -64,9 +86,26 @@ def train_generator(  # noqa: PLR0913 (most are keywords)
             monitor=monitor,
             on_step=on_step,
         )
+
+        def after_epoch(epoch: gan.Epoch) -> None:
+            progress.on_epoch(epoch.number, epoch.images_seen, epoch.metrics)
+            if on_epoch is not None:
+                on_epoch(epoch)
+
         with closing(training) as epochs:
-            for epoch in epochs:
-                progress.on_epoch(epoch.number, epoch.images_seen, epoch.metrics)
-                if on_epoch is not None:
-                    on_epoch(epoch)
-    return epoch
+            return _finish(epochs, after_epoch)
+
+
+def _finish(epochs: Iterator[gan.Epoch], after_epoch: Callable[[gan.Epoch], None]) -> Training:
+    """Train all epochs, or those before a failure; without a generator from before it, the failure is raised."""
+    first = epoch = next(epochs)
+    try:
+        for epoch in chain([first], epochs):
+            after_epoch(epoch)
+    except gan.TrainingDiverged as error:
+        generator = epoch.generator if epoch.is_newest else epoch.best
+        if generator is None:
+            raise
+        logger.warning("The training has failed: %s What it has measured is saved before the run ends.", error)
+        return Training(epoch, generator, str(error))
+    return Training(epoch, epoch.generator, None)

@@ -13,7 +13,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from gan_pipelines.core.errors import first_line
+from gan_pipelines.core.errors import ProjectError, first_line
 from gan_pipelines.tracking.entries import EntryLogging, find_saved_path, read_logging
 from gan_pipelines.tracking.errors import TrackingUnavailable
 from gan_pipelines.tracking.outages import comes_from_mlflow, tolerate_mlflow
@@ -112,16 +112,20 @@ class TrackingHooks:
         except BaseException:
             self.tracker.end_run("FAILED")
             raise
-        if self.sentences:
-            self.tracker.describe_run("\n\n".join(self.sentences))
+        self._describe()
         self.tracker.end_run("FINISHED")
 
     @hook_impl(wrapper=True)
-    def on_pipeline_error(self) -> Generator[None]:
-        """End the run as failed."""
+    def on_pipeline_error(self, error: Exception) -> Generator[None]:
+        """Describe the run by what it has found and by the error, and end it as failed."""
         with tolerate_mlflow():
             yield
+        self._describe(str(error) if isinstance(error, ProjectError) else first_line(error))
         self.tracker.end_run("FAILED")
+
+    def _describe(self, *more: str) -> None:
+        if sentences := [*self.sentences, *more]:
+            self.tracker.describe_run("\n\n".join(sentences))
 
 
 def _name_run(pipelines: list[str], pipeline: Pipeline, catalog: DataCatalog) -> str:

@@ -46,6 +46,9 @@ def train_generators(
     """Train the generator of every replicate, each scored once at its end and logged as a nested MLflow run.
 
     Interrupted trainings are continued unless ``fresh``.
+
+    Raises:
+        TrainingDiverged: if a training has failed.
     """
     draws = augmentation.draw_images(image_splits.train, settings)
     configs = [augmentation.configure_replicate(config, settings, draw) for draw in draws]
@@ -68,11 +71,19 @@ def _train_replicate(
     device: DeviceName,
     fresh: bool,
 ) -> gan.TrainedGenerator:
-    """Train and log one generator. Its networks and optimisers are freed at the end, before the next training."""
+    """Train and log one generator. Its networks and optimisers are freed at the end, before the next training.
+
+    Raises:
+        TrainingDiverged: if the training has failed.
+    """
     at_the_end = replace(monitor, every_epochs=config.epochs)
-    epoch = train_generator(config, draw.images, checkpoints, at_the_end, device=device, fresh=fresh, progress_lines=4)
+    epoch, generator, failure = train_generator(
+        config, draw.images, checkpoints, at_the_end, device=device, fresh=fresh, progress_lines=4
+    )
     _track_generator(tracker, draw, epoch)
-    return epoch.generator
+    if failure:
+        raise gan.TrainingDiverged(failure)
+    return generator
 
 
 def _track_generator(tracker: MlflowTracker, draw: augmentation.Draw, epoch: gan.Epoch) -> None:
@@ -86,7 +97,7 @@ def _track_generator(tracker: MlflowTracker, draw: augmentation.Draw, epoch: gan
             "seed": draw.seed,
             "real_images": len(draw.images),
             "epochs": epoch.number,
-            "training": epoch.generator.training["fingerprint"],
+            "training": epoch.state.fingerprint,
         },
         history,
         scores,

@@ -57,7 +57,12 @@ def interpolate_latents(all_runs: Runs, device: DeviceName) -> Pictures:
         newest_first = [run for run in reversed(all_runs) if run.variant == variant]
         for run, generator in islice(_readable(newest_first, "generator"), 1):
             samples = gan.interpolate(
-                generator, INTERPOLATION_ROWS, INTERPOLATION_STEPS, seed=INTERPOLATION_SEED, device=device
+                generator,
+                INTERPOLATION_ROWS,
+                INTERPOLATION_STEPS,
+                seed=INTERPOLATION_SEED,
+                weights=generator.config.preview_weights,
+                device=device,
             )
             grids[_label(run)] = figures.make_image_grid(samples, columns=INTERPOLATION_STEPS)
     return grids
@@ -159,7 +164,7 @@ def _differing_settings(runs: Runs) -> pd.DataFrame:
     for run in _with(runs, "scores"):
         recipe = run.load("scores")[0]["identity"]["recipe"]
         if (run.variant, recipe) not in settings and (config := _find_config(run, recipe)) is not None:
-            flat = flatten(asdict(replace(config, seed=0, epochs=1)))
+            flat = flatten(asdict(replace(config, seed=0, epochs=1, on_collapse="warn")))
             named = {name: "none" if value is None else str(value) for name, value in flat.items()}
             settings[run.variant, recipe] = named
     index = pd.MultiIndex.from_arrays([*zip(*settings, strict=True)] or [[], []], names=["variant", "recipe"])

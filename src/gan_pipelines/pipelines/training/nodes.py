@@ -35,11 +35,12 @@ def train_gan(
     grid_every_epochs: int,
     device: DeviceName,
     fresh: bool,
-) -> tuple[gan.TrainedGenerator, gan.TrainedGenerator, pd.DataFrame, dict[str, NDArray[np.uint8]]]:
+) -> tuple[gan.TrainedGenerator, gan.TrainedGenerator, pd.DataFrame, dict[str, NDArray[np.uint8]], str]:
     """Train, or continue an interrupted training unless ``fresh``; log metrics and samples while it runs.
 
     Returns:
-        the generator of the last epoch, that of the best epoch by the monitor, the metrics by epoch, and sample grids.
+        the generator of the last epoch, that of the best epoch by the monitor, the metrics by epoch, sample grids, and
+        why the training has failed: a sentence, empty if it has not.
     """
     grids: dict[str, NDArray[np.uint8]] = {}
 
@@ -50,7 +51,7 @@ def train_gan(
                 grids[name] = figures.make_image_grid(samples)
                 tracker.log_picture("samples", number, grids[name])
 
-    epoch = train_generator(
+    epoch, generator, failure = train_generator(
         config,
         train_images,
         checkpoints,
@@ -62,10 +63,20 @@ def train_gan(
         on_epoch=log_epoch,
     )
     last, best = (
-        replace(generator, training={**generator.training, "mlflow_run_id": tracker.run_id})
-        for generator in (epoch.generator, epoch.best or epoch.generator)
+        replace(each, training={**each.training, "mlflow_run_id": tracker.run_id})
+        for each in (generator, epoch.best or generator)
     )
-    return last, best, pd.DataFrame(epoch.history), grids
+    return last, best, pd.DataFrame(epoch.history), grids, failure or ""
+
+
+def check_training(failure: str, *_saved: object) -> None:
+    """End the run of a training that has failed, after all that it has measured is saved.
+
+    Raises:
+        TrainingDiverged: if the training has failed.
+    """
+    if failure:
+        raise gan.TrainingDiverged(failure)
 
 
 def plot_losses(history: pd.DataFrame) -> figures.Figure:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node
 
-from gan_pipelines.pipelines.training.nodes import plot_losses, resolve_config, summarize_model, train_gan
+from gan_pipelines.pipelines.training.nodes import (
+    check_training,
+    plot_losses,
+    resolve_config,
+    summarize_model,
+    train_gan,
+)
 
 
 def create_config_pipeline(variant: str) -> Pipeline:
@@ -43,7 +49,7 @@ def create_pipeline(variant: str) -> Pipeline:
                     "params:runtime.device",
                     "params:runtime.fresh",
                 ],
-                outputs=["generator", "best_generator", "history", "sample_grids"],
+                outputs=["generator", "best_generator", "history", "sample_grids", "failure"],
                 name="train_gan",
             ),
             node(plot_losses, inputs="history", outputs="loss_curves", name="plot_losses"),
@@ -57,3 +63,21 @@ def create_pipeline(variant: str) -> Pipeline:
         },
     )
     return create_config_pipeline(variant) + training
+
+
+def create_check_pipeline(variant: str) -> Pipeline:
+    """From the failure of a training to the end of its run, once the scores are saved.
+
+    Kedro runs nodes by their distance from the inputs: figures of the training are saved before the scores.
+    """
+    return Pipeline(
+        [
+            node(
+                check_training,
+                inputs=["failure", "score_findings", "neighbours"],
+                outputs=None,
+                name="check_training",
+            )
+        ],
+        namespace=variant,
+    )
