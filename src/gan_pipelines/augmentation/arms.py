@@ -33,7 +33,7 @@ from gan_pipelines.gan.config import TransformConfig
 
 RECORD_FILE = "record.json"
 PROBABILITIES_FILE = "probabilities.npy"
-ENTRY_VERSION = 1
+ENTRY_VERSION = 2
 """Version of a fit, part of its key. Raise it when the classifier changes for the same settings."""
 
 

@@ -44,8 +44,8 @@ def configure_classifier(config: AugmentationConfig, draw: Draw) -> ArmClassifie
 
 
 def count_synthetic(ratio: float, real_images: int) -> int:
-    """Number of synthetic images for a ratio; at least two, since batch norm needs two."""
-    return max(2, round(ratio * real_images))
+    """Number of synthetic images for a ratio, at least one."""
+    return max(1, round(ratio * real_images))
 
 
 def count_steps(arm: Arm, real_images: int, config: AugmentationConfig) -> int:

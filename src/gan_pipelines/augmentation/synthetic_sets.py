@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 COMPARED = 256
 """Number of synthetic and of real images whose diversity is compared."""
-ENTRY_VERSION = 1
+ENTRY_VERSION = 2
 """Version of a synthetic set, part of its key.
 
 Raise it when the images, or the classifier that labels or filters them, change for the same settings."""
