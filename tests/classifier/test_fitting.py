@@ -10,7 +10,7 @@ from gan_pipelines.classifier import ClassifierConfig, LabelledImages, fit_class
 from gan_pipelines.classifier.fitting import steps_per_epoch
 from gan_pipelines.gan.config import TransformConfig
 
-CONFIG = ClassifierConfig(epochs=5, batch_size=8, learning_rate=0.02)
+CONFIG = ClassifierConfig(network="resnet8", epochs=5, batch_size=8, learning_rate=0.02)
 
 
 @pytest.fixture
@@ -25,7 +25,6 @@ def valid(striped_images):
     return LabelledImages(torch.from_numpy(images.images), torch.from_numpy(images.labels))
 
 
-@pytest.mark.integration
 def test_the_best_epoch_on_the_validation_split_is_kept(train, valid):
     fit = fit_selected(train, valid, 2, CONFIG, steps=20, device="cpu")
     assert [row["epoch"] for row in fit.history] == [1, 2, 3, 4, 5]
@@ -37,7 +36,6 @@ def test_the_best_epoch_on_the_validation_split_is_kept(train, valid):
     assert F.cross_entropy(logits, valid.labels).item() == pytest.approx(best["valid_loss"], rel=1e-5)
 
 
-@pytest.mark.integration
 def test_an_early_epoch_can_be_the_best(train, valid):
     swapped_labels = LabelledImages(valid.images, 1 - valid.labels)  # learning makes validation worse
     fit = fit_selected(train, swapped_labels, 2, CONFIG, steps=30, device="cpu")

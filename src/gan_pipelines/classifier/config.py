@@ -7,17 +7,21 @@ from typing import Literal
 from gan_pipelines.core.config import Count, NonNegative, Positive, Seed, Share, config
 from gan_pipelines.gan.config import BatchSize
 
+NetworkName = Literal["resnet18", "resnet8"]
 Stem = Literal["imagenet", "small"]
 Schedule = Literal["cosine", "constant"]
 
 
 @config
 class ClassifierConfig:
-    """ResNet-18, fitted by SGD with momentum.
+    """Residual network (He et al. 2016), fitted by SGD with momentum.
 
     Attributes:
-        stem: ``imagenet`` is the paper's 7x7 convolution and pooling; ``small`` is a 3x3 convolution without pooling,
-            which is better at 32 pixels and takes about ten times as long.
+        network: ``resnet18``, or ``resnet8``, the paper's network for CIFAR-10 with one block for each of its three
+            sizes: 78,000 weights and 64 features, for images of up to 32 pixels.
+        stem: of ``resnet18``: ``imagenet`` is the paper's 7x7 convolution and pooling; ``small`` is a 3x3 convolution
+            without pooling, which is better at 32 pixels and takes about ten times as long. ``resnet8`` always has a
+            3x3 convolution.
         epochs: passes over the images.
         batch_size: images of a step; 2 or more, since batch norm needs two.
         learning_rate: at the start.
@@ -27,6 +31,7 @@ class ClassifierConfig:
         seed: of the weights and the order of the images.
     """
 
+    network: NetworkName = "resnet18"
     stem: Stem = "imagenet"
     epochs: Count = 10
     batch_size: BatchSize = 64
@@ -35,3 +40,8 @@ class ClassifierConfig:
     weight_decay: NonNegative = 5e-4
     schedule: Schedule = "cosine"
     seed: Seed = 0
+
+    @property
+    def network_name(self) -> str:
+        """Name of the network with its stem, as scores state it."""
+        return self.network if self.network == "resnet8" else f"{self.network}-{self.stem}-stem"

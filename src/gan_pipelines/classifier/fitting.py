@@ -55,7 +55,7 @@ def fit_classifier(
     *,
     device: DeviceName = "auto",
 ) -> Classifier:
-    """Fit a ResNet-18 from random weights with cross entropy.
+    """Fit a classifier from random weights with cross entropy.
 
     Every batch is full: batch norm normalises with the statistics of its batch, and those of a small last batch
     mislead. Forward passes are in bf16 where the device computes in it natively. PyTorch's global random state is not
@@ -65,7 +65,7 @@ def fit_classifier(
         images: (N, 1 or 3, H, W) uint8, N at least 1.
         labels: (N,) class indices.
         num_classes: number of outputs.
-        config: stem, budget and optimiser.
+        config: network, budget and optimiser.
         device: where to compute.
 
     Returns:
@@ -91,13 +91,13 @@ def fit_selected(
     transforms: TransformConfig = NO_TRANSFORMS,
     device: DeviceName = "auto",
 ) -> SelectedFit:
-    """Fit a ResNet-18 as `fit_classifier` does, and keep the best epoch on the validation split.
+    """Fit a classifier as `fit_classifier` does, and keep the best epoch on the validation split.
 
     Args:
         train: at least one image.
         valid: at least one image.
         num_classes: number of outputs.
-        config: stem, optimiser, and number of epochs.
+        config: network, optimiser, and number of epochs.
         steps: total number of optimiser steps, at least ``config.epochs``. An epoch is an equal part of them, whatever
             the number of images.
         transforms: random transforms of the training images, drawn anew for each batch.
@@ -139,7 +139,7 @@ class _Fitting:
         self.random = RandomState(config.seed, target)
         self.train = LabelledImages(*(part.to(target) for part in train))
         with self.random.active():
-            classifier = Classifier(num_classes, config.stem)
+            classifier = Classifier(num_classes, config)
         self.classifier = classifier.to(memory_format=torch.channels_last).to(target)
         self.optimizer = torch.optim.SGD(
             self.classifier.parameters(),
