@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from gan_pipelines.augmentation.config import Arm, ArmClassifierConfig, AugmentationConfig
+from gan_pipelines.augmentation.config import Arm, AugmentationConfig
 from gan_pipelines.augmentation.splits import Draw
 from gan_pipelines.classifier import LabelledImages, steps_per_epoch
 from gan_pipelines.core.hashing import hash_arrays
@@ -36,11 +36,6 @@ def configure_replicate(config: GanConfig, experiment: AugmentationConfig, draw:
         every = max(1, round(schedule.every_epochs * epochs / config.epochs))
         schedule = replace(schedule, every_epochs=every)
     return replace(config, epochs=epochs, schedule=schedule, seed=draw.seed)
-
-
-def configure_classifier(config: AugmentationConfig, draw: Draw) -> ArmClassifierConfig:
-    """Give the classifier the seed of a replicate, so that all its arms start from the same weights."""
-    return replace(config.classifier, seed=draw.seed)
 
 
 def count_synthetic(ratio: float, real_images: int) -> int:

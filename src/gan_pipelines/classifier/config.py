@@ -13,8 +13,8 @@ Schedule = Literal["cosine", "constant"]
 
 
 @config
-class ClassifierConfig:
-    """Residual network (He et al. 2016), fitted by SGD with momentum.
+class FitConfig:
+    """Residual network (He et al. 2016) and its fit by SGD with momentum, but for the learning rate.
 
     Attributes:
         network: ``resnet18``, or ``resnet8``, the paper's network for CIFAR-10 with one block for each of its three
@@ -24,7 +24,6 @@ class ClassifierConfig:
             3x3 convolution.
         epochs: passes over the images.
         batch_size: images of a step; 2 or more, since batch norm needs two.
-        learning_rate: at the start.
         momentum: of SGD.
         weight_decay: of SGD.
         schedule: of the learning rate: ``cosine`` falls to zero along half a cosine, ``constant`` stays.
@@ -35,7 +34,6 @@ class ClassifierConfig:
     stem: Stem = "imagenet"
     epochs: Count = 10
     batch_size: BatchSize = 64
-    learning_rate: Positive = 0.05
     momentum: Share = 0.9
     weight_decay: NonNegative = 5e-4
     schedule: Schedule = "cosine"
@@ -45,3 +43,14 @@ class ClassifierConfig:
     def network_name(self) -> str:
         """Name of the network with its stem, as scores state it."""
         return self.network if self.network == "resnet8" else f"{self.network}-{self.stem}-stem"
+
+
+@config
+class ClassifierConfig(FitConfig):
+    """Residual network (He et al. 2016), fitted by SGD with momentum at one learning rate.
+
+    Attributes:
+        learning_rate: at the start.
+    """
+
+    learning_rate: Positive = 0.05

@@ -46,6 +46,11 @@ class SelectedFit:
     best_epoch: int
     history: list[dict[str, float]]
 
+    @property
+    def valid_accuracy(self) -> float:
+        """Accuracy on the validation split after the best epoch, from 0 to 1."""
+        return self.history[self.best_epoch - 1]["valid_accuracy"]
+
 
 def fit_classifier(
     images: Tensor,

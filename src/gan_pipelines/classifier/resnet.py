@@ -21,7 +21,7 @@ PREDICTION_BATCH = 500
 
 
 class Prediction(NamedTuple):
-    """Features (N, D) from before the last layer, and logits (N, classes); D is 512 for ResNet-18 and 64 for ResNet-8."""
+    """Features (N, D) from before the last layer, and logits (N, classes); D is in `FEATURES`."""
 
     features: Tensor
     logits: Tensor
@@ -75,7 +75,7 @@ class Classifier(nn.Module):
 
 
 def _resnet18(stem: Stem) -> nn.Module:
-    """torchvision's ResNet-18 up to its 512 features."""
+    """ResNet-18 of torchvision up to its 512 features."""
     network = resnet18()
     network.fc = nn.Identity()
     if stem == "small":
