@@ -31,6 +31,7 @@ def small(variant, epochs):
             "augmentation.generator_epochs=1",
             "augmentation.classifier.epochs=1",
             "augmentation.classifier.batch_size=128",
+            "augmentation.classifier.learning_rates=0.02;0.05",
         ]
     )
 

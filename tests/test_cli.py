@@ -265,17 +265,17 @@ def test_a_killed_experiment_goes_on_and_the_default_is_the_whole_chain(project,
     arguments = [KEDRO, "run", "--pipelines=augment_cdcgan", f"--params={SMALL_EXPERIMENT}"]
     fits = project / "data/06_models/digits/cdcgan/fits"
     with Process(*arguments, folder=project) as process:
-        process.await_text("7 of 14 classifiers fitted")
+        process.await_text("14 of 28 classifiers fitted")
         process.kill()
     finished = {path: path.stat().st_mtime_ns for path in fits.rglob("record.json")}
-    assert 7 <= len(finished) < 14
+    assert 14 <= len(finished) < 28
 
     printed = cold_kedro(project, "run", f"--params={SMALL_EXPERIMENT}")
     assert "This training is finished" in printed.stderr
     assert "last epoch, ema weights: FID" in printed.stdout
     assert "Augmentation with 10% of the real images (116): " in printed.stdout
     assert all(path.stat().st_mtime_ns == written for path, written in finished.items())
-    assert len([*fits.rglob("record.json")]) == 14
+    assert len([*fits.rglob("record.json")]) == 28
 
     parent = next(run for run in mlflow_runs(client)[::-1] if "verdict" in run.data.tags)
     children = children_of(client, parent)
@@ -283,20 +283,27 @@ def test_a_killed_experiment_goes_on_and_the_default_is_the_whole_chain(project,
     assert sorted(child.info.run_name for child in generators) == ["generator 0.1 seed 0", "generator 0.1 seed 1"]
     assert all({"fid_30", "is_30", "generator_loss"} <= child.data.metrics.keys() for child in generators)
     fitted = [child for child in children if "arm" in child.data.params]
-    assert len(fitted) == 14
+    assert len(fitted) == 28
     scores = pd.read_csv(latest(project, "08_reporting/digits/cdcgan/arm_scores.csv"))
     for child in fitted:
         params = child.data.params
-        (row,) = scores[(scores["arm"] == params["arm"]) & (scores["seed"] == int(params["seed"]))].itertuples()
+        is_same = (scores["arm"] == params["arm"]) & (scores["seed"] == int(params["seed"]))
+        (row,) = scores[is_same & (scores["learning_rate"] == float(params["learning_rate"]))].itertuples()
         assert child.data.metrics["test_accuracy"] == pytest.approx(row.accuracy)
-    means = scores.groupby("arm")["accuracy"].mean()
+    means = scores[scores["is_main"]].groupby("arm")["accuracy"].mean()
     assert parent.data.metrics["accuracy_added_3x_0.1"] == pytest.approx(means["added_3x"])
-    comparisons = pd.read_csv(latest(project, "08_reporting/digits/cdcgan/comparisons.csv")).set_index("arm")
+    comparisons = pd.read_csv(latest(project, "08_reporting/digits/cdcgan/comparisons.csv"))
+    comparisons = comparisons[comparisons["is_main"]].set_index("arm")
     expected = means["added_3x"] - means["real_longer"]
     assert comparisons.loc["added_3x", "difference"] == pytest.approx(expected)
     assert parent.data.metrics["difference_added_3x_0.1"] == pytest.approx(expected)
-    (verdict,) = json.loads(latest(project, "08_reporting/digits/cdcgan/verdicts.json").read_text())
-    assert verdict["sentence"] in printed.stdout
+    verdicts = json.loads(latest(project, "08_reporting/digits/cdcgan/verdicts.json").read_text())
+    assert [verdict["baseline"] for verdict in verdicts] == ["real_longer", "transformed"]
+    assert all(verdict["sentence"] in printed.stdout for verdict in verdicts)
+    simple = pd.read_csv(latest(project, "08_reporting/digits/cdcgan/simple_scores.csv"))
+    assert simple["accuracy"].min() > 0.8  # on 116 digits
+    recalls = pd.read_csv(latest(project, "08_reporting/digits/cdcgan/class_comparisons.csv"))
+    assert len(recalls) == 6 * 10
     for figure in ("arms_figure", "arm_curves"):
         assert Image.open(latest(project, f"08_reporting/digits/cdcgan/{figure}.png")).size[0] > 500
 

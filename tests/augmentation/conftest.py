@@ -1,4 +1,4 @@
-"""A small network in place of ResNet-18: these tests are about the experiment, and fit many classifiers."""
+"""A small network in place of ResNets: these tests are about the experiment, and fit many classifiers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gan_pipelines.classifier import Classifier
 class SmallClassifier(Classifier):
     """Two convolutions and a linear layer, with the interface of `Classifier`."""
 
-    def __init__(self, num_classes, stem):
+    def __init__(self, num_classes, config):
         nn.Module.__init__(self)
         self.backbone = nn.Sequential(
             nn.Conv2d(3, 16, 3, stride=2, padding=1),

@@ -11,7 +11,6 @@ from sklearn.datasets import load_digits
 
 from gan_pipelines.augmentation import (
     AugmentationConfig,
-    Draw,
     Replicate,
     arms,
     draw_images,
@@ -19,8 +18,8 @@ from gan_pipelines.augmentation import (
     list_arms,
     list_contrasts,
     make_synthetic_set,
+    results,
     separate_images,
-    state_verdicts,
     tabulate_comparisons,
 )
 from gan_pipelines.augmentation.config import ArmClassifierConfig, SyntheticConfig
@@ -30,7 +29,7 @@ from gan_pipelines.gan.config import TransformConfig
 from gan_pipelines.images import ImageSet
 from gan_pipelines.images.duplicates import make_thumbnails
 
-CLASSIFIER = ArmClassifierConfig(epochs=8, batch_size=16, learning_rate=0.03, schedule="cosine")
+CLASSIFIER = ArmClassifierConfig(epochs=8, batch_size=16, learning_rates=(0.03,))
 CONFIG = AugmentationConfig(
     fractions=(0.05,),
     replicates=4,
@@ -99,41 +98,36 @@ def store(tmp_path_factory):
     return KeyedStore(tmp_path_factory.mktemp("fits"))
 
 
-def experiment(digits, store, plant):
-    """All replicates of the arms that the verdict is taken from."""
+@pytest.fixture
+def _two_arms(monkeypatch):
+    """Those that the first verdict compares."""
     wanted = [arm for arm in list_arms(CONFIG) if arm.name in ("added_4x", "real_longer")]
+    monkeypatch.setattr(arms, "list_arms", lambda _: wanted)
+    monkeypatch.setattr(results, "list_contrasts", lambda _: [(wanted[1], wanted[0])])
+
+
+def experiment(digits, store, plant):
     identity = torch.frombuffer(bytearray(plant.__name__.encode()), dtype=torch.uint8)
-    fits = []
-    for draw in draw_images(digits.train, CONFIG):
+    for draw in draw_images(digits, CONFIG):
         generator = PlantedGenerator(plant(digits, draw), weights={"ema": {"w": identity}})
-        replicate = Replicate(draw, generator)
-        synthetic = make_synthetic_set(store, digits, replicate, CONFIG, "cpu")
-        fitting = arms._ReplicateFitting(store, digits, replicate, synthetic, CONFIG, "cpu")
-        fits += [fitting.fit(arm) for arm in wanted]
-    return fits
+        yield from fit_all(store, digits, Replicate(draw, generator), CONFIG)
 
 
-def verdict_of(monkeypatch, fits):
-    added, longer = (arm for arm in list_arms(CONFIG)[1:3][::-1])
-    monkeypatch.setattr("gan_pipelines.augmentation.results.list_contrasts", lambda _: [(added, longer)])
-    comparisons = tabulate_comparisons(fits, CONFIG)
-    (verdict,) = state_verdicts(fits, comparisons, CONFIG)
-    return verdict["verdict"], float(comparisons["difference"].iloc[0])
-
-
+@pytest.mark.usefixtures("_two_arms")
 @pytest.mark.parametrize(
     ("plant", "verdicts", "sign"),
     [(held_back, {"helps"}, 1), (wrong, {"hurts"}, -1), (noise, {"hurts", "no difference shown"}, 0)],
 )
-def test_planted_truths_are_found(digits, store, monkeypatch, plant, verdicts, sign):
-    verdict, difference = verdict_of(monkeypatch, experiment(digits, store, plant))
-    assert verdict in verdicts
-    assert sign == 0 or np.sign(difference) == sign
+def test_planted_truths_are_found(digits, store, plant, verdicts, sign):
+    (comparison,) = tabulate_comparisons(list(experiment(digits, store, plant)), CONFIG).itertuples()
+    assert comparison.is_primary
+    assert comparison.verdict in verdicts
+    assert sign == 0 or np.sign(comparison.difference) == sign
 
 
 @pytest.fixture
 def replicate(digits):
-    draw = draw_images(digits.train, CONFIG)[0]
+    draw = draw_images(digits, CONFIG)[0]
     return Replicate(draw, PlantedGenerator(held_back(digits, draw)))
 
 
@@ -141,8 +135,8 @@ SHORT = replace(CONFIG, classifier=replace(CLASSIFIER, epochs=1), ratios=(1.0, 2
 
 
 def fit_all(store, digits, replicate, config):
-    synthetic = make_synthetic_set(store, digits, replicate, config, "cpu")
-    return list(fit_arms(store, digits, replicate, synthetic, config, "cpu"))
+    synthetic = make_synthetic_set(store, replicate, config, "cpu")
+    return list(fit_arms(store, digits.test, replicate, synthetic, config, "cpu"))
 
 
 def test_every_arm_has_its_images_and_all_but_one_the_same_steps(digits, replicate, tmp_path):
@@ -184,19 +178,20 @@ def test_what_is_fitted_is_not_fitted_again(digits, replicate, tmp_path, monkeyp
 
 
 def keys_of(digits, replicate, config):
-    fitting = arms._ReplicateFitting(KeyedStore("nowhere"), digits, replicate, None, config, "cpu")
-    return {arm.name: fitting._key(arm) for arm in list_arms(config)}
+    fitting = arms._ReplicateFitting(KeyedStore("nowhere"), digits.test, replicate, None, config, "cpu")
+    classifier = config.classifier.at(config.classifier.learning_rates[0], replicate.draw.seed)
+    return {arm.name: fitting._key(arm, classifier) for arm in list_arms(config)}
 
 
 def test_fits_of_earlier_versions_are_found(digits, replicate):
     assert keys_of(digits, replicate, SHORT) == {
-        "real": "bd23565244bd4921",
-        "real_longer": "2af29e43db54d071",
-        "added_1x": "57aac4103f1cf82d",
-        "added_2x": "3c14794fc11d8f88",
-        "synthetic_only": "977e434ab58b36fa",
-        "transformed": "8e3ca310c9a491bc",
-        "transformed_added_2x": "436a2ffb1c5ea349",
+        "real": "e739c4217f3a82c4",
+        "real_longer": "2bfa6345a270899f",
+        "added_1x": "4fff0b7926f911f4",
+        "added_2x": "1376aa1e0a25a10b",
+        "synthetic_only": "dbdf91c9998d1f0f",
+        "transformed": "2f684f2a9d3d505e",
+        "transformed_added_2x": "b2747d55ad8259a4",
     }
 
 
@@ -220,6 +215,32 @@ def test_a_change_of_anything_that_matters_is_another_fit(digits, replicate):
     assert changed(keys(classifier=replace(CLASSIFIER, epochs=2))) == {*plain}
     draw = replicate.draw
     assert changed(keys(replicate._replace(draw=draw._replace(seed=7)))) == {*plain}
-    fewer = Draw(draw.fraction, draw.seed, draw.images.take(np.arange(20), "train"))
+    fewer = draw._replace(images=draw.images.take(np.arange(20), "train"))
     assert changed(keys(replicate._replace(draw=fewer))) == {*plain}
+    fewer = draw._replace(valid=draw.valid.take(np.arange(5), "valid"))
+    assert changed(keys(replicate._replace(draw=fewer))) == {*plain}
+    assert changed(keys(classifier=replace(SHORT.classifier, learning_rates=(0.01,)))) == {*plain}
     assert keys(fractions=(0.1, 0.5), replicates=9) == plain
+    assert keys(classifier=replace(SHORT.classifier, learning_rates=(0.03, 0.1))) == plain  # one more candidate
+
+
+def test_a_further_candidate_changes_the_fits_on_images_that_a_classifier_labels(digits, replicate):
+    unconditional = replicate._replace(generator=PlantedGenerator(None, is_conditional=False))
+    plain, other = (
+        keys_of(digits, unconditional, replace(SHORT, classifier=replace(CLASSIFIER, learning_rates=rates)))
+        for rates in ((0.03,), (0.03, 0.1))
+    )
+    assert {name for name in plain if plain[name] != other[name]} == {
+        "added_1x", "added_2x", "synthetic_only", "transformed_added_2x",
+    }  # fmt: skip
+
+
+def test_every_arm_is_fitted_with_every_candidate(digits, replicate, tmp_path):
+    config = replace(SHORT, classifier=replace(SHORT.classifier, learning_rates=(0.03, 1e-9)))
+    fits = fit_all(KeyedStore(tmp_path), digits, replicate, config)
+    assert [(fit.arm, fit.learning_rate) for fit in fits] == [
+        (arm.name, rate) for arm in list_arms(config) for rate in (0.03, 1e-9)
+    ]
+    losses = {fit.learning_rate: fit.history[0]["train_loss"] for fit in fits if fit.arm == "real_longer"}
+    assert losses[0.03] < losses[1e-9]
+    assert len([*tmp_path.rglob("record.json")]) == 2 * len(list_arms(config))

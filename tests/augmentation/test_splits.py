@@ -107,10 +107,11 @@ def test_the_gan_may_not_see_what_is_measured_on():
 
 
 def test_draws_keep_the_classes_proportions_and_are_each_replicates_own(pictures):
-    labels = np.array([0] * 30 + [1] * 10 + [0] * 20)
-    train = image_set(pictures, SIZES, labels).select("train")
+    labels = np.array([0] * 30 + [1] * 10 + [0] * 19 + [1])
+    splits = separate_images(image_set(pictures, SIZES, labels))
+    train = splits.train
     config = AugmentationConfig(fractions=(0.05, 0.5, 1.0), replicates=2, seed=3)
-    draws = draw_images(train, config)
+    draws = draw_images(splits, config)
     assert [(draw.fraction, draw.seed) for draw in draws] == [
         (0.05, 3), (0.05, 4), (0.5, 3), (0.5, 4), (1.0, 3), (1.0, 4),
     ]  # fmt: skip
@@ -125,6 +126,29 @@ def test_draws_keep_the_classes_proportions_and_are_each_replicates_own(pictures
         assert np.array_equal(draw.images.images, train.images[rows])
 
 
+def test_a_replicate_has_no_more_validation_images_than_a_share_of_its_training_images(pictures):
+    labels = np.array([0] * 5 + [1] * 3 + [0] * 8 + [1] * 4 + [0] * 30 + [1] * 10)
+    splits = separate_images(image_set(pictures, {"train": 8, "test": 12, "valid": 40}, labels))
+
+    def valid_of(share):
+        config = AugmentationConfig(fractions=(1.0,), replicates=2, max_valid_share=share)
+        return [draw.valid for draw in draw_images(splits, config)]
+
+    one, other = valid_of(0.5)
+    assert Counter(one.labels.tolist()) == {0: 3, 1: 1}  # three quarters are of class 0
+    assert {*one.names} < {*splits.valid.names}
+    assert one.names != other.names
+    assert valid_of(0.5)[0].names == one.names
+    assert Counter(valid_of(0.01)[0].labels.tolist()) == {0: 1, 1: 1}
+    assert [len(valid) <= 0.9 * 8 for valid in valid_of(0.9)] == [True, True]
+
+
+def test_a_small_validation_split_is_taken_whole(pictures):
+    splits = separate_images(image_set(pictures, SIZES))
+    (draw, _) = draw_images(splits, AugmentationConfig(fractions=(1.0,), replicates=2, max_valid_share=1.0))
+    assert draw.valid.names == splits.valid.names
+
+
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
@@ -134,6 +158,8 @@ def test_draws_keep_the_classes_proportions_and_are_each_replicates_own(pictures
         ({"ratios": (1.0, 1.0)}, "ratios"),
         ({"ratios": (-1.0,)}, "ratios"),
         ({"replicates": 1}, "replicates"),
+        ({"max_valid_share": 0.0}, "max_valid_share"),
+        ({"max_valid_share": 1.5}, "max_valid_share"),
         ({"generator_epochs": 0}, "generator_epochs"),
         ({"seed": -1}, "seed"),
     ],

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from gan_pipelines.augmentation import compare_paired, statistics
+from gan_pipelines.augmentation.statistics import correct_holm, decide
 from gan_pipelines.core.statistics import Interval
 
 
@@ -18,6 +19,11 @@ def experiments(count, replicates=5, images=120, *, of_replicates, of_images, ef
             + of_images * random.standard_normal(images)
             + 0.3 * random.standard_normal((replicates, images))
         )
+
+
+def verdict_of(differences):
+    comparison = compare_paired(differences)
+    return decide(comparison.difference, comparison.p_value)
 
 
 def share(truths):
@@ -59,7 +65,7 @@ def test_intervals_cover_also_where_images_are_right_or_wrong(replicates, no_boo
 def test_two_replicates_that_agree_by_chance_show_nothing():
     differences = np.zeros((2, 50))
     differences[[0, 1], [3, 7]] = 1  # one image gained in each, another one
-    assert compare_paired(differences).verdict == "no difference shown"
+    assert verdict_of(differences) == "no difference shown"
 
 
 def test_an_interval_over_replicates_alone_would_miss_the_test_images(monkeypatch):
@@ -71,7 +77,7 @@ def test_an_interval_over_replicates_alone_would_miss_the_test_images(monkeypatc
 
 def test_without_a_true_difference_about_one_verdict_in_twenty_is_wrong(no_bootstrap):
     drawn = experiments(1000, of_replicates=0.03, of_images=0.3, effect=0.0)
-    assert share(compare_paired(d).verdict != "no difference shown" for d in drawn) < 0.08
+    assert share(verdict_of(d) != "no difference shown" for d in drawn) < 0.08
 
 
 def test_the_smallest_visible_difference_is_seen_four_times_in_five(no_bootstrap):
@@ -82,7 +88,7 @@ def test_the_smallest_visible_difference_is_seen_four_times_in_five(no_bootstrap
     )
     assert first.smallest_visible == pytest.approx(named, rel=0.6)
     drawn = experiments(600, 12, of_replicates=0.05, of_images=0.2, effect=named, seed=1)
-    assert 0.75 <= share(compare_paired(d).verdict == "helps" for d in drawn) <= 0.85
+    assert 0.75 <= share(verdict_of(d) == "helps" for d in drawn) <= 0.85
 
 
 def test_where_images_do_not_matter_it_is_the_paired_t_test():
@@ -92,7 +98,8 @@ def test_where_images_do_not_matter_it_is_the_paired_t_test():
     assert comparison.interval == pytest.approx(expected)
     assert comparison.over_replicates == pytest.approx(expected)
     assert comparison.over_images == pytest.approx((0.03, 0.03))
-    assert comparison.verdict == "no difference shown"
+    assert decide(comparison.difference, comparison.p_value) == "no difference shown"
+    assert comparison.p_value == pytest.approx(stats.ttest_1samp(by_replicate, 0).pvalue)
 
 
 def test_where_images_differ_no_more_than_by_chance_it_is_the_paired_t_test(no_bootstrap):
@@ -112,10 +119,10 @@ def test_the_bootstrap_agrees_with_the_normal_interval_of_a_mean(monkeypatch):
 
 def test_the_verdict_is_the_side_of_zero():
     differences = np.random.default_rng(0).normal(0.2, 0.1, (5, 100))
-    assert compare_paired(differences).verdict == "helps"
-    assert compare_paired(-differences).verdict == "hurts"
+    assert verdict_of(differences) == "helps"
+    assert verdict_of(-differences) == "hurts"
     assert compare_paired(differences * 0).interval == Interval(0.0, 0.0)
-    assert compare_paired(differences * 0).verdict == "no difference shown"
+    assert verdict_of(differences * 0) == "no difference shown"
 
 
 def test_replicates_that_a_point_takes(no_bootstrap):
@@ -126,3 +133,26 @@ def test_replicates_that_a_point_takes(no_bootstrap):
     several, many = needed(0.01, 0.0, 10_000), needed(0.03, 0.0, 10_000)
     assert 2 <= several < many < 300
     assert needed(0.01, 0.5, 100) is None  # 0.05 from the images alone
+
+
+def test_an_interval_excludes_zero_where_the_p_value_is_below_five_percent(no_bootstrap):
+    drawn = experiments(200, of_replicates=0.02, of_images=0.2, effect=0.04)
+    comparisons = [compare_paired(differences) for differences in drawn]
+    excludes = [low > 0 or high < 0 for low, high in (comparison.interval for comparison in comparisons)]
+    assert excludes == [comparison.p_value < 0.05 for comparison in comparisons]
+    assert 20 < sum(excludes) < 180
+
+
+def test_holm_is_as_in_statsmodels():
+    # statsmodels.stats.multitest.multipletests(..., method="holm")
+    assert correct_holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert correct_holm([0.6, 0.7]) == pytest.approx([1.0, 1.0])
+    assert correct_holm([0.03]) == pytest.approx([0.03])
+
+
+def test_with_holms_correction_one_family_in_twenty_has_a_false_verdict():
+    families = np.random.default_rng(0).random((4000, 4))
+    uncorrected = np.mean(families.min(axis=1) < 0.05)
+    corrected = np.mean([correct_holm(family).min() < 0.05 for family in families])
+    assert uncorrected > 0.17
+    assert 0.04 < corrected < 0.06

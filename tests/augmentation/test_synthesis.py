@@ -112,3 +112,16 @@ def test_balances():
     uniform = choose_labels(real, 3, 12, SyntheticConfig(balance="uniform"))
     assert uniform.bincount().tolist() == [4, 4, 4]
     assert uniform[:6].bincount().tolist() == [2, 2, 2]
+
+
+def test_filling_makes_real_and_synthetic_images_together_as_equal_as_possible():
+    real = np.array([0] * 6 + [1] * 3 + [2])
+    labels = choose_labels(real, 3, 11, SyntheticConfig(balance="fill"))
+
+    def totals(count):
+        return (np.bincount(real) + labels[:count].bincount(minlength=3).numpy()).tolist()
+
+    assert totals(2) == [6, 3, 3]
+    assert totals(6) == [6, 5, 5]  # the largest class gets none before the others have as many
+    assert totals(8) == [6, 6, 6]
+    assert totals(11) == [7, 7, 7]

@@ -19,11 +19,12 @@ from gan_pipelines.augmentation import (
 from gan_pipelines.augmentation.config import ArmClassifierConfig, SyntheticConfig
 from gan_pipelines.core.stores import KeyedStore
 
+CLASSIFIER = ArmClassifierConfig(epochs=1, batch_size=8)
 CONFIG = AugmentationConfig(
     fractions=(0.5,),
     replicates=2,
     ratios=(1.0, 3.0),
-    classifier=ArmClassifierConfig(epochs=1, batch_size=8),
+    classifier=CLASSIFIER,
 )
 
 
@@ -57,7 +58,7 @@ def splits(striped_images):
 
 @pytest.fixture
 def replicate(splits):
-    return Replicate(draw_images(splits.train, CONFIG)[0], FakeGenerator())
+    return Replicate(draw_images(splits, CONFIG)[0], FakeGenerator())
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def store(tmp_path):
 
 
 def test_a_set_has_as_many_images_as_the_largest_ratio_needs(splits, replicate, store):
-    made = make_synthetic_set(store, splits, replicate, CONFIG, "cpu")
+    made = make_synthetic_set(store, replicate, CONFIG, "cpu")
     real = replicate.draw.images
     assert made.images.shape == (3 * len(real), 1, 16, 16)
     assert torch.equal(made.images[:, 0, 0, 0] >= 190, made.labels == 1)
@@ -78,14 +79,14 @@ def test_a_set_has_as_many_images_as_the_largest_ratio_needs(splits, replicate, 
 
 
 def test_a_finished_set_is_opened_and_memory_mapped(splits, replicate, store, monkeypatch):
-    first = make_synthetic_set(store, splits, replicate, CONFIG, "cpu")
+    first = make_synthetic_set(store, replicate, CONFIG, "cpu")
     monkeypatch.setattr(synthetic_sets, "synthesize", lambda *_, **__: pytest.fail("generated again"))
-    again = make_synthetic_set(store, splits, replicate, CONFIG, "cpu")
+    again = make_synthetic_set(store, replicate, CONFIG, "cpu")
     for name in ("images", "labels", "places"):
         assert torch.equal(getattr(again, name), getattr(first, name))
     assert again.provenance == first.provenance
     again.images[0] = 7  # a copy of this page; the file stays as it is
-    assert torch.equal(make_synthetic_set(store, splits, replicate, CONFIG, "cpu").images, first.images)
+    assert torch.equal(make_synthetic_set(store, replicate, CONFIG, "cpu").images, first.images)
 
 
 def test_images_of_a_loaded_set_are_not_read_at_once(tmp_path):
@@ -99,8 +100,8 @@ def test_images_of_a_loaded_set_are_not_read_at_once(tmp_path):
 
 
 def test_the_key_covers_everything_that_determines_the_images(splits, replicate):
-    def key(replicate=replicate, splits=splits, **changes):
-        return synthetic_sets._key(splits, replicate, replace(CONFIG, **changes))
+    def key(replicate=replicate, **changes):
+        return synthetic_sets.hash_synthetic_set(replicate, replace(CONFIG, **changes))
 
     plain, draw = key(), replicate.draw
     other_weights = FakeGenerator(weights={"ema": {"w": torch.ones(2)}, "raw": {"w": torch.ones(2)}})
@@ -119,8 +120,8 @@ def test_the_key_covers_everything_that_determines_the_images(splits, replicate)
 
     unconditional = replicate._replace(generator=FakeGenerator(is_conditional=False))
     judged = key(unconditional)
-    without = replace(splits, valid=splits.valid.take(np.arange(3), "valid"))
-    assert len({plain, judged, key(unconditional, classifier=classifier), key(unconditional, without)}) == 4
+    fewer = unconditional._replace(draw=draw._replace(valid=draw.valid.take(np.arange(3), "valid")))
+    assert len({plain, judged, key(unconditional, classifier=classifier), key(fewer)}) == 4
 
 
 @pytest.mark.parametrize(("make", "is_warned"), [(lambda labels, random: stripes(labels * 0, random) // 60, True),
@@ -129,7 +130,7 @@ def test_images_that_look_alike_are_warned_of_each_time(splits, replicate, store
     narrow = replicate._replace(generator=FakeGenerator(make))
     for _ in range(2):
         caplog.clear()
-        make_synthetic_set(store, splits, narrow, CONFIG, "cpu")
+        make_synthetic_set(store, narrow, CONFIG, "cpu")
         assert ("Most synthetic images of seed 0 look alike" in caplog.text) == is_warned
 
 
@@ -145,15 +146,16 @@ def test_labels_of_unconditional_images_come_from_a_classifier_of_the_same_real_
 
     monkeypatch.setattr(synthetic_sets, "fit_selected", spy)
     unconditional = replicate._replace(generator=FakeGenerator(is_conditional=False))
-    config = replace(CONFIG, classifier=ArmClassifierConfig(epochs=4, batch_size=8, learning_rate=0.02))
-    made = make_synthetic_set(store, splits, unconditional, config, "cpu")
+    config = replace(CONFIG, classifier=replace(CLASSIFIER, epochs=4, learning_rates=(1e-9, 0.02)))
+    made = make_synthetic_set(store, unconditional, config, "cpu")
     assert made.provenance["labels_from"] == "classifier"
-    assert [torch.equal(images, torch.from_numpy(replicate.draw.images.images)) for images in seen] == [True]
+    assert [torch.equal(images, torch.from_numpy(replicate.draw.images.images)) for images in seen] == [True] * 2
+    assert torch.equal(made.images[:, 0, 0, 0] >= 190, made.labels == 1)  # by the rate with which it has learnt
 
 
 def test_bytes_are_those_of_all_replicates_that_the_store_does_not_hold(splits, store):
-    replicates = [Replicate(draw, FakeGenerator()) for draw in draw_images(splits.train, CONFIG)]
+    replicates = [Replicate(draw, FakeGenerator()) for draw in draw_images(splits, CONFIG)]
     expected = synthetic_bytes(store, CONFIG, len(splits.train), 16 * 16)
-    sets = [make_synthetic_set(store, splits, replicate, CONFIG, "cpu") for replicate in replicates]
+    sets = [make_synthetic_set(store, replicate, CONFIG, "cpu") for replicate in replicates]
     assert expected == sum(made.images.nbytes for made in sets)
     assert synthetic_bytes(store, CONFIG, len(splits.train), 16 * 16) == 0

@@ -10,7 +10,7 @@ from gan_pipelines.classifier import ClassifierConfig, LabelledImages, fit_class
 from gan_pipelines.classifier.fitting import steps_per_epoch
 from gan_pipelines.gan.config import TransformConfig
 
-CONFIG = ClassifierConfig(epochs=5, batch_size=8, learning_rate=0.02)
+CONFIG = ClassifierConfig(network="resnet8", epochs=5, batch_size=8, learning_rate=0.02)
 
 
 @pytest.fixture
@@ -25,7 +25,6 @@ def valid(striped_images):
     return LabelledImages(torch.from_numpy(images.images), torch.from_numpy(images.labels))
 
 
-@pytest.mark.integration
 def test_the_best_epoch_on_the_validation_split_is_kept(train, valid):
     fit = fit_selected(train, valid, 2, CONFIG, steps=20, device="cpu")
     assert [row["epoch"] for row in fit.history] == [1, 2, 3, 4, 5]
@@ -37,7 +36,6 @@ def test_the_best_epoch_on_the_validation_split_is_kept(train, valid):
     assert F.cross_entropy(logits, valid.labels).item() == pytest.approx(best["valid_loss"], rel=1e-5)
 
 
-@pytest.mark.integration
 def test_an_early_epoch_can_be_the_best(train, valid):
     swapped_labels = LabelledImages(valid.images, 1 - valid.labels)  # learning makes validation worse
     fit = fit_selected(train, swapped_labels, 2, CONFIG, steps=30, device="cpu")
@@ -72,8 +70,22 @@ def test_the_learning_rate_follows_the_schedule(train, monkeypatch):
     assert rates == pytest.approx([0.02, 0.01, 0.02, 0.02])  # half a cosine is one half in the middle
 
 
-def test_a_last_batch_of_one_image_is_left_out():
-    assert [steps_per_epoch(count, 8) for count in (16, 17, 18, 7, 2)] == [2, 2, 3, 1, 1]
+@pytest.mark.parametrize(("count", "size"), [(40, 16), (17, 8), (16, 8), (5, 8), (1, 4)])
+def test_every_batch_is_full_and_every_pass_has_each_image_once(train, monkeypatch, count, size):
+    batches = []
+    monkeypatch.setattr(fitting._Fitting, "_step", lambda self, batch, _: batches.append(batch) or torch.tensor(0.0))
+    config = replace(CONFIG, batch_size=size, epochs=6)
+    fit_classifier(train.images[:count], train.labels[:count], 2, config, device="cpu")
+    assert [len(batch) for batch in batches] == [size] * 6 * -(-count // size)
+    passes = torch.cat(batches).split(count)
+    assert len(passes) >= 6
+    for each in passes[:6]:
+        assert sorted(each.tolist()) == list(range(count))
+    assert count < 5 or len({tuple(each.tolist()) for each in passes[:6]}) == 6  # each in an order of its own
+
+
+def test_an_epoch_takes_each_image_at_least_once():
+    assert [steps_per_epoch(count, 8) for count in (16, 17, 18, 7, 1)] == [2, 3, 3, 1, 1]
 
 
 def test_transforms_are_applied_to_training_images_only(train, valid, monkeypatch):

@@ -107,18 +107,24 @@ def test_neighbours_are_in_the_row_of_their_query():
 
 def test_arm_scores_and_differences_are_plotted_at_their_values():
     scores = pd.DataFrame(
-        {"fraction": [0.1] * 4, "arm": ["real", "real", "added_1x", "added_1x"], "accuracy": [0.8, 0.9, 0.7, 0.8]}
+        {
+            "fraction": [0.1] * 5,
+            "arm": ["real", "real", "added_1x", "added_1x", "real"],
+            "accuracy": [0.8, 0.9, 0.7, 0.8, 0.1],
+            "is_main": [True, True, True, True, False],
+        }
     )
     comparisons = pd.DataFrame(
         {
-            "fraction": [0.1],
-            "arm": ["added_1x"],
-            "baseline": ["real"],
-            "is_primary": [True],
-            "verdict": ["hurts"],
-            "difference": [-0.1],
-            "interval_low": [-0.15],
-            "interval_high": [-0.05],
+            "fraction": [0.1] * 2,
+            "arm": ["added_1x"] * 2,
+            "baseline": ["real"] * 2,
+            "is_primary": [True] * 2,
+            "verdict": ["hurts", "helps"],
+            "difference": [-0.1, 0.1],
+            "interval_low": [-0.15, 0.05],
+            "interval_high": [-0.05, 0.15],
+            "is_main": [True, False],
         }
     )
     accuracies, differences = plot_arms(scores, comparisons).axes

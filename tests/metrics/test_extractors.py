@@ -23,16 +23,16 @@ from gan_pipelines.metrics import (
     score_generator,
 )
 
-CONFIG = ScoringConfig(classifier=ClassifierConfig(epochs=6, batch_size=13, learning_rate=0.01), samples=20)
+CLASSIFIER = ClassifierConfig(network="resnet8", epochs=6, batch_size=13, learning_rate=0.01)
+CONFIG = ScoringConfig(classifier=CLASSIFIER, samples=20)
 
 
-@pytest.mark.integration
 def test_a_classifier_is_fitted_once_and_has_its_provenance(striped_images, tmp_path, monkeypatch):
     store = KeyedStore(tmp_path)
     first = get_extractor(store, striped_images, CONFIG, "cpu")
     assert first.provenance["fitted_on"] == striped_images.select("train").content_hash
     assert (first.provenance["heldout_split"], first.provenance["heldout_accuracy"]) == ("test", 1.0)
-    assert first.provenance["name"] == "resnet18-imagenet-stem"
+    assert first.provenance["name"] == "resnet8"
 
     monkeypatch.setattr(extractors, "fit_classifier", lambda *_, **__: pytest.fail("fitted again"))
     second = get_extractor(store, striped_images, CONFIG, "cpu")
@@ -41,7 +41,6 @@ def test_a_classifier_is_fitted_once_and_has_its_provenance(striped_images, tmp_
     assert torch.equal(second(images).features, first(images).features)
 
 
-@pytest.mark.integration
 def test_other_data_and_other_settings_give_other_classifiers(striped_images, tmp_path):
     quick = replace(CONFIG, classifier=replace(CONFIG.classifier, epochs=1))
     store = KeyedStore(tmp_path)

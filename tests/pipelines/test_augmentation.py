@@ -115,7 +115,9 @@ def test_measuring_changes_no_weights(config, train_all):
 
 def test_the_exported_images_are_those_of_the_first_replicate_with_the_most_real_images(splits):
     fractions = (0.5, 1.0, 1.0, 0.1)
-    replicates = [Replicate(Draw(fraction, seed, splits.train), None) for seed, fraction in enumerate(fractions)]
+    replicates = [
+        Replicate(Draw(fraction, seed, splits.train, splits.valid), None) for seed, fraction in enumerate(fractions)
+    ]
     empty = torch.zeros(0)
     sets = [SyntheticImages(empty, empty, empty, (), {"seed": seed}) for seed in range(4)]
     assert nodes.choose_synthetic_images(replicates, sets) is sets[1]

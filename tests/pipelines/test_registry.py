@@ -53,7 +53,15 @@ def test_the_experiment_takes_images_and_trains_generators_of_its_own():
         "wgan_gp.replicate_checkpoints", "wgan_gp.synthetic_store", "wgan_gp.fits",
     }  # fmt: skip
     assert "train_gan" not in str(pipeline)
-    of_variant = ("synthetic_images", "comparisons", "verdicts", "arms_figure", "arm_curves")
+    of_variant = (
+        "synthetic_images",
+        "comparisons",
+        "class_comparisons",
+        "simple_scores",
+        "verdicts",
+        "arms_figure",
+        "arm_curves",
+    )
     assert {"leaks", *(f"wgan_gp.{kind}" for kind in of_variant)} < pipeline.outputs() | pipeline.datasets()
 
 

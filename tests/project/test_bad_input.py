@@ -178,6 +178,9 @@ case("an augmentation experiment whose GAN is trained on the test split")(
     lambda _: preflight("augment_cdcgan", dataset__train_splits=["train", "test"])
 )
 case("an augmentation experiment with one replicate")(lambda _: preflight("augment_cdcgan", augmentation__replicates=1))
+case("no learning rate to choose from")(
+    lambda _: preflight("augment_cdcgan", augmentation__classifier__learning_rates=[])
+)
 case("a fraction of the images above 1")(lambda _: preflight("augment_cdcgan", augmentation__fractions=[0.1, 10]))
 case("a fraction of the images smaller than a batch")(
     lambda _: preflight("augment_cdcgan", augmentation__fractions=[0.01, 1])

@@ -60,3 +60,6 @@ def test_settings_are_described():
     described = SCHEMA["$defs"]["OptimizerConfig"]["properties"]["learning_rate"]
     assert described["description"] == "before any schedule."
     assert described["anyOf"][0] == {"type": "number", "exclusiveMinimum": 0}
+    inherited = SCHEMA["$defs"]["ArmClassifierConfig"]["properties"]
+    assert inherited["momentum"]["description"] == "of SGD."
+    assert inherited["epochs"]["description"].startswith("number of epochs; the best one")

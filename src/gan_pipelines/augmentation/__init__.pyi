@@ -5,10 +5,11 @@ from .config import list_arms as list_arms
 from .config import list_contrasts as list_contrasts
 from .replicates import Replicate as Replicate
 from .replicates import configure_replicate as configure_replicate
-from .results import state_verdicts as state_verdicts
+from .results import tabulate_class_comparisons as tabulate_class_comparisons
 from .results import tabulate_comparisons as tabulate_comparisons
 from .results import tabulate_fits as tabulate_fits
 from .results import tabulate_histories as tabulate_histories
+from .simple_classifiers import score_simple_classifiers as score_simple_classifiers
 from .splits import Draw as Draw
 from .splits import ImageSplits as ImageSplits
 from .splits import check_splits as check_splits
@@ -21,3 +22,4 @@ from .synthesis import SyntheticImages as SyntheticImages
 from .synthesis import synthesize as synthesize
 from .synthetic_sets import make_synthetic_set as make_synthetic_set
 from .synthetic_sets import synthetic_bytes as synthetic_bytes
+from .verdicts import state_verdicts as state_verdicts

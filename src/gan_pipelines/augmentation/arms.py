@@ -1,4 +1,4 @@
-"""Fit the classifiers of a replicate, one for each arm. Finished fits are kept in a store and never repeated."""
+"""Fit the classifiers of a replicate, one for each arm and learning rate. Finished ones are kept in a store."""
 
 from __future__ import annotations
 
@@ -17,23 +17,22 @@ from numpy.typing import NDArray
 from gan_pipelines.augmentation.config import Arm, AugmentationConfig, list_arms
 from gan_pipelines.augmentation.replicates import (
     Replicate,
-    configure_classifier,
     count_steps,
     count_synthetic,
-    hash_generator,
     to_tensors,
 )
-from gan_pipelines.augmentation.splits import ImageSplits
 from gan_pipelines.augmentation.synthesis import SyntheticImages
-from gan_pipelines.classifier import LabelledImages, PredictionScores, fit_selected, score_predictions
+from gan_pipelines.augmentation.synthetic_sets import hash_synthetic_set
+from gan_pipelines.classifier import ClassifierConfig, LabelledImages, PredictionScores, fit_selected, score_predictions
 from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan.config import TransformConfig
+from gan_pipelines.images import ImageSet
 
 RECORD_FILE = "record.json"
 PROBABILITIES_FILE = "probabilities.npy"
-ENTRY_VERSION = 1
+ENTRY_VERSION = 2
 """Version of a fit, part of its key. Raise it when the classifier changes for the same settings."""
 
 
@@ -45,6 +44,7 @@ class ArmFit:
         fraction: fraction of the real training images.
         seed: seed of the replicate.
         arm: name of the arm.
+        learning_rate: at the start of the fit.
         real_images: number of real images that it was fitted on.
         synthetic_images: number of synthetic images that it was fitted on.
         steps: number of optimiser steps.
@@ -59,6 +59,7 @@ class ArmFit:
     fraction: float
     seed: int
     arm: str
+    learning_rate: float
     real_images: int
     synthetic_images: int
     steps: int
@@ -72,7 +73,7 @@ class ArmFit:
 
 def fit_arms(
     store: KeyedStore,
-    images: ImageSplits,
+    test: ImageSet,
     replicate: Replicate,
     synthetic: SyntheticImages,
     config: AugmentationConfig,
@@ -84,49 +85,54 @@ def fit_arms(
 
     Args:
         store: store of the fits.
-        images: real images of all replicates.
+        test: images to score on.
         replicate: real images and generator of this replicate.
         synthetic: images of its generator, as many as the largest ratio needs.
         config: arms and classifier.
         device: device to fit on.
     """
-    fitting = _ReplicateFitting(store, images, replicate, synthetic, config, device)
+    fitting = _ReplicateFitting(store, test, replicate, synthetic, config, device)
     for arm in list_arms(config):
-        yield fitting.fit(arm)
+        for rate in config.classifier.learning_rates:
+            yield fitting.fit(arm, rate)
 
 
 @dataclass(frozen=True)
 class _ReplicateFitting:
     store: KeyedStore
-    images: ImageSplits
+    test: ImageSet
     replicate: Replicate
     synthetic: SyntheticImages
     config: AugmentationConfig
     device: DeviceName
 
-    def fit(self, arm: Arm) -> ArmFit:
-        folder = self.store.get_or_build(self._key(arm), lambda folder: self._build(arm, folder))
+    def fit(self, arm: Arm, learning_rate: float) -> ArmFit:
+        classifier = self.config.classifier.at(learning_rate, self.replicate.draw.seed)
+        key = self._key(arm, classifier)
+        folder = self.store.get_or_build(key, lambda folder: self._build(arm, classifier, folder))
         record: dict[str, Any] = json.loads((folder / RECORD_FILE).read_text())
         probabilities = np.load(folder / PROBABILITIES_FILE)
-        labels = self.images.test.labels
+        labels = self.test.labels
         return ArmFit(
             fraction=self.replicate.draw.fraction,
             seed=self.replicate.draw.seed,
             arm=arm.name,
+            learning_rate=learning_rate,
             scores=score_predictions(probabilities, labels),
             correct=probabilities.argmax(axis=1) == labels,
             **record,
         )
 
-    def _build(self, arm: Arm, folder: Path) -> None:
+    def _build(self, arm: Arm, classifier: ClassifierConfig, folder: Path) -> None:
+        draw = self.replicate.draw
         train, synthetic_count = self._training_images(arm)
-        steps = count_steps(arm, len(self.replicate.draw.images), self.config)
+        steps = count_steps(arm, len(draw.images), self.config)
         start = time.monotonic()
         fit = fit_selected(
             train,
-            to_tensors(self.images.valid),
-            len(self.images.train.class_names),
-            configure_classifier(self.config, self.replicate.draw),
+            to_tensors(draw.valid),
+            len(draw.images.class_names),
+            classifier,
             steps=steps,
             transforms=self.config.transforms if arm.is_transformed else TransformConfig(),
             device=self.device,
@@ -137,10 +143,10 @@ class _ReplicateFitting:
             "steps": steps,
             "seconds": time.monotonic() - start,
             "best_epoch": fit.best_epoch,
-            "valid_accuracy": fit.history[fit.best_epoch - 1]["valid_accuracy"],
+            "valid_accuracy": fit.valid_accuracy,
             "history": fit.history,
         }
-        probabilities = fit.classifier.predict(torch.from_numpy(self.images.test.images)).softmax(1)
+        probabilities = fit.classifier.predict(torch.from_numpy(self.test.images)).softmax(1)
         np.save(folder / PROBABILITIES_FILE, probabilities.numpy())
         (folder / RECORD_FILE).write_text(json.dumps(record))
 
@@ -157,17 +163,17 @@ class _ReplicateFitting:
         return both, len(synthetic.images)
 
     @cached_property
-    def _generator_hash(self) -> str:
-        return hash_generator(self.replicate.generator, self.config.synthetic.weights)
+    def _synthetic_key(self) -> str:
+        return hash_synthetic_set(self.replicate, self.config)
 
-    def _key(self, arm: Arm) -> str:
-        """Hash of everything that determines a fit; the generator's weights stand for the synthetic images."""
+    def _key(self, arm: Arm, classifier: ClassifierConfig) -> str:
+        """Hash of everything that determines a fit."""
         draw = self.replicate.draw
-        splits = [part.content_hash for part in (draw.images, self.images.valid, self.images.test)]
+        splits = [part.content_hash for part in (draw.images, draw.valid, self.test)]
         steps = count_steps(arm, len(draw.images), self.config)
-        values: list[Any] = [arm._asdict(), steps, asdict(configure_classifier(self.config, draw)), splits]
+        values: list[Any] = [arm._asdict(), steps, asdict(classifier), splits]
         if arm.is_transformed:
             values.append(asdict(self.config.transforms))
         if arm.ratio:
-            values += [asdict(self.config.synthetic), self.config.largest_ratio, self._generator_hash]
+            values.append(self._synthetic_key)
         return hash_values(ENTRY_VERSION, *values)

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, Strict
 
-from gan_pipelines.classifier.config import ClassifierConfig, Schedule
+from gan_pipelines.classifier.config import ClassifierConfig, FitConfig
 from gan_pipelines.core.config import Count, Integer, NonNegative, Numbers, Positive, Share, config, require
 from gan_pipelines.gan.config import TransformConfig, WeightSet
 
-Balance = Literal["real", "uniform"]
+Balance = Literal["real", "uniform", "fill"]
+
+
+def _require_different(name: str, values: Numbers, bound: float) -> None:
+    allowed = f"a list of different numbers, each above 0 and at most {bound}"
+    fits = bool(values) and all(0 < value <= bound for value in values) and len({*values}) == len(values)
+    require(fits, name, list(values), allowed)
 
 
 @config
-class ArmClassifierConfig(ClassifierConfig):
-    """Classifier of every arm; by default plain SGD at a constant learning rate.
+class ArmClassifierConfig(FitConfig):
+    """Classifier of every arm.
 
     Attributes:
         epochs: number of epochs; the best one on the validation split counts. `list_arms` says how long they are.
+        learning_rates: candidates, each at the start of a fit. Every arm is fitted with each of them, and the
+            validation split decides which one counts.
     """
 
     epochs: Count = 30
-    learning_rate: Positive = 0.001
+    learning_rates: Numbers = (0.01, 0.05)
     weight_decay: NonNegative = 0.0
-    schedule: Schedule = "constant"
+
+    def __post_init__(self) -> None:
+        _require_different("learning_rates", self.learning_rates, 10)
+
+    def at(self, learning_rate: float, seed: int) -> ClassifierConfig:
+        """Configure a single fit."""
+        values = asdict(self) | {"learning_rate": learning_rate, "seed": seed}
+        return ClassifierConfig(**{name: value for name, value in values.items() if name != "learning_rates"})
 
 
 @config
@@ -34,7 +50,8 @@ class SyntheticConfig:
     Attributes:
         weights: set of weights of the generator.
         truncation: bound on the latents, or null; see `TrainedGenerator.sample_batches`.
-        balance: class frequencies: ``real`` as in the real images, ``uniform`` all equal.
+        balance: class frequencies: ``real`` as in the real images, ``uniform`` all equal; ``fill`` makes real and
+            synthetic images together as equal as their number allows, so that rare classes get most of them.
         min_confidence: minimum probability of the label by a classifier of the real images; 0 accepts all images.
     """
 
@@ -53,6 +70,8 @@ class AugmentationConfig:
         replicates: number of repetitions, each with its own draw of the images, generator and classifiers. All draw
             from the same dataset, and the result holds for this dataset.
         ratios: synthetic images per real image, one arm for each ratio.
+        max_valid_share: maximum number of validation images of a replicate per real training image. With more of them
+            than training images, they would serve better as training images.
         synthetic: choice of the synthetic images.
         transforms: random transforms of the transformed arms.
         classifier: classifier of every arm.
@@ -63,6 +82,7 @@ class AugmentationConfig:
     fractions: Numbers = (0.1, 0.25, 0.5, 1.0)
     replicates: Integer = 5
     ratios: Numbers = (1.0, 4.0)
+    max_valid_share: Annotated[float, Strict(), Field(gt=0, le=1)] = 0.25
     synthetic: SyntheticConfig = SyntheticConfig()
     transforms: TransformConfig = TransformConfig()
     classifier: ArmClassifierConfig = ArmClassifierConfig()
@@ -70,10 +90,8 @@ class AugmentationConfig:
     seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)] = 0
 
     def __post_init__(self) -> None:
-        for name, values, bound in (("fractions", self.fractions, 1), ("ratios", self.ratios, 100)):
-            allowed = f"a list of different numbers, each above 0 and at most {bound}"
-            fits = bool(values) and all(0 < value <= bound for value in values) and len({*values}) == len(values)
-            require(fits, name, list(values), allowed)
+        _require_different("fractions", self.fractions, 1)
+        _require_different("ratios", self.ratios, 100)
         require(self.replicates >= 2, "replicates", self.replicates, "2 or more, to tell a difference from chance")
 
     @property
@@ -103,6 +121,11 @@ class Arm(NamedTuple):
     ratio: float = 0.0
     is_transformed: bool = False
     is_short: bool = False
+
+    @property
+    def has_both(self) -> bool:
+        """Whether it has real and synthetic images."""
+        return self.has_real and self.ratio > 0
 
 
 REAL = Arm("real", is_short=True)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from gan_pipelines.augmentation.config import Arm, ArmClassifierConfig, AugmentationConfig
+from gan_pipelines.augmentation.config import Arm, AugmentationConfig
 from gan_pipelines.augmentation.splits import Draw
 from gan_pipelines.classifier import LabelledImages, steps_per_epoch
 from gan_pipelines.core.hashing import hash_arrays
@@ -38,14 +38,9 @@ def configure_replicate(config: GanConfig, experiment: AugmentationConfig, draw:
     return replace(config, epochs=epochs, schedule=schedule, seed=draw.seed)
 
 
-def configure_classifier(config: AugmentationConfig, draw: Draw) -> ArmClassifierConfig:
-    """Give the classifier the seed of a replicate, so that all its arms start from the same weights."""
-    return replace(config.classifier, seed=draw.seed)
-
-
 def count_synthetic(ratio: float, real_images: int) -> int:
-    """Number of synthetic images for a ratio; at least two, since batch norm needs two."""
-    return max(2, round(ratio * real_images))
+    """Number of synthetic images for a ratio, at least one."""
+    return max(1, round(ratio * real_images))
 
 
 def count_steps(arm: Arm, real_images: int, config: AugmentationConfig) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,7 +30,7 @@ class ImageSplits:
 
     Attributes:
         train: images to train generators and classifiers on.
-        valid: images to choose the best epoch and the best ratio on.
+        valid: images of which each replicate draws those to choose the best epoch, ratio and learning rate on.
         test: images to score on, once.
         leaks: training and validation images that were left out: they are duplicates or near-duplicates of held-out
             images.
@@ -47,11 +49,14 @@ class Draw(NamedTuple):
         fraction: fraction of the training images.
         seed: seed of the replicate.
         images: the images drawn, with the class frequencies of the training images.
+        valid: images to choose the best epoch, ratio and learning rate on, with the class frequencies of the validation
+            split: at most ``max_valid_share`` as many as ``images``, but one of each class.
     """
 
     fraction: float
     seed: int
     images: ImageSet
+    valid: ImageSet
 
 
 def check_splits(train_splits: tuple[str, ...], splits: list[str]) -> None:
@@ -108,23 +113,32 @@ def separate_images(images: ImageSet) -> ImageSplits:
     )
 
 
-def draw_images(images: ImageSet, config: AugmentationConfig) -> list[Draw]:
+def draw_images(splits: ImageSplits, config: AugmentationConfig) -> list[Draw]:
     """Draw each fraction for each replicate; for one seed, smaller fractions are subsets of larger ones."""
-    everything = np.arange(len(images))
-    return [
-        Draw(fraction, seed, images.take(draw_rows(images.labels, everything, fraction, seed), "train"))
-        for fraction in config.fractions
-        for seed in config.seeds
-    ]
+    return [_draw(splits, fraction, seed, config) for fraction in config.fractions for seed in config.seeds]
 
 
-def draw_rows(labels: NDArray[np.int64], rows: NDArray[np.intp], fraction: float, seed: int) -> NDArray[np.intp]:
+def _draw(splits: ImageSplits, fraction: float, seed: int, config: AugmentationConfig) -> Draw:
+    train, valid = splits.train, splits.valid
+    images = train.take(draw_rows(train.labels, np.arange(len(train)), fraction, seed), "train")
+    share = min(1.0, config.max_valid_share * len(images) / len(valid))
+    chosen = draw_rows(valid.labels, np.arange(len(valid)), share, seed, math.floor)
+    return Draw(fraction, seed, images, valid.take(chosen, "valid"))
+
+
+def draw_rows(
+    labels: NDArray[np.int64],
+    rows: NDArray[np.intp],
+    fraction: float,
+    seed: int,
+    rounding: Callable[[float], int] = round,
+) -> NDArray[np.intp]:
     """Draw a fraction of the rows of each class, at least one, in ascending order."""
     random = np.random.default_rng(seed)
     drawn = []
     for label in np.unique(labels[rows]):
         members = random.permutation(rows[labels[rows] == label])
-        drawn.append(members[: max(1, round(fraction * len(members)))])
+        drawn.append(members[: max(1, rounding(fraction * len(members)))])
     return np.sort(np.concatenate(drawn))
 
 

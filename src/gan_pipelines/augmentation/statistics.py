@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from gan_pipelines.core.statistics import CONFIDENCE, Interval, t_interval
 
+Numbers = NDArray[np.float64]
 Verdict = Literal["helps", "hurts", "no difference shown"]
 
 POWER = 0.8
@@ -31,7 +32,8 @@ class Comparison:
         over_replicates: paired t interval over replicates, for these test images.
         over_images: bootstrap interval over test images, for these replicates.
         interval: interval over both replicates and test images; it decides the verdict.
-        verdict: ``helps`` or ``hurts`` if ``interval`` is above or below zero.
+        p_value: two-sided probability of a difference as large without a true one; ``interval`` excludes zero where it
+            is below 0.05.
         smallest_visible: difference that this design shows in 8 of 10 experiments.
         replicates_for_a_point: replicates that show a difference of 0.01 in 8 of 10 experiments; None if
             `MAX_REPLICATES` are not enough, for instance because there are few test images.
@@ -41,7 +43,7 @@ class Comparison:
     over_replicates: Interval
     over_images: Interval
     interval: Interval
-    verdict: Verdict
+    p_value: float
     smallest_visible: float
     replicates_for_a_point: int | None
 
@@ -69,16 +71,35 @@ def compare_paired(differences: NDArray[np.floating], *, seed: int = 0) -> Compa
     image_variance = max(float(by_image.var(ddof=1)) - noise / replicates, 0.0)
     design = _Design(max(replicate_variance, noise / images), image_variance / images)
     margin = design.standard_error(replicates) * design.quantile(replicates, (1 + CONFIDENCE) / 2)
-    interval = Interval(mean - margin, mean + margin)
     return Comparison(
         difference=mean,
         over_replicates=t_interval(by_replicate),
         over_images=_bootstrap(by_image, seed),
-        interval=interval,
-        verdict="helps" if interval.low > 0 else "hurts" if interval.high < 0 else "no difference shown",
+        interval=Interval(mean - margin, mean + margin),
+        p_value=design.p_value(replicates, mean),
         smallest_visible=design.smallest_visible(replicates),
         replicates_for_a_point=design.replicates_to_see(0.01),
     )
+
+
+def decide(difference: float, p_value: float) -> Verdict:
+    """State the side of zero on which a difference lies, if it is significant."""
+    if p_value >= 1 - CONFIDENCE:
+        return "no difference shown"
+    return "helps" if difference > 0 else "hurts"
+
+
+def correct_holm(p_values: ArrayLike) -> Numbers:
+    """Adjust p-values so that the probability of any false verdict among them stays below 0.05.
+
+    Holm 1979, "A simple sequentially rejective multiple test procedure": the smallest of N is multiplied by N, the next
+    by N - 1, and so on; none becomes smaller than the one before it, or larger than 1.
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    order = values.argsort()
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1)
+    return adjusted
 
 
 @dataclass(frozen=True)
@@ -91,10 +112,21 @@ class _Design:
     def standard_error(self, replicates: int) -> float:
         return math.sqrt(self.per_replicate / replicates + self.of_images)
 
-    def quantile(self, replicates: int, probability: float) -> float:
-        """Student's t at the degrees of freedom of Hillis 2007."""
+    def degrees_of_freedom(self, replicates: int) -> float:
+        """Degrees of freedom of Hillis 2007."""
         share = self.of_images / max(self.per_replicate / replicates, 1e-12)  # without either, 0 / 0
-        return float(special.stdtrit((replicates - 1) * (1 + share) ** 2, probability))
+        return (replicates - 1) * (1 + share) ** 2
+
+    def quantile(self, replicates: int, probability: float) -> float:
+        """Student's t below which the statistic lies with this probability."""
+        return float(special.stdtrit(self.degrees_of_freedom(replicates), probability))
+
+    def p_value(self, replicates: int, difference: float) -> float:
+        """Two-sided p-value of a mean difference."""
+        error = self.standard_error(replicates)
+        if not error:
+            return float(not difference)
+        return float(2 * special.stdtr(self.degrees_of_freedom(replicates), -abs(difference) / error))
 
     def smallest_visible(self, replicates: int) -> float:
         quantiles = self.quantile(replicates, (1 + CONFIDENCE) / 2) + self.quantile(replicates, POWER)

@@ -21,12 +21,16 @@ def summarize_experiment(
         verdicts: from `state_verdicts`.
 
     Returns:
-        metrics ``accuracy_<arm>_<fraction>``, means over the replicates, and ``difference_<arm>_<fraction>``; the
-        verdicts as a tag and as sentences.
+        metrics of the main analysis: ``accuracy_<arm>_<fraction>``, means over the replicates,
+        ``difference_<arm>_<fraction>`` and ``learning_rate_<fraction>``; the verdicts as a tag and as sentences.
     """
-    accuracies = arm_scores.groupby(["arm", "fraction"])["accuracy"].mean().reset_index()
+    main_scores, main_comparisons = arm_scores[arm_scores["is_main"]], comparisons[comparisons["is_main"]]
+    accuracies = main_scores.groupby(["arm", "fraction"])["accuracy"].mean().reset_index()
+    rates = main_scores.groupby("fraction")["learning_rate"].first()
     return Findings(
-        metrics=_name_metrics(accuracies, "accuracy") | _name_metrics(comparisons, "difference"),
+        metrics=_name_metrics(accuracies, "accuracy")
+        | _name_metrics(main_comparisons, "difference")
+        | {f"learning_rate_{fraction:g}": rate for fraction, rate in rates.items()},
         tags={"verdict": " ".join(verdict["sentence"] for verdict in verdicts)},
         sentences=tuple(f"Augmentation with {verdict['sentence']}" for verdict in verdicts),
     )

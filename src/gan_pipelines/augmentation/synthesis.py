@@ -100,7 +100,8 @@ class SyntheticImages:
 def choose_labels(real: NDArray[np.int64], num_classes: int, count: int, config: SyntheticConfig) -> Tensor:
     """Choose the class indices (count,) of the images to generate.
 
-    The first images alone, as a smaller ratio takes them, have the same class frequencies.
+    The first images alone, as a smaller ratio takes them, have the balance that is asked for as well. With ``fill``,
+    each image is of a class that has the fewest real and synthetic images so far.
 
     Args:
         real: (N,) class indices of the real images.
@@ -108,8 +109,18 @@ def choose_labels(real: NDArray[np.int64], num_classes: int, count: int, config:
         count: number of images to generate.
         config: balance of the classes.
     """
+    if config.balance == "fill":
+        totals = np.bincount(real, minlength=num_classes)
+        return torch.tensor([_add_to_smallest(totals) for _ in range(count)])
     pattern = np.arange(num_classes) if config.balance == "uniform" else np.random.default_rng(0).permutation(real)
     return torch.from_numpy(np.resize(pattern, count).astype(np.int64))
+
+
+def _add_to_smallest(totals: NDArray[np.int64]) -> int:
+    """Count one more image of the smallest class; return the class."""
+    label = int(totals.argmin())
+    totals[label] += 1
+    return label
 
 
 def needs_judge(generator: Generator, config: SyntheticConfig) -> bool:

@@ -9,13 +9,12 @@ from typing import Any
 from gan_pipelines.augmentation.config import REAL_LONGER, AugmentationConfig
 from gan_pipelines.augmentation.replicates import (
     Replicate,
-    configure_classifier,
     count_steps,
     count_synthetic,
     hash_generator,
     to_tensors,
 )
-from gan_pipelines.augmentation.splits import ImageSplits
+from gan_pipelines.augmentation.splits import Draw
 from gan_pipelines.augmentation.synthesis import SyntheticImages, choose_labels, needs_judge, synthesize
 from gan_pipelines.classifier import Classifier, fit_selected
 from gan_pipelines.core.hashing import hash_values
@@ -27,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 COMPARED = 256
 """Number of synthetic and of real images whose diversity is compared."""
-ENTRY_VERSION = 1
+ENTRY_VERSION = 2
 """Version of a synthetic set, part of its key.
 
 Raise it when the images, or the classifier that labels or filters them, change for the same settings."""
@@ -35,7 +34,6 @@ Raise it when the images, or the classifier that labels or filters them, change 
 
 def make_synthetic_set(
     store: KeyedStore,
-    images: ImageSplits,
     replicate: Replicate,
     config: AugmentationConfig,
     device: DeviceName = "auto",
@@ -46,7 +44,7 @@ def make_synthetic_set(
     """
     draw, generator = replicate
     folder = store.get_or_build(
-        _key(images, replicate, config), lambda folder: _generate(images, replicate, config, device).save(folder)
+        hash_synthetic_set(replicate, config), lambda folder: _generate(replicate, config, device).save(folder)
     )
     made = SyntheticImages.load(folder)
     diversity = relative_diversity(made.images[:COMPARED], draw.images.images)
@@ -75,35 +73,36 @@ def synthetic_bytes(store: KeyedStore, config: AugmentationConfig, train_images:
     return max(0, config.replicates * sum(counts) * bytes_per_image - held)
 
 
-def _generate(
-    images: ImageSplits, replicate: Replicate, config: AugmentationConfig, device: DeviceName
-) -> SyntheticImages:
-    (_, seed, real), generator = replicate
+def _generate(replicate: Replicate, config: AugmentationConfig, device: DeviceName) -> SyntheticImages:
+    (_, seed, real, _), generator = replicate
     count = count_synthetic(config.largest_ratio, len(real))
     labels = choose_labels(real.labels, len(real.class_names), count, config.synthetic)
-    judge = _fit_judge(images, replicate, config, device) if needs_judge(generator, config.synthetic) else None
+    judge = _fit_judge(replicate.draw, config, device) if needs_judge(generator, config.synthetic) else None
     return synthesize(generator, labels, real.class_names, config.synthetic, seed=seed, judge=judge, device=device)
 
 
-def _fit_judge(images: ImageSplits, replicate: Replicate, config: AugmentationConfig, device: DeviceName) -> Classifier:
-    """Fit the classifier of the arm `REAL_LONGER`, for labels and confidences."""
-    real = replicate.draw.images
-    return fit_selected(
-        to_tensors(real),
-        to_tensors(images.valid),
-        len(real.class_names),
-        configure_classifier(config, replicate.draw),
-        steps=count_steps(REAL_LONGER, len(real), config),
-        device=device,
-    ).classifier
+def _fit_judge(draw: Draw, config: AugmentationConfig, device: DeviceName) -> Classifier:
+    """Fit the arm `REAL_LONGER` with each learning rate; the best one on the validation split labels and filters."""
+    fits = [
+        fit_selected(
+            to_tensors(draw.images),
+            to_tensors(draw.valid),
+            len(draw.images.class_names),
+            config.classifier.at(rate, draw.seed),
+            steps=count_steps(REAL_LONGER, len(draw.images), config),
+            device=device,
+        )
+        for rate in config.classifier.learning_rates
+    ]
+    return max(fits, key=lambda fit: fit.valid_accuracy).classifier
 
 
-def _key(images: ImageSplits, replicate: Replicate, config: AugmentationConfig) -> str:
-    """Hash of everything that determines the synthetic images of a replicate."""
-    (_, seed, real), generator = replicate
+def hash_synthetic_set(replicate: Replicate, config: AugmentationConfig) -> str:
+    """Hash of everything that determines the synthetic images of a replicate: 16 hexadecimal digits."""
+    (_, seed, real, valid), generator = replicate
     weights = hash_generator(generator, config.synthetic.weights)
     values: list[Any] = [weights, real.content_hash, seed, asdict(config.synthetic), config.largest_ratio]
     if needs_judge(generator, config.synthetic):
         steps = count_steps(REAL_LONGER, len(real), config)
-        values += [asdict(configure_classifier(config, replicate.draw)), steps, images.valid.content_hash]
+        values += [asdict(config.classifier), steps, valid.content_hash]
     return hash_values(ENTRY_VERSION, *values)

@@ -1,4 +1,4 @@
-"""A ResNet-18, used as feature extractor and in the augmentation experiment."""
+"""A residual network, used as feature extractor and in the augmentation experiment."""
 
 import lazy_loader
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -45,6 +46,11 @@ class SelectedFit:
     best_epoch: int
     history: list[dict[str, float]]
 
+    @property
+    def valid_accuracy(self) -> float:
+        """Accuracy on the validation split after the best epoch, from 0 to 1."""
+        return self.history[self.best_epoch - 1]["valid_accuracy"]
+
 
 def fit_classifier(
     images: Tensor,
@@ -54,22 +60,24 @@ def fit_classifier(
     *,
     device: DeviceName = "auto",
 ) -> Classifier:
-    """Fit a ResNet-18 from random weights with cross entropy.
+    """Fit a classifier from random weights with cross entropy.
 
-    Forward passes are in bf16 where the device computes in it natively. PyTorch's global random state is not touched.
+    Every batch is full: batch norm normalises with the statistics of its batch, and those of a small last batch
+    mislead. Forward passes are in bf16 where the device computes in it natively. PyTorch's global random state is not
+    touched.
 
     Args:
-        images: (N, 1 or 3, H, W) uint8, N at least 2.
+        images: (N, 1 or 3, H, W) uint8, N at least 1.
         labels: (N,) class indices.
         num_classes: number of outputs.
-        config: stem, budget and optimiser.
+        config: network, budget and optimiser.
         device: where to compute.
 
     Returns:
         the classifier in evaluation mode, on the CPU.
 
     Raises:
-        ConfigError: if there are fewer than two images.
+        ConfigError: if there are no images.
     """
     steps = config.epochs * steps_per_epoch(len(images), config.batch_size)
     fitting = _Fitting(LabelledImages(images, labels), num_classes, config, device)
@@ -88,20 +96,20 @@ def fit_selected(
     transforms: TransformConfig = NO_TRANSFORMS,
     device: DeviceName = "auto",
 ) -> SelectedFit:
-    """Fit a ResNet-18 as `fit_classifier` does, and keep the best epoch on the validation split.
+    """Fit a classifier as `fit_classifier` does, and keep the best epoch on the validation split.
 
     Args:
-        train: at least two images.
+        train: at least one image.
         valid: at least one image.
         num_classes: number of outputs.
-        config: stem, optimiser, and number of epochs.
+        config: network, optimiser, and number of epochs.
         steps: total number of optimiser steps, at least ``config.epochs``. An epoch is an equal part of them, whatever
             the number of images.
         transforms: random transforms of the training images, drawn anew for each batch.
         device: where to compute.
 
     Raises:
-        ConfigError: if there are fewer than two training images.
+        ConfigError: if there are no training images.
     """
     fitting = _Fitting(train, num_classes, config, device)
     valid_labels = valid.labels.cpu()
@@ -120,8 +128,8 @@ def fit_selected(
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:
-    """Count the batches of one pass; a last batch of one image is left out, since batch norm needs two."""
-    return count // batch_size + (count % batch_size > 1)
+    """Count the full batches that take each image at least once; images of the next pass fill the last batch."""
+    return math.ceil(count / batch_size)
 
 
 class _Fitting:
@@ -129,14 +137,14 @@ class _Fitting:
 
     def __init__(self, train: LabelledImages, num_classes: int, config: ClassifierConfig, device: DeviceName) -> None:
         count = len(train.images)
-        require(count >= 2, "number of images to fit a classifier on", count, "2 or more: batch norm needs as many")
+        require(count >= 1, "number of images to fit a classifier on", count, "1 or more")
         target = resolve_device(device)
         self.config = config
         self.device, self.precision = target, resolve_precision("auto", target)
         self.random = RandomState(config.seed, target)
         self.train = LabelledImages(*(part.to(target) for part in train))
         with self.random.active():
-            classifier = Classifier(num_classes, config.stem)
+            classifier = Classifier(num_classes, config)
         self.classifier = classifier.to(memory_format=torch.channels_last).to(target)
         self.optimizer = torch.optim.SGD(
             self.classifier.parameters(),
@@ -170,8 +178,11 @@ class _Fitting:
         return loss.detach()
 
     def _batches(self) -> Iterator[Tensor]:
-        """Yield the image indices of each batch, pass after pass without end, in a new random order each pass."""
+        """Yield the image indices of each batch without end: full batches, cut from one random order after another."""
         count, size = len(self.train.images), self.config.batch_size
+        order = torch.empty(0, dtype=torch.int64, device=self.train.images.device)
         while True:
-            order = torch.randperm(count, device=self.train.images.device)
-            yield from order.split(size)[: steps_per_epoch(count, size)]
+            while len(order) < size:
+                order = torch.cat([order, torch.randperm(count, device=order.device)])
+            yield order[:size]
+            order = order[size:]

@@ -1,4 +1,4 @@
-"""ResNet-18 (He et al. 2016), built from torchvision's."""
+"""Residual networks (He et al. 2016), built from torchvision's."""
 
 from __future__ import annotations
 
@@ -9,33 +9,36 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchvision.models import resnet18
+from torchvision.models.resnet import BasicBlock, conv1x1, conv3x3
 
-from gan_pipelines.classifier.config import Stem
+from gan_pipelines.classifier.config import ClassifierConfig, NetworkName, Stem
 from gan_pipelines.core.pixels import to_float
 
+FEATURES: dict[NetworkName, int] = {"resnet18": 512, "resnet8": 64}
+"""Number of features of each network."""
 PREDICTION_BATCH = 500
 """Number of images that `Classifier.predict` classifies at a time."""
 
 
 class Prediction(NamedTuple):
-    """Features (N, D) from before the last layer, and logits (N, classes); D is 512 for the ResNet-18."""
+    """Features (N, D) from before the last layer, and logits (N, classes); D is in `FEATURES`."""
 
     features: Tensor
     logits: Tensor
 
 
 class Classifier(nn.Module):
-    """ResNet-18 that classifies uint8 images; grey is repeated to three channels."""
+    """Residual network that classifies uint8 images; grey is repeated to three channels.
 
-    def __init__(self, num_classes: int, stem: Stem) -> None:
+    Args:
+        num_classes: number of outputs.
+        config: network and stem.
+    """
+
+    def __init__(self, num_classes: int, config: ClassifierConfig) -> None:
         super().__init__()
-        backbone = resnet18(num_classes=num_classes)
-        if stem == "small":
-            backbone.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
-            backbone.maxpool = nn.Identity()
-        self.head = backbone.fc
-        backbone.fc = nn.Identity()
-        self.backbone = backbone
+        self.backbone = _resnet8() if config.network == "resnet8" else _resnet18(config.stem)
+        self.head = nn.Linear(FEATURES[config.network], num_classes)
 
     def forward(self, images: Tensor) -> Prediction:
         """Classify (N, 1 or 3, H, W) uint8 images."""
@@ -63,9 +66,43 @@ class Classifier(nn.Module):
         save_file({name: tensor.contiguous() for name, tensor in self.state_dict().items()}, path)
 
     @classmethod
-    def load(cls, path: Path, stem: Stem) -> Classifier:
+    def load(cls, path: Path, config: ClassifierConfig) -> Classifier:
         """Read a file that `save` has written; the classifier is in evaluation mode, on the CPU."""
         weights = load_file(path)
-        classifier = cls(len(weights["head.weight"]), stem)
+        classifier = cls(len(weights["head.weight"]), config)
         classifier.load_state_dict(weights)
         return classifier.eval()
+
+
+def _resnet18(stem: Stem) -> nn.Module:
+    """ResNet-18 of torchvision up to its 512 features."""
+    network = resnet18()
+    network.fc = nn.Identity()
+    if stem == "small":
+        network.conv1 = conv3x3(3, 64)
+        network.maxpool = nn.Identity()
+    return network
+
+
+def _resnet8() -> nn.Module:
+    """Network of section 4.2 with n = 1, up to its 64 features; 1x1 convolutions widen the shortcuts (option B)."""
+    network = nn.Sequential(
+        conv3x3(3, 16),
+        nn.BatchNorm2d(16),
+        nn.ReLU(inplace=True),
+        BasicBlock(16, 16),
+        _halving_block(16),
+        _halving_block(32),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):  # as torchvision does in its networks
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return network
+
+
+def _halving_block(width: int) -> BasicBlock:
+    """Block that halves height and width, and doubles the number of channels."""
+    shortcut = nn.Sequential(conv1x1(width, 2 * width, stride=2), nn.BatchNorm2d(2 * width))
+    return BasicBlock(width, 2 * width, stride=2, downsample=shortcut)

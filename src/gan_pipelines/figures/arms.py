@@ -18,10 +18,11 @@ def plot_arms(scores: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
     """Plot for each fraction the accuracies of the classifiers by arm, and the differences with their intervals.
 
     Args:
-        scores: one row for each classifier, with ``fraction``, ``arm`` and ``accuracy``.
+        scores: one row for each classifier, with ``fraction``, ``arm``, ``accuracy`` and ``is_main``.
         comparisons: one row for each difference, with ``fraction``, ``arm``, ``baseline``, ``is_primary``,
-            ``difference``, ``interval_low`` and ``interval_high``.
+            ``difference``, ``interval_low``, ``interval_high`` and ``is_main``.
     """
+    scores, comparisons = _select_main(scores), _select_main(comparisons)
     fractions = list(dict.fromkeys(scores["fraction"]))
     size = (11, 0.8 + 3.2 * len(fractions))
     figure = Figure(figsize=size, layout="constrained", dpi=120)
@@ -57,6 +58,11 @@ def plot_arm_curves(histories: pd.DataFrame) -> Figure:
         row[1].set_yscale("log")
     panels[0][-1].legend(frameon=False, fontsize="small")
     return figure
+
+
+def _select_main(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the main analysis; tables of earlier versions have no other."""
+    return table[table["is_main"]] if "is_main" in table else table
 
 
 def _plot_accuracies(axes: Axes, scores: pd.DataFrame) -> None:

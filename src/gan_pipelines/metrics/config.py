@@ -33,7 +33,7 @@ class ScoringConfig:
     """Feature extractor, number of samples, and the real images that they are compared with.
 
     Attributes:
-        extractor: ``classifier``, the project's ResNet-18 fitted on the train split; or ``inception``, torch-fidelity's
+        extractor: ``classifier``, the project's ResNet fitted on the train split; or ``inception``, torch-fidelity's
             port of the network that published FIDs use.
         inception_weights: a local copy of torch-fidelity's weights; null takes them from PyTorch's hub cache, or
             downloads them.

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 WEIGHTS_FILE = "classifier.safetensors"
 PROVENANCE_FILE = "provenance.json"
 HELDOUT_SPLIT = "test"
-ENTRY_VERSION = 2
+ENTRY_VERSION = 3
 """Version in the key of a fitted classifier. Raise it when the same settings would give other weights."""
 INCEPTION_LAYERS = ["2048", "logits_unbiased"]
 
@@ -132,11 +132,11 @@ def _get_classifier(store: KeyedStore, images: ImageSet, config: ScoringConfig, 
     key = hash_values(ENTRY_VERSION, train.content_hash, heldout.content_hash, asdict(config.classifier))
 
     def fit(folder: Path) -> None:
-        logger.info("Fitting the feature extractor, a ResNet-18, on %d images", len(train))
+        logger.info("Fitting the feature extractor, %s, on %d images", config.classifier.network_name, len(train))
         pixels, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
         classifier = fit_classifier(pixels, labels, len(train.class_names), config.classifier, device=device)
         provenance = {
-            "name": f"resnet18-{config.classifier.stem}-stem",
+            "name": config.classifier.network_name,
             "weights_hash": hash_weights(classifier),
             "fitted_on": train.content_hash,
             "heldout_split": HELDOUT_SPLIT,
@@ -146,7 +146,7 @@ def _get_classifier(store: KeyedStore, images: ImageSet, config: ScoringConfig, 
         (folder / PROVENANCE_FILE).write_text(json.dumps(provenance, indent=2))
 
     folder = store.get_or_build(key, fit)
-    classifier = Classifier.load(folder / WEIGHTS_FILE, config.classifier.stem)
+    classifier = Classifier.load(folder / WEIGHTS_FILE, config.classifier)
     return FeatureExtractor(classifier, json.loads((folder / PROVENANCE_FILE).read_text()))
 
 

@@ -135,6 +135,6 @@ augmentation:
   ratios: [1, 3]
   synthetic: {{weights: ema}}
   transforms: {{crop_padding: {image_size // 16}}}
-  classifier: {{epochs: 10, batch_size: {BATCH_SIZE}, learning_rate: 0.02}}
+  classifier: {{epochs: 10, batch_size: {BATCH_SIZE}, learning_rates: [0.01, 0.05]}}
 
 """

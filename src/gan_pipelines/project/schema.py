@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 import re
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_type_hints
 
 from pydantic import create_model
 
@@ -31,17 +33,32 @@ def parameters_schema() -> dict[str, Any]:
     sections: dict[str, Any] = {name: (section, None) for name, section in SECTIONS.items()}
     model = create_model("Parameters", experiment=(str, ""), variants=(variants, None), **sections)
     schema = model.model_json_schema()
+    described = {found.__name__: _describe(found) for root in (GanConfig, *SECTIONS.values()) for found in _walk(root)}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
-        **_relax(schema),
-        "$defs": {name: _relax(definition) for name, definition in schema["$defs"].items()},
+        **_relax(schema, {}),
+        "$defs": {name: _relax(definition, described.get(name, {})) for name, definition in schema["$defs"].items()},
     }
 
 
-def _relax(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of one configuration, with descriptions from its docstring, without required settings."""
-    summary, _, attributes = definition.get("description", "").partition("\n\nAttributes:\n")
-    described = dict(re.findall(r"^    (\w+): (.*(?:\n        .*)*)", attributes, re.MULTILINE))
+def _walk(config_type: type) -> Iterator[type]:
+    """A configuration class and the classes of its nested settings."""
+    yield config_type
+    for expected in get_type_hints(config_type).values():
+        for option in (expected, *get_args(expected)):
+            if dataclasses.is_dataclass(option) and isinstance(option, type):
+                yield from _walk(option)
+
+
+def _describe(config_type: type) -> dict[str, str]:
+    """Descriptions of the settings from the docstrings of a class and its parents."""
+    attributes = "".join(inspect.cleandoc(parent.__doc__ or "") + "\n" for parent in reversed(config_type.__mro__))
+    return dict(re.findall(r"^    (\w+): (.*(?:\n        .*)*)", attributes, re.MULTILINE))
+
+
+def _relax(definition: Mapping[str, Any], described: Mapping[str, str]) -> dict[str, Any]:
+    """The schema of one configuration, with descriptions of its settings, without required settings."""
+    summary = definition.get("description", "").partition("\n\nAttributes:\n")[0]
     properties = {
         name: {"description": " ".join(described.get(name, "").split()), "anyOf": [_strip(value), INTERPOLATION]}
         for name, value in definition["properties"].items()

@@ -50,7 +50,7 @@ def train_generators(
     Raises:
         TrainingDiverged: if a training has failed.
     """
-    draws = augmentation.draw_images(image_splits.train, settings)
+    draws = augmentation.draw_images(image_splits, settings)
     configs = [augmentation.configure_replicate(config, settings, draw) for draw in draws]
     for each, draw in zip(configs, draws, strict=True):  # before the first training
         gan.check_steps(each, len(draw.images))
@@ -107,14 +107,13 @@ def _track_generator(tracker: MlflowTracker, draw: augmentation.Draw, epoch: gan
 
 def make_synthetic_images(
     replicates: list[augmentation.Replicate],
-    image_splits: augmentation.ImageSplits,
     synthetic_store: KeyedStore,
     settings: augmentation.AugmentationConfig,
     device: DeviceName,
 ) -> list[augmentation.SyntheticImages]:
     """Generate the synthetic images of every replicate, unless the store holds them."""
     return [
-        augmentation.make_synthetic_set(synthetic_store, image_splits, replicate, settings, device)
+        augmentation.make_synthetic_set(synthetic_store, replicate, settings, device)
         for replicate in tqdm(replicates, unit="set", desc="generating images", disable=None)
     ]
 
@@ -139,10 +138,10 @@ def fit_classifiers(
 ) -> list[augmentation.ArmFit]:
     """Fit the classifiers of all arms and replicates, unless the store holds them; log each as a nested MLflow run."""
     done = []
-    total = len(replicates) * len(augmentation.list_arms(settings))
+    total = len(replicates) * len(augmentation.list_arms(settings)) * len(settings.classifier.learning_rates)
     with tqdm(total=total, unit="fit", desc="fitting classifiers", disable=None) as bar:
         for replicate, synthetic in zip(replicates, synthetic_sets, strict=True):
-            for fit in augmentation.fit_arms(fits, image_splits, replicate, synthetic, settings, device):
+            for fit in augmentation.fit_arms(fits, image_splits.test, replicate, synthetic, settings, device):
                 done.append(fit)
                 _track_fit(tracker, fit)
                 bar.update()
@@ -151,10 +150,10 @@ def fit_classifiers(
 
 
 def _track_fit(tracker: MlflowTracker, fit: augmentation.ArmFit) -> None:
-    names = ("fraction", "seed", "arm", "real_images", "synthetic_images", "steps", "best_epoch")
+    names = ("fraction", "seed", "arm", "learning_rate", "real_images", "synthetic_images", "steps", "best_epoch")
     scores = fit.scores
     tracker.log_child(
-        f"{fit.arm} {fit.fraction:g} seed {fit.seed}",
+        f"{fit.arm} {fit.fraction:g} seed {fit.seed} rate {fit.learning_rate:g}",
         {name: getattr(fit, name) for name in names},
         fit.history,
         {
@@ -174,12 +173,23 @@ def tabulate_fits(
     return scores, augmentation.tabulate_histories(arm_fits)
 
 
+def score_simple_classifiers(
+    replicates: list[augmentation.Replicate], image_splits: augmentation.ImageSplits
+) -> pd.DataFrame:
+    """Score scikit-learn's classifiers, fitted on the real images of each replicate."""
+    return augmentation.score_simple_classifiers([draw for draw, _ in replicates], image_splits.test)
+
+
 def compare_arms(
-    arm_fits: list[augmentation.ArmFit], settings: augmentation.AugmentationConfig
-) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Compare pairs of arms; state whether the synthetic images help."""
+    arm_fits: list[augmentation.ArmFit],
+    simple_scores: pd.DataFrame,
+    image_splits: augmentation.ImageSplits,
+    settings: augmentation.AugmentationConfig,
+) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Any]]]:
+    """Compare pairs of arms, also class by class; state whether the synthetic images help."""
     comparisons = augmentation.tabulate_comparisons(arm_fits, settings)
-    return comparisons, augmentation.state_verdicts(arm_fits, comparisons, settings)
+    by_class = augmentation.tabulate_class_comparisons(arm_fits, settings, image_splits.test.class_names)
+    return comparisons, by_class, augmentation.state_verdicts(arm_fits, comparisons, simple_scores, settings)
 
 
 def plot_arms(arm_scores: pd.DataFrame, comparisons: pd.DataFrame) -> figures.Figure:

@@ -12,6 +12,7 @@ from gan_pipelines.pipelines.augmentation.nodes import (
     make_synthetic_images,
     plot_arm_curves,
     plot_arms,
+    score_simple_classifiers,
     separate_images,
     tabulate_fits,
     train_generators,
@@ -51,7 +52,7 @@ def create_pipeline(variant: str) -> Pipeline:
             ),
             node(
                 make_synthetic_images,
-                inputs=["replicates", "image_splits", "synthetic_store", *SETTINGS],
+                inputs=["replicates", "synthetic_store", *SETTINGS],
                 outputs="synthetic_sets",
                 name="make_synthetic_images",
             ),
@@ -74,9 +75,15 @@ def create_pipeline(variant: str) -> Pipeline:
                 name="tabulate_fits",
             ),
             node(
+                score_simple_classifiers,
+                inputs=["replicates", "image_splits"],
+                outputs="simple_scores",
+                name="score_simple_classifiers",
+            ),
+            node(
                 compare_arms,
-                inputs=["arm_fits", "params:augmentation"],
-                outputs=["comparisons", "verdicts"],
+                inputs=["arm_fits", "simple_scores", "image_splits", "params:augmentation"],
+                outputs=["comparisons", "class_comparisons", "verdicts"],
                 name="compare_arms",
             ),
             node(

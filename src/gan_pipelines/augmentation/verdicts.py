@@ -1,0 +1,123 @@
+"""Verdicts of the experiment in words."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gan_pipelines.augmentation.arms import ArmFit
+from gan_pipelines.augmentation.config import REAL_LONGER, TRANSFORMED, AugmentationConfig, list_contrasts
+from gan_pipelines.augmentation.rates import common_rates, select_fits
+from gan_pipelines.augmentation.statistics import MAX_REPLICATES, POWER
+from gan_pipelines.core.statistics import CONFIDENCE
+
+Row = Mapping[Hashable, Any]
+"""A row of the table of comparisons."""
+
+SETTINGS = {REAL_LONGER.name: "", TRANSFORMED.name: ", with transforms"}
+BASELINES = {REAL_LONGER.name: "the real ones alone", TRANSFORMED.name: "transforms of the real ones alone"}
+
+
+def state_verdicts(
+    fits: Sequence[ArmFit], comparisons: pd.DataFrame, simple_scores: pd.DataFrame, config: AugmentationConfig
+) -> list[dict[str, Any]]:
+    """State for each fraction whether synthetic images help, by its primary comparisons.
+
+    There are two: of synthetic images with real ones alone, and of synthetic images on top of transforms with
+    transforms alone.
+
+    Args:
+        fits: the classifiers.
+        comparisons: from `tabulate_comparisons`.
+        simple_scores: from `score_simple_classifiers`.
+        config: fractions, replicates and learning rates.
+
+    Returns:
+        plain values for each comparison: ``fraction``, ``baseline``, ``verdict``, and a ``sentence`` that explains it.
+    """
+    primary = comparisons[comparisons["is_primary"]]
+    own = {(row["fraction"], row["baseline"]): row for row in primary[~primary["is_main"]].to_dict("records")}
+    chosen = select_fits(fits, common_rates(fits))
+    verdicts = []
+    for row in primary[primary["is_main"]].to_dict("records"):
+        arm, baseline = (
+            [fit for fit in chosen if (fit.fraction, fit.arm) == (row["fraction"], row[name])]
+            for name in ("arm", "baseline")
+        )
+        sentences = [
+            _state_verdict(row, arm, config),
+            _state_power(row, arm, config),
+            _state_own_rates(own.get((row["fraction"], row["baseline"]))),
+            _state_simple(simple_scores[simple_scores["fraction"] == row["fraction"]], baseline),
+        ]
+        names = {name: row[name] for name in ("fraction", "baseline", "verdict")}
+        verdicts.append({**names, "sentence": " ".join(filter(None, sentences))})
+    return verdicts
+
+
+def _state_verdict(row: Row, arm: Sequence[ArmFit], config: AugmentationConfig) -> str:
+    count, images = len(config.fractions), len(arm[0].correct)
+    return (
+        f"{row['fraction']:.0%} of the real images ({_range(fit.real_images for fit in arm)})"
+        f"{SETTINGS[row['baseline']]}: {row['verdict']}"
+        f"{f', corrected for {count} fractions (Holm)' if count > 1 else ''}. "
+        f"With {_range(fit.synthetic_images for fit in arm)} generated ones added ({_state_choices(row, config)}), "
+        f"accuracy changes by {_points(row['difference'])} points against {BASELINES[row['baseline']]} for as many "
+        f"steps ({'uncorrected ' if count > 1 else ''}{CONFIDENCE:.0%} interval {_points(row['interval_low'])} to "
+        f"{_points(row['interval_high'])}; {config.replicates} replicates, {images:,} test images), and "
+        f"macro-F1 by {_points(row['macro_f1_difference'])}."
+    )
+
+
+def _state_choices(row: Row, config: AugmentationConfig) -> str:
+    """The arm, and what the validation split decided."""
+    rivals = [arm for arm, baseline in list_contrasts(config) if arm.has_both and baseline.name == row["baseline"]]
+    ratio = f"{row['arm']}, chosen on the validation split" if len(rivals) > 1 else row["arm"]
+    if len(config.classifier.learning_rates) == 1:
+        return ratio
+    return f"{ratio}; learning rate {row['learning_rate']:g}, the best of {REAL_LONGER.name} there"
+
+
+def _state_power(row: Row, arm: Sequence[ArmFit], config: AugmentationConfig) -> str:
+    needed, images = row["replicates_for_a_point"], len(arm[0].correct)
+    to_see_a_point = (
+        f"to see one point it would take {needed:.0f} replicates."
+        if needed is not None and not np.isnan(needed)
+        else f"to see one point on these {images:,} test images, {MAX_REPLICATES:,} replicates would not do."
+    )
+    return (
+        f"{'Without the correction, a' if len(config.fractions) > 1 else 'A'} difference of "
+        f"{row['smallest_visible'] * 100:.1f} points would have been shown {POWER:.0%} of the time; {to_see_a_point}"
+    )
+
+
+def _state_own_rates(row: Row | None) -> str:
+    """The second analysis, if there is one."""
+    if row is None:
+        return ""
+    return (
+        f"With the learning rate that is best for each arm on the validation split: {row['verdict']} ({row['arm']}: "
+        f"{_points(row['difference'])} points, {_points(row['interval_low'])} to {_points(row['interval_high'])})."
+    )
+
+
+def _state_simple(scores: pd.DataFrame, baseline: Sequence[ArmFit]) -> str:
+    means = scores.groupby("classifier", sort=False)["accuracy"].mean()
+    listed = ", ".join(f"{name} {accuracy:.1%}" for name, accuracy in means.items())
+    is_part = scores["images"].min() < min(fit.real_images for fit in baseline)
+    images = f"{_range(scores['images'])} of the same images" if is_part else "the same images"
+    network = np.mean([fit.scores.accuracy for fit in baseline])
+    return f"Simple classifiers on {images}: {listed}; {baseline[0].arm} {network:.1%}."
+
+
+def _range(counts: Iterable[int]) -> str:
+    """A count, or its range over the replicates."""
+    lowest, *_, highest = sorted(counts)  # of two replicates or more
+    return f"{lowest:,}" if lowest == highest else f"{lowest:,} to {highest:,}"
+
+
+def _points(share: float) -> str:
+    return f"{share * 100:+.1f}"
