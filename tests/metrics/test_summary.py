@@ -12,6 +12,7 @@ def score(generator, weights, metric, value, spread=None, **key):
         "identity": {"generator": generator, "weights": weights, "epoch": 100, "generator_version": "2026-01-01"},
         "extractor": {"heldout_accuracy": 0.981},
         "flags": ["Something is odd."] if value == 1.0 else [],
+        "notes": ["Another score is missing."],
     }
 
 
@@ -37,7 +38,7 @@ def test_scores_come_with_their_samples_extractor_and_flags():
     )
     assert findings.sentences[1].startswith("last epoch, raw weights: FID 3.00, IS 1.00 ± 0.25")
     assert findings.sentences[2].startswith("best epoch, ema weights: FID 2.00")
-    assert findings.sentences[3:] == ("Careful: Something is odd.",)
+    assert findings.sentences[3:] == ("Another score is missing.", "Careful: Something is odd.")
     assert findings.tags == {"flags": "Something is odd."}
 
 

@@ -24,9 +24,12 @@ from gan_pipelines.metrics.extractors import FeatureExtractor
 from gan_pipelines.metrics.frechet import EXTRAPOLATION_PARTS, Moments, extrapolate_frechet, frechet_distance
 from gan_pipelines.metrics.inception_score import MIN_INCEPTION_SCORE, inception_score
 from gan_pipelines.metrics.kernel import kernel_distance
+from gan_pipelines.metrics.labels import MIN_CLASS_IMAGES, stratified_labels
 from gan_pipelines.metrics.neighbours import nearest_neighbours, neighbour_scores
 from gan_pipelines.metrics.reference import BATCH, Reference, extract_features
 
+MONITOR_VERSION = 2
+"""Version in the key of a monitor. Raise it when the same generator would get other numbers."""
 DIVERSITY_IMAGES = 256
 """Maximum number of samples whose diversity is measured; enough for several of each class."""
 MIN_HELDOUT_ACCURACY = 0.7
@@ -51,6 +54,7 @@ class Score:
         identity: what was scored: training, version of the generator, set of weights, sampling seed.
         extractor: provenance of the feature extractor.
         flags: reasons to distrust the value, one sentence each.
+        notes: reasons why other metrics of the same samples are missing, one sentence each.
     """
 
     metric: str
@@ -60,6 +64,7 @@ class Score:
     identity: dict[str, Any]
     extractor: dict[str, Any]
     flags: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def score_generator(
@@ -71,7 +76,8 @@ def score_generator(
 ) -> list[Score]:
     """Measure all metrics for both sets of weights.
 
-    The samples are generated once for each set of weights, and pass from generator to extractor on the device.
+    The samples are generated once for each set of weights, and pass from generator to extractor on the device. The
+    classes of a conditional generator are as frequent as in the reference.
 
     Args:
         generator: the generator to score.
@@ -81,16 +87,19 @@ def score_generator(
         device: where to compute.
 
     Raises:
-        ConfigError: if generated and real images differ in shape or classes, if there are fewer than `MIN_IMAGES` real
-            images, or if a class has fewer than two generated or two real images.
+        ConfigError: if generated and real images differ in shape or classes, or if there are fewer than `MIN_IMAGES`
+            real images.
         FeaturesUnusable: if a feature or a logit is infinite or NaN.
     """
     _require_same_kind(generator, reference.images)
     target = resolve_device(device)
     extractor = extractor.to(target)
+    labels = _labels_like(reference.images, config.samples) if generator.is_conditional else None
     scores: list[Score] = []
     for weights in WEIGHT_SETS:
-        samples = generator.sample_batches(config.samples, seed=config.seed, weights=weights, device=device)
+        samples = generator.sample_batches(
+            config.samples, seed=config.seed, weights=weights, labels=labels, device=device
+        )
         fake, logits = map(torch.cat, zip(*extract_features(extractor, samples, "generated"), strict=True))
         flags = _flag_samples(_diversity(generator, weights, reference.images, device), logits, extractor)
         identity = {
@@ -101,12 +110,13 @@ def score_generator(
         }
         measured = {
             **_measure(fake, logits, reference, config.is_splits),
-            **(_measure_classes(fake, reference) if generator.is_conditional else {}),
+            **({} if labels is None else _measure_classes(fake, labels, reference)),
         }
+        notes = () if labels is None else _note_classes(measured, reference.images)
         for (metric, class_name), (value, spread) in measured.items():
             key = _comparability(metric, class_name, reference.images, extractor, config)
-            own_flags = _flag_metric(metric, fake, reference)
-            scores.append(Score(metric, value, spread, key, identity, dict(extractor.provenance), (*flags, *own_flags)))
+            reasons = (*flags, *_flag_metric(metric, fake, reference))
+            scores.append(Score(metric, value, spread, key, identity, dict(extractor.provenance), reasons, notes))
     return scores
 
 
@@ -130,22 +140,29 @@ def _measure(fake: Tensor, logits: Tensor, reference: Reference, is_splits: int)
     return measured
 
 
-def _measure_classes(fake: Tensor, reference: Reference) -> Measured:
-    """Measure KID for each class."""
-    names, labels = reference.images.class_names, torch.from_numpy(np.asarray(reference.images.labels))
+def _measure_classes(fake: Tensor, labels: Tensor, reference: Reference) -> Measured:
+    """Measure KID for each class of which there are enough images."""
+    real_labels = torch.from_numpy(np.asarray(reference.images.labels))
     measured: Measured = {}
-    for index, name in enumerate(names):
-        made = fake[index :: len(names)]  # `TrainedGenerator.sample_batches` takes the classes in turn
-        real = reference.features[labels == index].to(fake.device)
-        check_class_sizes(name, made=len(made), real=len(real))
-        measured["class_kid", name] = kernel_distance(made, real)
+    for index, name in enumerate(reference.images.class_names):
+        made, real = fake[labels == index], reference.features[real_labels == index].to(fake.device)
+        if min(len(made), len(real)) >= MIN_CLASS_IMAGES:
+            measured["class_kid", name] = kernel_distance(made, real)
     return measured
 
 
-def check_class_sizes(name: str, made: int, real: int) -> None:
-    """Raise a `ConfigError` if a class has fewer than two generated or two real images, which KID needs."""
-    require(made > 1, f"number of samples of class {name}", made, "2 or more: raise scoring.samples")
-    require(real > 1, f"number of reference images of class {name}", real, "2 or more: add some, or drop the class")
+def _note_classes(measured: Measured, reference: ImageSet) -> tuple[str, ...]:
+    """Name the classes whose KID was not measured."""
+    missing = [name for name in reference.class_names if ("class_kid", name) not in measured]
+    if not missing:
+        return ()
+    needed = f"{MIN_CLASS_IMAGES} samples and {MIN_CLASS_IMAGES} reference images of a class"
+    return (f"KID of class {', '.join(missing)} is left out: it needs {needed}.",)
+
+
+def _labels_like(reference: ImageSet, samples: int) -> Tensor:
+    """Make labels with the class frequencies of the reference."""
+    return stratified_labels(np.bincount(reference.labels, minlength=len(reference.class_names)), samples)
 
 
 def _comparability(
@@ -160,6 +177,7 @@ def _comparability(
         "resize_filter": reference.resize_filter,
         "reference_split": config.reference_split,
         "reference_hash": reference.content_hash,
+        "class_frequencies": "reference",
     }
     if metric == "is":
         key["is_splits"] = config.is_splits
@@ -183,13 +201,20 @@ def make_monitor(
         device: where to compute.
     """
     monitor = config.during_training
+    labels = _labels_like(reference.images, monitor.samples)
     target = resolve_device(device)
     network, moments = extractor.to(target), reference.moments.to(target)
     size = abbreviate(monitor.samples)
 
     def measure(generator: TrainedGenerator) -> dict[str, float]:
         _require_same_kind(generator, reference.images)
-        batches = generator.sample_batches(monitor.samples, seed=config.seed, weights=monitor.weights, device=device)
+        batches = generator.sample_batches(
+            monitor.samples,
+            seed=config.seed,
+            weights=monitor.weights,
+            labels=labels if generator.is_conditional else None,
+            device=device,
+        )
         logits: list[Tensor] = []
 
         def features() -> Iterator[Tensor]:
@@ -200,7 +225,7 @@ def make_monitor(
         distance = frechet_distance(moments, Moments.of_stream(features()))
         return {f"fid_{size}": distance, f"is_{size}": inception_score(torch.cat(logits), config.is_splits)[0]}
 
-    key = hash_values(reference.key, asdict(monitor), config.seed)
+    key = hash_values(MONITOR_VERSION, reference.key, asdict(monitor), config.seed, config.is_splits)
     return Monitor(measure, metric=f"fid_{size}", key=key, every_epochs=monitor.every_epochs)
 
 

@@ -17,9 +17,9 @@ def summarize_scores(scores: Sequence[Mapping[str, Any]]) -> Findings:
 
     Returns:
         metrics ``[best/]<metric>_<weights>`` of all scores but those of single classes (MLflow shows what is before a
-        slash as a section), the flags as a tag, and one sentence for each generator and each flag.
+        slash as a section), the flags as a tag, and one sentence for each generator, each note and each flag.
     """
-    flags = sorted({flag for score in scores for flag in score["flags"]})
+    flags, notes = (sorted({text for score in scores for text in score[kind]}) for kind in ("flags", "notes"))
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for score in scores:
         groups.setdefault((score["identity"]["generator"], score["identity"]["weights"]), []).append(score)
@@ -32,6 +32,7 @@ def summarize_scores(scores: Sequence[Mapping[str, Any]]) -> Findings:
         tags={"flags": " ".join(flags)} if flags else {},
         sentences=(
             *(_describe(group, *origin) for origin, group in groups.items()),
+            *notes,
             *(f"Careful: {flag}" for flag in flags),
         ),
     )
