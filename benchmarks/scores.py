@@ -14,7 +14,6 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import reduce
-from itertools import pairwise
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -43,6 +42,7 @@ from gan_pipelines.metrics import (
     neighbour_scores,
     open_reference,
 )
+from gan_pipelines.metrics.frechet import EXTRAPOLATION_PARTS, SAMPLES_PER_FEATURE
 from gan_pipelines.project.parameters import parse_variant
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -175,10 +175,10 @@ def measure_chance(
         for count in COUNTS:
             chosen = parts[: count // BATCH]
             row = {"samples": count, "fid": frechet_distance(reference, reduce(add, chosen))}
-            if len(chosen) >= 8:  # then each quarter has more samples than dimensions
-                edges = [quarter * len(chosen) // 4 for quarter in range(5)]
-                quarters = [reduce(add, chosen[start:end]) for start, end in pairwise(edges)]
-                row["fid_infinity"], row["fid_infinity_error"] = extrapolate_frechet(reference, quarters)
+            if count >= SAMPLES_PER_FEATURE * len(reference.mean):
+                length = len(chosen) // EXTRAPOLATION_PARTS
+                groups = [reduce(add, chosen[start : start + length]) for start in range(0, len(chosen), length)]
+                row["fid_infinity"], row["fid_infinity_error"] = extrapolate_frechet(reference, groups)
             rows.add(what="number of samples", training_seed=training_seed, sampling_seed=99, weights="ema", **row)
 
 

@@ -155,13 +155,20 @@ def test_a_poor_classifier_is_flagged(generator, score):
         assert {len(each.flags) for each in scores} == {flags}
 
 
-def test_fewer_images_than_features_are_flagged_and_not_extrapolated(generator, score):
-    scores = score(generator, replace(CONFIG, samples=12))
-    flags = {each.metric: each.flags for each in scores}
-    assert "fid_infinity" not in flags
+def test_fewer_images_than_features_are_flagged(generator, score):
+    flags = {each.metric: each.flags for each in score(generator, replace(CONFIG, samples=12))}
     assert "FID of 12 images in 12 dimensions: a covariance is singular; take more than 12" in flags["fid"][0]
     assert flags["kid"] == ()
     assert not any("singular" in flag for each in score(generator, replace(CONFIG, samples=13)) for flag in each.flags)
+
+
+def test_fid_infinity_is_left_out_below_twenty_samples_for_each_feature_and_a_note_says_so(generator, score):
+    enough, few = score(generator, replace(CONFIG, samples=240)), score(generator, replace(CONFIG, samples=239))
+    assert {each.notes for each in enough} == {()}
+    assert [each.metric for each in few] == [metric for metric in METRICS if metric != "fid_infinity"] * 2
+    assert {each.notes for each in few} == {
+        ("FID-infinity is left out: it needs 240 samples or more with 12 features, and there are 239.",)
+    }
 
 
 def test_features_that_are_not_finite_are_refused(generator, striped_images, score, tmp_path):

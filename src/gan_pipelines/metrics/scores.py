@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import reduce
-from operator import add
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,13 @@ from gan_pipelines.gan.health import NARROW_BELOW, describe_mode_collapse, relat
 from gan_pipelines.images import ImageSet
 from gan_pipelines.metrics.config import ScoringConfig, abbreviate
 from gan_pipelines.metrics.extractors import FeatureExtractor
-from gan_pipelines.metrics.frechet import EXTRAPOLATION_PARTS, Moments, extrapolate_frechet, frechet_distance
+from gan_pipelines.metrics.frechet import (
+    EXTRAPOLATION_PARTS,
+    SAMPLES_PER_FEATURE,
+    Moments,
+    extrapolate_frechet,
+    frechet_distance,
+)
 from gan_pipelines.metrics.inception_score import MIN_INCEPTION_SCORE, inception_score
 from gan_pipelines.metrics.kernel import kernel_distance
 from gan_pipelines.metrics.labels import MIN_CLASS_IMAGES, stratified_labels
@@ -112,7 +116,9 @@ def score_generator(
             **_measure(fake, logits, reference, config.is_splits),
             **({} if labels is None else _measure_classes(fake, labels, reference)),
         }
-        notes = () if labels is None else _note_classes(measured, reference.images)
+        notes = _note_extrapolation(measured, fake) + (
+            () if labels is None else _note_classes(measured, reference.images)
+        )
         for (metric, class_name), (value, spread) in measured.items():
             key = _comparability(metric, class_name, reference.images, extractor, config)
             reasons = (*flags, *_flag_metric(metric, fake, reference))
@@ -129,9 +135,9 @@ def _measure(fake: Tensor, logits: Tensor, reference: Reference, is_splits: int)
     device = fake.device
     radii = reference.radii(device)  # raises first, where there are too few real images for any metric
     real, moments = reference.features.to(device), reference.moments.to(device)
-    parts = [Moments.of_stream(part.split(BATCH)) for part in fake.tensor_split(EXTRAPOLATION_PARTS)]
-    measured: Measured = {("fid", None): (frechet_distance(moments, reduce(add, parts)), None)}
-    if parts[-1].count > fake.shape[1]:
+    measured: Measured = {("fid", None): (frechet_distance(moments, Moments.of_stream(fake.split(BATCH))), None)}
+    if len(fake) >= SAMPLES_PER_FEATURE * fake.shape[1]:
+        parts = [Moments.of_stream(part.split(BATCH)) for part in fake.tensor_split(EXTRAPOLATION_PARTS)]
         measured["fid_infinity", None] = extrapolate_frechet(moments, parts)
     measured["is", None] = inception_score(logits, is_splits)
     measured["kid", None] = kernel_distance(fake, real)
@@ -149,6 +155,17 @@ def _measure_classes(fake: Tensor, labels: Tensor, reference: Reference) -> Meas
         if min(len(made), len(real)) >= MIN_CLASS_IMAGES:
             measured["class_kid", name] = kernel_distance(made, real)
     return measured
+
+
+def _note_extrapolation(measured: Measured, fake: Tensor) -> tuple[str, ...]:
+    """Say why FID-infinity was not measured."""
+    if ("fid_infinity", None) in measured:
+        return ()
+    samples, features = fake.shape
+    return (
+        f"FID-infinity is left out: it needs {SAMPLES_PER_FEATURE * features:,} samples or more with {features:,} "
+        f"features, and there are {samples:,}.",
+    )
 
 
 def _note_classes(measured: Measured, reference: ImageSet) -> tuple[str, ...]:
