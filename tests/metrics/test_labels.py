@@ -1,20 +1,14 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from gan_pipelines.classifier.resnet import Prediction
 from gan_pipelines.core.config import ConfigError
-from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.core.stores import KeyedStore
-from gan_pipelines.images import ImageSet
-from gan_pipelines.images.duplicates import make_thumbnails
 from gan_pipelines.metrics import (
-    FeatureExtractor,
     Moments,
     MonitorConfig,
     ScoringConfig,
@@ -22,12 +16,10 @@ from gan_pipelines.metrics import (
     check_class_sizes,
     frechet_distance,
     make_monitor,
-    open_reference,
     score_generator,
     stratified_labels,
 )
-
-NAMES = ("a", "b", "c", "d")
+from planted import NAMES, PerfectGenerator, draw_images, make_reference
 
 
 @pytest.mark.parametrize(
@@ -69,57 +61,6 @@ def test_too_few_images_of_a_class_are_refused(sizes, samples, message):
     check_class_sizes(NAMES[:2], np.array([50, 2]), 52)
     with pytest.raises(ConfigError, match=message):
         check_class_sizes(NAMES[:2], np.array(sizes), samples)
-
-
-class Pixels(nn.Module):
-    """Takes pixels as features."""
-
-    def forward(self, images):
-        features = images.float().flatten(1) / 32
-        return Prediction(features, features[:, :4])
-
-
-def draw_images(labels, seed):
-    """Draw 4x4 images whose mean depends on the class."""
-    means = np.random.default_rng(1).uniform(60, 190, (len(NAMES), 1, 4, 4))
-    noise = np.random.default_rng(seed).normal(scale=16, size=(len(labels), 1, 4, 4))
-    return (means[labels] + noise).clip(0, 255).astype(np.uint8)
-
-
-@dataclass
-class PerfectGenerator:
-    """Returns images that it has not seen of the class that it is asked for, or of any class as in the reference."""
-
-    is_conditional: bool = True
-    class_names: tuple = NAMES
-    image_shape: tuple = (1, 4, 4)
-    version: str = "v"
-    training: dict = field(default_factory=dict)
-    seed: int = 2
-
-    def sample(self, count, *, labels=None, **_):
-        labels = torch.arange(count) % len(NAMES) if labels is None else labels
-        return torch.from_numpy(draw_images(labels.numpy(), self.seed))
-
-    def sample_batches(self, count, *, labels=None, **_):
-        yield self.sample(count, labels=labels)
-
-
-def make_reference(store, sizes):
-    labels = np.repeat(np.arange(len(NAMES)), sizes)
-    images = draw_images(labels, seed=3)
-    image_set = ImageSet(
-        images,
-        hash_images(images),
-        labels,
-        NAMES,
-        {"train": len(labels)},
-        "box",
-        tuple(map(str, labels)),
-        make_thumbnails(images),
-    )
-    extractor = FeatureExtractor(Pixels(), {"name": "pixels", "weights_hash": "0"})
-    return extractor, open_reference(store, image_set, extractor, "cpu")
 
 
 @pytest.mark.parametrize("ratio", [2, 5, 20])

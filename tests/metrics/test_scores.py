@@ -52,7 +52,7 @@ class Blind(Projection):
 
 
 PROVENANCE = {"name": "projection", "weights_hash": "0123"}
-METRICS = ["fid", "fid_infinity", "is", "kid", "precision", "recall", "density", "coverage"]
+METRICS = ["fid", "fid_infinity", "is", "kid", "precision", "recall", "density", "coverage", "authenticity"]
 
 
 @pytest.fixture
@@ -71,7 +71,8 @@ def score(striped_images, tmp_path):
 @pytest.fixture
 def generator(tiny_gan, striped_images):
     train_images = striped_images.select("train")
-    epochs = train(tiny_gan, train_images.images, device="cpu", class_names=train_images.class_names)
+    names, data_hash = train_images.class_names, train_images.content_hash
+    epochs = train(tiny_gan, train_images.images, device="cpu", class_names=names, data_hash=data_hash)
     generator = list(epochs)[-1].generator
     weights = {name: dict(state) for name, state in generator.weights.items()}
     for state in weights.values():  # makes the images differ: after two epochs all are grey

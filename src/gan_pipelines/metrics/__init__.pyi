@@ -19,6 +19,7 @@ from .labels import check_class_sizes as check_class_sizes
 from .labels import stratified_labels as stratified_labels
 from .neighbours import NeighbourScores as NeighbourScores
 from .neighbours import Radii as Radii
+from .neighbours import authenticity as authenticity
 from .neighbours import nearest_neighbours as nearest_neighbours
 from .neighbours import neighbour_scores as neighbour_scores
 from .reference import FeaturesUnusable as FeaturesUnusable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,13 +29,15 @@ from gan_pipelines.metrics.frechet import (
 from gan_pipelines.metrics.inception_score import MIN_INCEPTION_SCORE, inception_score
 from gan_pipelines.metrics.kernel import kernel_distance
 from gan_pipelines.metrics.labels import MIN_CLASS_IMAGES, stratified_labels
-from gan_pipelines.metrics.neighbours import nearest_neighbours, neighbour_scores
+from gan_pipelines.metrics.neighbours import authenticity, nearest_neighbours, neighbour_scores
 from gan_pipelines.metrics.reference import BATCH, Reference, extract_features
 
 MONITOR_VERSION = 2
 """Version in the key of a monitor. Raise it when the same generator would get other numbers."""
 DIVERSITY_IMAGES = 256
 """Maximum number of samples whose diversity is measured; enough for several of each class."""
+MEMORISATION_ERRORS = 3
+"""Number of standard errors by which samples may be less authentic than held-out images."""
 MIN_HELDOUT_ACCURACY = 0.7
 """Held-out accuracy of the classifier below which scores from its features are flagged."""
 NEIGHBOUR_CANDIDATES = 256
@@ -49,8 +51,8 @@ class Score:
     """The value of one metric, and where it comes from.
 
     Attributes:
-        metric: ``fid``, ``fid_infinity``, ``is``, ``kid``, ``class_kid``, ``precision``, ``recall``, ``density`` or
-            ``coverage``.
+        metric: ``fid``, ``fid_infinity``, ``is``, ``kid``, ``class_kid``, ``precision``, ``recall``, ``density``,
+            ``coverage``, ``authenticity`` or ``heldout_authenticity``.
         value: the measured value.
         spread: standard deviation over the splits of ``is`` and over the subsets of ``kid`` and ``class_kid``, standard
             error of ``fid_infinity``; None for the other metrics.
@@ -112,15 +114,16 @@ def score_generator(
             "weights": weights,
             "sampling_seed": config.seed,
         }
+        is_training_set = generator.training["data_hash"] == reference.images.content_hash
         measured = {
             **_measure(fake, logits, reference, config.is_splits),
+            **(_measure_authenticity(fake, reference) if is_training_set else {}),
             **({} if labels is None else _measure_classes(fake, labels, reference)),
         }
-        notes = _note_extrapolation(measured, fake) + (
-            () if labels is None else _note_classes(measured, reference.images)
-        )
+        flags += _flag_memorisation(measured, len(fake), reference)
+        notes = tuple(_note_missing(measured, fake, () if labels is None else reference.images.class_names))
         for (metric, class_name), (value, spread) in measured.items():
-            key = _comparability(metric, class_name, reference.images, extractor, config)
+            key = _comparability(metric, class_name, reference, extractor, config)
             reasons = (*flags, *_flag_metric(metric, fake, reference))
             scores.append(Score(metric, value, spread, key, identity, dict(extractor.provenance), reasons, notes))
     return scores
@@ -146,6 +149,14 @@ def _measure(fake: Tensor, logits: Tensor, reference: Reference, is_splits: int)
     return measured
 
 
+def _measure_authenticity(fake: Tensor, reference: Reference) -> Measured:
+    """Measure the authenticity of samples and of held-out images, where the reference is what was trained on."""
+    radii, training = reference.radii(fake.device), reference.features.to(fake.device)
+    measured: Measured = {("authenticity", None): (authenticity(fake, training, radii), None)}
+    heldout = reference.heldout_authenticity(fake.device)
+    return measured if heldout is None else {**measured, ("heldout_authenticity", None): (heldout, None)}
+
+
 def _measure_classes(fake: Tensor, labels: Tensor, reference: Reference) -> Measured:
     """Measure KID for each class of which there are enough images."""
     real_labels = torch.from_numpy(np.asarray(reference.images.labels))
@@ -157,24 +168,20 @@ def _measure_classes(fake: Tensor, labels: Tensor, reference: Reference) -> Meas
     return measured
 
 
-def _note_extrapolation(measured: Measured, fake: Tensor) -> tuple[str, ...]:
-    """Say why FID-infinity was not measured."""
-    if ("fid_infinity", None) in measured:
-        return ()
+def _note_missing(measured: Measured, fake: Tensor, class_names: Sequence[str]) -> Iterator[str]:
+    """Say why metrics were not measured; ``class_names`` are those of a conditional generator."""
     samples, features = fake.shape
-    return (
-        f"FID-infinity is left out: it needs {SAMPLES_PER_FEATURE * features:,} samples or more with {features:,} "
-        f"features, and there are {samples:,}.",
-    )
-
-
-def _note_classes(measured: Measured, reference: ImageSet) -> tuple[str, ...]:
-    """Name the classes whose KID was not measured."""
-    missing = [name for name in reference.class_names if ("class_kid", name) not in measured]
-    if not missing:
-        return ()
-    needed = f"{MIN_CLASS_IMAGES} samples and {MIN_CLASS_IMAGES} reference images of a class"
-    return (f"KID of class {', '.join(missing)} is left out: it needs {needed}.",)
+    if ("fid_infinity", None) not in measured:
+        yield (
+            f"FID-infinity is left out: it needs {SAMPLES_PER_FEATURE * features:,} samples or more with {features:,} "
+            f"features, and there are {samples:,}."
+        )
+    if ("authenticity", None) not in measured:
+        yield "Authenticity is left out: the reference is not the images that the generator was trained on."
+    missing = [name for name in class_names if ("class_kid", name) not in measured]
+    if missing:
+        needed = f"{MIN_CLASS_IMAGES} samples and {MIN_CLASS_IMAGES} reference images of a class"
+        yield f"KID of class {', '.join(missing)} is left out: it needs {needed}."
 
 
 def _labels_like(reference: ImageSet, samples: int) -> Tensor:
@@ -183,7 +190,7 @@ def _labels_like(reference: ImageSet, samples: int) -> Tensor:
 
 
 def _comparability(
-    metric: str, class_name: str | None, reference: ImageSet, extractor: FeatureExtractor, config: ScoringConfig
+    metric: str, class_name: str | None, reference: Reference, extractor: FeatureExtractor, config: ScoringConfig
 ) -> dict[str, Any]:
     """Make the comparability key of a score."""
     key = {
@@ -191,13 +198,15 @@ def _comparability(
         "samples": config.samples,
         "extractor": extractor.provenance["name"],
         "extractor_weights": extractor.provenance["weights_hash"],
-        "resize_filter": reference.resize_filter,
+        "resize_filter": reference.images.resize_filter,
         "reference_split": config.reference_split,
-        "reference_hash": reference.content_hash,
+        "reference_hash": reference.images.content_hash,
         "class_frequencies": "reference",
     }
     if metric == "is":
         key["is_splits"] = config.is_splits
+    if metric == "heldout_authenticity" and reference.heldout is not None:
+        key["heldout_hash"] = reference.heldout.images.content_hash
     if class_name is not None:
         key["class"] = class_name
     return key
@@ -313,6 +322,20 @@ def _flag_samples(diversity: float, logits: Tensor, extractor: FeatureExtractor)
     if accuracy < MIN_HELDOUT_ACCURACY:
         flags.append(f"The classifier behind these features gets only {accuracy:.1%} of held-out images right.")
     return tuple(flags)
+
+
+def _flag_memorisation(measured: Measured, samples: int, reference: Reference) -> tuple[str, ...]:
+    """Compare the authenticity of samples with that of held-out images."""
+    if reference.heldout is None or ("authenticity", None) not in measured:
+        return ()
+    made, heldout = (measured[metric, None][0] for metric in ("authenticity", "heldout_authenticity"))
+    variance = made * (1 - made) / samples + heldout * (1 - heldout) / len(reference.heldout.images)
+    if made >= heldout - MEMORISATION_ERRORS * variance**0.5:
+        return ()
+    return (
+        f"The generator repeats training images: {made:.1%} of its samples are authentic, and {heldout:.1%} of "
+        "held-out images; look at the picture neighbours.",
+    )
 
 
 def _flag_metric(metric: str, fake: Tensor, reference: Reference) -> tuple[str, ...]:

@@ -146,8 +146,8 @@ def _find_config(run: CataloguedRun, recipe: str) -> gan.GanConfig | None:
 
 def _comparable_histories(runs: Runs) -> dict[str, list[pd.DataFrame]]:
     """By variant the histories of all trainings scored like the newest one, each from its newest run."""
-    scored = [(run, run.load("scores")[0]) for run in _with(_with(runs, "history"), "scores")]
-    trainings = {score["identity"]["fingerprint"]: (run, _scored_with(score)) for run, score in scored}
+    scored = [(run, run.load("scores")) for run in _with(_with(runs, "history"), "scores")]
+    trainings = {scores[0]["identity"]["fingerprint"]: (run, _scored_with(scores)) for run, scores in scored}
     _, newest = max(trainings.values(), key=lambda training: training[0].version, default=(None, None))
     histories: dict[str, list[pd.DataFrame]] = defaultdict(list)
     for run, scored_with in trainings.values():
@@ -156,6 +156,7 @@ def _comparable_histories(runs: Runs) -> dict[str, list[pd.DataFrame]]:
     return dict(histories)
 
 
-def _scored_with(score: Mapping[str, Any]) -> dict[str, Any]:
-    """The comparability key without metric and number of samples."""
-    return {part: value for part, value in score["comparability"].items() if part not in ("metric", "samples")}
+def _scored_with(scores: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The comparability keys of FID and Inception Score without metric and number of samples."""
+    keys = [score["comparability"] for score in scores if score["metric"] in ("fid", "is")]
+    return {part: value for key in keys for part, value in key.items() if part not in ("metric", "samples")}
