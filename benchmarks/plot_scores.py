@@ -2,7 +2,7 @@
 
     python benchmarks/plot_scores.py docs/results/scores
 
-Writes responses.png from floors-*.csv and chance.png from chance-*.csv in that folder.
+Writes responses.png from floors-*.csv and chance.png from chance-*.csv in that folder, and prints the floors.
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from scores import HELDOUT
+
+SCORES = ["images", "reference_images", "fid", "kid", "is", "precision", "recall", "density", "coverage"]
+
 
 def main() -> None:
     """Plot both figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
+    print(tabulate_floors(read_tables(folder, "floors-")).to_string())
     plot_responses(read_tables(folder, "floors-")).savefig(folder / "responses.png")
     plot_chance(read_tables(folder, "chance-")).savefig(folder / "chance.png")
 
@@ -28,9 +33,15 @@ def read_tables(folder: Path, prefix: str) -> dict[str, pd.DataFrame]:
     return {path.stem.removeprefix(prefix): pd.read_csv(path) for path in sorted(folder.glob(f"{prefix}*.csv"))}
 
 
+def tabulate_floors(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Mean and standard deviation of the scores of held-out images, over the random splits, by environment."""
+    floors = pd.concat(tables, names=["environment"]).query("damage == @HELDOUT")
+    return floors.groupby("environment")[SCORES].agg(["mean", "std"])
+
+
 def plot_responses(tables: dict[str, pd.DataFrame]) -> Figure:
     """Plot FID over the amount of damage, relative to undamaged images: panels by kind of damage, lines by dataset."""
-    kinds = [kind for kind in next(iter(tables.values()))["damage"].unique() if kind != "test against train"]
+    kinds = [kind for kind in next(iter(tables.values()))["damage"].unique() if kind != HELDOUT]
     figure = Figure(figsize=(4 * len(kinds), 3), layout="constrained", dpi=80)
     for axes, kind in zip(figure.subplots(1, len(kinds)), kinds, strict=True):
         for name, table in tables.items():

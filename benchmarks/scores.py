@@ -3,7 +3,8 @@
     python benchmarks/scores.py floors OUT --env base
     python benchmarks/scores.py chance OUT --env fashion_mnist --data data/01_raw --variant mlp_gan
 
-``floors`` scores real images against real images, undamaged and damaged, and writes OUT/floors-<env>.csv. ``chance``
+``floors`` scores held-out images as a generator is scored, in ten random splits, then damaged images, and writes
+OUT/floors-<env>.csv. ``chance``
 trains a variant with three seeds, scores it with several sampling seeds and numbers of samples, and writes
 OUT/chance-<env>.csv. Rows are written as soon as they are measured. The classifier is fitted once and kept in OUT.
 """
@@ -14,7 +15,6 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import reduce
-from itertools import pairwise
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -43,15 +43,19 @@ from gan_pipelines.metrics import (
     neighbour_scores,
     open_reference,
 )
+from gan_pipelines.metrics.frechet import EXTRAPOLATION_PARTS, SAMPLES_PER_FEATURE
 from gan_pipelines.project.parameters import parse_variant
 
 CONF = Path(__file__).parents[1] / "conf"
 MAX_IMAGES = 5_000
-"""Maximum number of images in each of the two compared sets; the time grows with its square."""
+"""Maximum number of damaged images, and of those they are compared with; the time grows with its square."""
+SPLITS = range(10)
+"""Seeds of the random splits into held-out and reference images."""
 COUNTS = [500, 1000, 2000, 5000, 10_000, 20_000, 50_000]
 SAMPLING_SEEDS = range(10)
 TRAINING_SEEDS = range(3)
 BATCH = 500
+HELDOUT = "none: held-out images"
 
 
 def main() -> None:
@@ -84,7 +88,8 @@ def main() -> None:
     print(extractor.provenance, flush=True)
     rows = Rows(options.out / f"{options.command}-{options.env}.csv", dict(extractor.provenance))
     if options.command == "floors":
-        measure_floors(rows, images, extractor)
+        measure_floors(rows, images, extractor, scoring)
+        measure_damages(rows, images, extractor, scoring)
     else:
         config = parse_variant(options.variant, parameters["variants"][options.variant])
         config = replace(config, epochs=options.epochs or config.epochs, precision="auto")
@@ -106,18 +111,31 @@ class Rows:
         print(row, flush=True)
 
 
-def measure_floors(rows: Rows, images: ImageSet, extractor: FeatureExtractor) -> None:
-    """Score test against train images, then one half of the train split against the other, undamaged and damaged."""
+def measure_floors(rows: Rows, images: ImageSet, extractor: FeatureExtractor, scoring: ScoringConfig) -> None:
+    """Score held-out images against as many reference images as the train split has, in random splits of both together.
+
+    There are as many held-out images as samples of a generator, or as the test split has, if these are fewer.
+    """
     train_set, test = images.select("train"), images.select("test")
+    count = min(scoring.samples, len(test))
+    features, logits = extract(extractor, torch.from_numpy(images.select("train", "test").images))
+    for split in SPLITS:
+        order = torch.randperm(len(features), generator=torch.Generator().manual_seed(split))
+        heldout, reference = order[:count], order[-len(train_set) :]
+        scores = compare(features[reference], features[heldout], logits[heldout], scoring.is_splits)
+        rows.add(damage=HELDOUT, amount=split, **scores)
+
+
+def measure_damages(rows: Rows, images: ImageSet, extractor: FeatureExtractor, scoring: ScoringConfig) -> None:
+    """Score one half of the train split against the other, undamaged and damaged."""
+    train_set = images.select("train")
     order = torch.randperm(len(train_set), generator=torch.Generator().manual_seed(0))[: 2 * MAX_IMAGES]
     first, second = order.tensor_split(2)
     pixels, labels = torch.from_numpy(train_set.images), torch.from_numpy(train_set.labels)
-    reference = extract(extractor, pixels[first])
-    both_halves = extract(extractor, pixels[order])
-    test_scores = compare(both_halves, extract(extractor, torch.from_numpy(test.images)))
-    rows.add(damage="test against train", amount=0, **test_scores)
+    reference, _ = extract(extractor, pixels[first])
     for damage, amount, damaged in damage_images(pixels[second], labels[second]):
-        rows.add(damage=damage, amount=amount, **compare(reference, extract(extractor, damaged)))
+        scores = compare(reference, *extract(extractor, damaged), scoring.is_splits)
+        rows.add(damage=damage, amount=amount, **scores)
 
 
 def damage_images(images: Tensor, labels: Tensor) -> Iterator[tuple[str, float, Tensor]]:
@@ -142,13 +160,13 @@ def extract(extractor: FeatureExtractor, images: Tensor) -> tuple[Tensor, Tensor
     return torch.cat([part.features for part in parts]), torch.cat([part.logits for part in parts])
 
 
-def compare(real: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> dict[str, float]:
-    """Score images against real ones, both given by their features and logits."""
-    moments = [Moments.of_stream(features.split(BATCH)) for features, _ in (real, other)]
-    scores = {"images": len(other[0]), "reference_images": len(real[0]), "fid": frechet_distance(*moments)}
-    scores["kid"] = kernel_distance(other[0], real[0])[0]
-    scores["is"] = inception_score(other[1], splits=1)[0]
-    return scores | asdict(neighbour_scores(real[0], other[0], Radii.of(real[0])))
+def compare(real: Tensor, other: Tensor, logits: Tensor, is_splits: int) -> dict[str, float]:
+    """Score images, given by features and logits, against the features of real ones."""
+    moments = [Moments.of_stream(features.split(BATCH)) for features in (real, other)]
+    scores = {"images": len(other), "reference_images": len(real), "fid": frechet_distance(*moments)}
+    scores["kid"] = kernel_distance(other, real)[0]
+    scores["is"] = inception_score(logits, is_splits)[0]
+    return scores | asdict(neighbour_scores(real, other, Radii.of(real)))
 
 
 def measure_chance(
@@ -175,10 +193,10 @@ def measure_chance(
         for count in COUNTS:
             chosen = parts[: count // BATCH]
             row = {"samples": count, "fid": frechet_distance(reference, reduce(add, chosen))}
-            if len(chosen) >= 8:  # then each quarter has more samples than dimensions
-                edges = [quarter * len(chosen) // 4 for quarter in range(5)]
-                quarters = [reduce(add, chosen[start:end]) for start, end in pairwise(edges)]
-                row["fid_infinity"], row["fid_infinity_error"] = extrapolate_frechet(reference, quarters)
+            if count >= SAMPLES_PER_FEATURE * len(reference.mean):
+                length = len(chosen) // EXTRAPOLATION_PARTS
+                groups = [reduce(add, chosen[start : start + length]) for start in range(0, len(chosen), length)]
+                row["fid_infinity"], row["fid_infinity_error"] = extrapolate_frechet(reference, groups)
             rows.add(what="number of samples", training_seed=training_seed, sampling_seed=99, weights="ema", **row)
 
 

@@ -26,6 +26,7 @@ def test_scores_are_compared(tmp_path):
     scores = run.load("scores")
     averages = metrics.average_scores({"cdcgan": scores})
     assert averages.loc[0, ["metric", "samples", "generator", "weights", "n"]].tolist() == ["fid", 40, "last", "ema", 1]
+    assert set(averages["class_frequencies"]) == {"uniform"}
     assert averages.loc[0, "mean"] == pytest.approx(115643.85461181813)
     assert metrics.tabulate_scores(averages)["variant"].tolist() == ["cdcgan"] * 4
     assert metrics.list_runs({("cdcgan", VERSION): scores}).loc[0, "fid_ema"] == averages.loc[0, "mean"]

@@ -48,7 +48,10 @@ def test_the_later_of_two_scores_of_the_same_samples_is_used():
     assert (row["mean"], row["n"]) == (2.0, 1)
 
 
-@pytest.mark.parametrize("key", [{"samples": 5000}, {"reference_hash": "bb"}, {"extractor_weights": "cc"}])
+@pytest.mark.parametrize(
+    "key",
+    [{"samples": 5000}, {"reference_hash": "bb"}, {"extractor_weights": "cc"}, {"class_frequencies": "reference"}],
+)
 def test_scores_with_different_keys_are_not_averaged_and_have_separate_columns(key):
     averages = average_scores({"dcgan": [record(1.0)], "wgan": [record(4.0, 1, **key)]})
     assert sorted(averages["mean"]) == [1.0, 4.0]
@@ -56,6 +59,11 @@ def test_scores_with_different_keys_are_not_averaged_and_have_separate_columns(k
     columns = [column for column in table if column.startswith("fid")]
     assert len(columns) == 2
     assert table[columns].notna().to_numpy().sum() == 2
+
+
+def test_scores_that_do_not_name_their_class_frequencies_have_uniform_ones():
+    (row,) = average_scores({"dcgan": [record(1.0), record(4.0, 1, class_frequencies="uniform")]}).to_dict("records")
+    assert (row["mean"], row["class_frequencies"]) == (2.5, "uniform")
 
 
 @pytest.mark.parametrize("other", [{"weights": "raw"}, {"metric": "kid"}])

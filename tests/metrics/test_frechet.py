@@ -5,10 +5,12 @@ import weakref
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.stats
 import torch
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 
 from gan_pipelines.metrics import Moments, extrapolate_frechet, frechet_distance
+from gan_pipelines.metrics.frechet import EXTRAPOLATION_PARTS, SAMPLES_PER_FEATURE
 
 
 def moments(features, batch_size=97):
@@ -83,29 +85,47 @@ def test_the_distance_of_a_set_to_itself_is_zero_and_distances_are_symmetric():
     assert frechet_distance(first, second) == pytest.approx(frechet_distance(second, first), rel=1e-9)
 
 
-def test_the_extrapolation_is_within_its_error_of_the_true_distance():
+@pytest.mark.parametrize("scale", [1.0, 1.2])
+def test_the_interval_of_the_extrapolation_contains_the_true_distance(scale):
     """The distance of two known Gaussians has a closed form; FID of few samples is far above it."""
-    size, count = 16, 4000
+    size, repeats = 8, 60
     reference = Moments(10, torch.zeros(size).double(), 9 * torch.eye(size).double())
-    expected = size * (1.2 - 1) ** 2
-    errors, plain = [], []
-    for seed in range(20):
-        draws = torch.Generator().manual_seed(seed)
-        features = 1.2 * torch.randn(count, size, generator=draws)
-        infinite, error = extrapolate_frechet(reference, [Moments.of(part) for part in features.tensor_split(4)])
-        errors.append((infinite - expected) / error)
-        plain.append(frechet_distance(reference, moments(features[: count // 4])) - expected)
-    assert abs(np.mean(errors)) < 1
-    assert np.mean(np.abs(errors) < 3) > 0.7
-    assert np.mean(plain) > 0
+    expected = size * (scale - 1) ** 2
+    quantile = scipy.stats.t.ppf(0.975, EXTRAPOLATION_PARTS - 1)
+    draws = torch.Generator().manual_seed(0)
+    values, plain, is_covered = [], [], []
+    for _ in range(repeats):
+        parts = scale * torch.randn(
+            EXTRAPOLATION_PARTS, size * SAMPLES_PER_FEATURE // EXTRAPOLATION_PARTS, size, generator=draws
+        )
+        value, error = extrapolate_frechet(reference, [Moments.of(part) for part in parts])
+        values.append(value)
+        plain.append(frechet_distance(reference, Moments.of(parts.flatten(end_dim=1))))
+        is_covered.append(abs(value - expected) < quantile * error)
+    bias, spread = np.mean(values) - expected, np.std(values)
+    assert abs(bias) < 3 * spread / repeats**0.5
+    assert np.mean(plain) - expected > 10 * spread / repeats**0.5
+    assert np.mean(is_covered) > 0.88
 
 
-def test_the_extrapolation_is_the_intercept_of_a_least_squares_line():
-    parts = [Moments.of(torch.randn(30, 4)) for _ in range(4)]
-    shifted = [Moments(part.count, torch.zeros(4).double(), part.count * torch.eye(4).double()) for part in parts]
+def test_the_extrapolation_of_many_samples_is_precise():
+    """Its error is that of the sampled mean: the variance of |m + e|^2 is 4 |m|^2 / N, where m is large."""
+    reference = Moments(10, torch.zeros(4).double(), 9 * torch.eye(4).double())
+    mean = torch.tensor([6.0, 0, 0, 0])
+    errors = [
+        extrapolate_frechet(reference, [Moments.of(part) for part in (torch.randn(4000, 4) + mean).tensor_split(20)])[1]
+        for _ in range(20)
+    ]
+    assert np.mean(errors) == pytest.approx(2 * 6 / 4000**0.5, rel=0.15)
+
+
+def test_the_extrapolation_is_the_intercept_of_a_line_through_two_numbers_of_samples():
+    parts = [Moments(30, torch.zeros(4).double(), 30 * torch.eye(4).double()) for _ in range(4)]
     reference = Moments(1000, torch.zeros(4).double(), 999 * torch.eye(4).double())
-    counts = np.array([30] * 4 + [60] * 2 + [120])
+    counts = np.array([90, 120])
     # Equal means and covariances of N / (N - 1) times the unit matrix, so each distance is known.
     distances = 4 * (np.sqrt(counts / (counts - 1)) - 1) ** 2
     line = np.polynomial.Polynomial.fit(1 / counts, distances, 1).convert()
-    assert extrapolate_frechet(reference, shifted)[0] == pytest.approx(line.coef[0], rel=1e-6)
+    value, error = extrapolate_frechet(reference, parts)
+    assert value == pytest.approx(line.coef[0], rel=1e-6)
+    assert error == pytest.approx(0, abs=1e-12)

@@ -43,3 +43,18 @@ def test_equals_the_definition():
 def test_the_distance_between_samples_of_one_distribution_is_zero_on_average():
     distances = [kernel_distance(torch.randn(40, 8), torch.randn(40, 8))[0] for _ in range(200)]
     assert abs(np.mean(distances)) < 3 * np.std(distances) / np.sqrt(200)
+
+
+def test_the_distance_between_stratified_samples_is_too_low():
+    """As the docstring says: with equal numbers of each class, the means differ less than by chance."""
+    means = 3 * torch.randn(4, 8)
+
+    def draw(labels):
+        return means[labels] + torch.randn(len(labels), 8)
+
+    stratified, independent = (
+        [kernel_distance(draw(labels()), draw(labels()))[0] for _ in range(200)]
+        for labels in (lambda: torch.arange(40) % 4, lambda: torch.randint(4, (40,)))
+    )
+    assert abs(np.mean(independent)) < 3 * np.std(independent) / np.sqrt(200)
+    assert np.mean(stratified) < -10 * np.std(stratified) / np.sqrt(200)

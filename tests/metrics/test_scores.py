@@ -52,7 +52,7 @@ class Blind(Projection):
 
 
 PROVENANCE = {"name": "projection", "weights_hash": "0123"}
-METRICS = ["fid", "fid_infinity", "is", "kid", "precision", "recall", "density", "coverage"]
+METRICS = ["fid", "fid_infinity", "is", "kid", "precision", "recall", "density", "coverage", "authenticity"]
 
 
 @pytest.fixture
@@ -71,7 +71,8 @@ def score(striped_images, tmp_path):
 @pytest.fixture
 def generator(tiny_gan, striped_images):
     train_images = striped_images.select("train")
-    epochs = train(tiny_gan, train_images.images, device="cpu", class_names=train_images.class_names)
+    names, data_hash = train_images.class_names, train_images.content_hash
+    epochs = train(tiny_gan, train_images.images, device="cpu", class_names=names, data_hash=data_hash)
     generator = list(epochs)[-1].generator
     weights = {name: dict(state) for name, state in generator.weights.items()}
     for state in weights.values():  # makes the images differ: after two epochs all are grey
@@ -113,6 +114,7 @@ def test_a_score_has_its_comparability_key_identity_and_provenance(generator, st
         "resize_filter": "bicubic",
         "reference_split": "train",
         "reference_hash": striped_images.select("train").content_hash,
+        "class_frequencies": "reference",
     }
     assert first.identity == {
         **generator.training,
@@ -167,13 +169,20 @@ def test_a_poor_classifier_is_flagged(generator, score):
         assert {len(each.flags) for each in scores} == {flags}
 
 
-def test_fewer_images_than_features_are_flagged_and_not_extrapolated(generator, score):
-    scores = score(generator, replace(CONFIG, samples=12))
-    flags = {each.metric: each.flags for each in scores}
-    assert "fid_infinity" not in flags
+def test_fewer_images_than_features_are_flagged(generator, score):
+    flags = {each.metric: each.flags for each in score(generator, replace(CONFIG, samples=12))}
     assert "FID of 12 images in 12 dimensions: a covariance is singular; take more than 12" in flags["fid"][0]
     assert flags["kid"] == ()
     assert not any("singular" in flag for each in score(generator, replace(CONFIG, samples=13)) for flag in each.flags)
+
+
+def test_fid_infinity_is_left_out_below_twenty_samples_for_each_feature_and_a_note_says_so(generator, score):
+    enough, few = score(generator, replace(CONFIG, samples=240)), score(generator, replace(CONFIG, samples=239))
+    assert {each.notes for each in enough} == {()}
+    assert [each.metric for each in few] == [metric for metric in METRICS if metric != "fid_infinity"] * 2
+    assert {each.notes for each in few} == {
+        ("FID-infinity is left out: it needs 240 samples or more with 12 features, and there are 239.",)
+    }
 
 
 def test_features_that_are_not_finite_are_refused(generator, striped_images, score, tmp_path):
@@ -210,11 +219,6 @@ def test_a_conditional_generator_is_scored_class_by_class(conditional_generator,
 def test_a_conditional_generator_of_other_classes_is_refused(conditional_generator, striped_images, score):
     with pytest.raises(ConfigError, match="classes of the generated images is .'dark', 'bright'., but must be"):
         score(conditional_generator, images=replace(striped_images, class_names=("dark", "bright", "dim")))
-
-
-def test_a_class_without_images_is_named(conditional_generator, striped_images, score):
-    with pytest.raises(ConfigError, match="number of reference images of class bright is 0, but must be 2 or more"):
-        score(conditional_generator, images=replace(striped_images, labels=striped_images.labels * 0))
 
 
 def test_a_monitor_measures_the_same_fid_and_inception_score(generator, striped_images, score, tmp_path):

@@ -55,6 +55,9 @@ def test_a_training_that_was_scored_twice_has_one_line_its_newest():
 def test_trainings_scored_with_another_extractor_than_the_newest_are_not_drawn():
     old, new = run("b", "1", record("g", extractor="y")), run("a", "2", record())
     assert epochs_drawn([new, old]) == {"a": [2]}
+    fewer_splits = record("h") | {"metric": "is"}
+    fewer_splits["comparability"] |= {"metric": "is", "is_splits": 5}
+    assert epochs_drawn([new, run("c", "1", record("h"), fewer_splits)]) == {"a": [2]}
     same_but_for_samples = run("a", "1", record(samples=50)), run("b", "2", record("g"))
     assert epochs_drawn(same_but_for_samples) == {"a": [1], "b": [2]}
 

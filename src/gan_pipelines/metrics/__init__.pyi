@@ -14,8 +14,12 @@ from .frechet import extrapolate_frechet as extrapolate_frechet
 from .frechet import frechet_distance as frechet_distance
 from .inception_score import inception_score as inception_score
 from .kernel import kernel_distance as kernel_distance
+from .labels import allocate_samples as allocate_samples
+from .labels import check_class_sizes as check_class_sizes
+from .labels import stratified_labels as stratified_labels
 from .neighbours import NeighbourScores as NeighbourScores
 from .neighbours import Radii as Radii
+from .neighbours import authenticity as authenticity
 from .neighbours import nearest_neighbours as nearest_neighbours
 from .neighbours import neighbour_scores as neighbour_scores
 from .recipes import compare_recipes as compare_recipes
@@ -24,7 +28,6 @@ from .reference import Reference as Reference
 from .reference import extract_features as extract_features
 from .reference import open_reference as open_reference
 from .scores import Score as Score
-from .scores import check_class_sizes as check_class_sizes
 from .scores import find_neighbours as find_neighbours
 from .scores import make_monitor as make_monitor
 from .scores import score_generator as score_generator

@@ -15,8 +15,19 @@ SYSTEM = ["variant", "generator", "weights", "trained_epochs", "recipe"]
 
 ``generator`` is ``last`` or ``best``; ``recipe`` is the fingerprint of all settings but the seed. The number of the
 best epoch is not among them, since it differs between seeds."""
-KEY = ["metric", "samples", "extractor", "extractor_weights", "resize_filter", "reference_split", "reference_hash"]
+KEY = [
+    "metric",
+    "samples",
+    "extractor",
+    "extractor_weights",
+    "resize_filter",
+    "reference_split",
+    "reference_hash",
+    "class_frequencies",
+]
 """Columns of the comparability key that all metrics have."""
+EARLIER_KEY = {"class_frequencies": "uniform"}
+"""Parts of the comparability key that scores of version 0.1 do not name."""
 KEY_DIGITS = 8
 """Number of digits of a comparability key's hash in the names of columns."""
 HASH_DIGITS = 12
@@ -139,7 +150,7 @@ def _describe_run(variant: str, version: str, records: Sequence[Mapping[str, Any
 
 
 def _flatten(variant: str, record: Mapping[str, Any]) -> dict[str, Any]:
-    key, identity = record["comparability"], {**record["identity"], "variant": variant}
+    key, identity = EARLIER_KEY | record["comparability"], {**record["identity"], "variant": variant}
     system = {name: identity[name] for name in [*SYSTEM, "seed", "sampling_seed"]}
     return {**system, **key, "key": hash_values(key), "value": record["value"]}
 

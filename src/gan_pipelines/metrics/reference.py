@@ -21,11 +21,11 @@ from gan_pipelines.images import ImageSet
 from gan_pipelines.metrics.config import MIN_IMAGES
 from gan_pipelines.metrics.extractors import FeatureExtractor
 from gan_pipelines.metrics.frechet import Moments
-from gan_pipelines.metrics.neighbours import Radii
+from gan_pipelines.metrics.neighbours import Radii, authenticity
 
 BATCH = 500
-ENTRY_VERSION = 1
-"""Version in the key of a reference. Raise it when the same images and network would give other features."""
+ENTRY_VERSION = 2
+"""Version in the key of a reference. Raise it when the same images and network would give other statistics."""
 
 
 class FeaturesUnusable(ProjectError):
@@ -42,6 +42,7 @@ class Reference:
         moments: moments of the features.
         key: hash of images, resize filter and extractor.
         store: where features and statistics are stored.
+        heldout: real images of another split, or None.
     """
 
     images: ImageSet
@@ -49,6 +50,7 @@ class Reference:
     moments: Moments
     key: str
     store: KeyedStore
+    heldout: Reference | None = None
 
     def radii(self, device: torch.device) -> Radii:
         """Return the radii of the features on ``device``; they are computed unless the store holds them.
@@ -61,14 +63,37 @@ class Reference:
 
         def build(folder: Path) -> None:
             radii = Radii.of(self.features.to(device))
-            np.savez(folder / "radii.npz", third=radii.third.cpu(), fifth=radii.fifth.cpu())
+            np.savez(folder / "radii.npz", **{name: each.cpu() for name, each in vars(radii).items()})
 
         with np.load(self.store.get_or_build(f"{self.key}-radii", build) / "radii.npz") as saved:
-            return Radii(*(torch.from_numpy(saved[name]).to(device) for name in ("third", "fifth")))
+            return Radii(**{name: torch.from_numpy(saved[name]).to(device) for name in saved})
+
+    def heldout_authenticity(self, device: torch.device) -> float | None:
+        """Return the `authenticity` of the held-out images, or None if there are none.
+
+        It is computed on ``device`` unless the store holds it.
+
+        Raises:
+            ConfigError: if there are fewer than `MIN_IMAGES` images.
+        """
+        if self.heldout is None:
+            return None
+        heldout, radii = self.heldout.features, self.radii(device)
+
+        def build(folder: Path) -> None:
+            np.save(folder / "authenticity.npy", authenticity(heldout.to(device), self.features.to(device), radii))
+
+        folder = self.store.get_or_build(f"{self.key}-authenticity-{self.heldout.key}", build)
+        return float(np.load(folder / "authenticity.npy"))
 
 
 def open_reference(
-    store: KeyedStore, images: ImageSet, extractor: FeatureExtractor, device: DeviceName = "auto"
+    store: KeyedStore,
+    images: ImageSet,
+    extractor: FeatureExtractor,
+    device: DeviceName = "auto",
+    *,
+    heldout: ImageSet | None = None,
 ) -> Reference:
     """Return the reference statistics of images; the features are extracted unless the store holds them.
 
@@ -77,6 +102,7 @@ def open_reference(
         images: the real images, of one split or of all.
         extractor: extractor of the features.
         device: where to extract.
+        heldout: real images of another split, whose features are extracted as well.
 
     Raises:
         ConfigError: if all images are the same, or no pixel is above 1, as when images in [0, 1] are cast to uint8.
@@ -107,7 +133,8 @@ def open_reference(
     with np.load(folder / "moments.npz") as saved:
         moments = Moments(int(saved["count"]), torch.from_numpy(saved["mean"]), torch.from_numpy(saved["scatter"]))
     features = torch.from_numpy(np.load(folder / "features.npy", mmap_mode="c"))
-    return Reference(images, features, moments, key, store)
+    others = None if heldout is None else open_reference(store, heldout, extractor, device)
+    return Reference(images, features, moments, key, store, others)
 
 
 def extract_features(extractor: FeatureExtractor, batches: Iterable[Tensor], kind: str) -> Iterator[Prediction]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import reduce
-from operator import add
 from typing import Any
 
 import numpy as np
@@ -21,14 +19,25 @@ from gan_pipelines.gan.health import NARROW_BELOW, describe_low_diversity, relat
 from gan_pipelines.images import ImageSet
 from gan_pipelines.metrics.config import ScoringConfig, abbreviate
 from gan_pipelines.metrics.extractors import FeatureExtractor
-from gan_pipelines.metrics.frechet import EXTRAPOLATION_PARTS, Moments, extrapolate_frechet, frechet_distance
+from gan_pipelines.metrics.frechet import (
+    EXTRAPOLATION_PARTS,
+    SAMPLES_PER_FEATURE,
+    Moments,
+    extrapolate_frechet,
+    frechet_distance,
+)
 from gan_pipelines.metrics.inception_score import MIN_INCEPTION_SCORE, inception_score
 from gan_pipelines.metrics.kernel import kernel_distance
-from gan_pipelines.metrics.neighbours import nearest_neighbours, neighbour_scores
+from gan_pipelines.metrics.labels import MIN_CLASS_IMAGES, stratified_labels
+from gan_pipelines.metrics.neighbours import authenticity, nearest_neighbours, neighbour_scores
 from gan_pipelines.metrics.reference import BATCH, Reference, extract_features
 
+MONITOR_VERSION = 2
+"""Version in the key of a monitor. Raise it when the same generator would get other numbers."""
 DIVERSITY_IMAGES = 256
 """Maximum number of samples whose diversity is measured; enough for several of each class."""
+MEMORISATION_ERRORS = 3
+"""Number of standard errors by which samples may be less authentic than held-out images."""
 MIN_HELDOUT_ACCURACY = 0.7
 """Held-out accuracy of the classifier below which scores from its features are flagged."""
 NEIGHBOUR_CANDIDATES = 256
@@ -42,8 +51,8 @@ class Score:
     """The value of one metric, and where it comes from.
 
     Attributes:
-        metric: ``fid``, ``fid_infinity``, ``is``, ``kid``, ``class_kid``, ``precision``, ``recall``, ``density`` or
-            ``coverage``.
+        metric: ``fid``, ``fid_infinity``, ``is``, ``kid``, ``class_kid``, ``precision``, ``recall``, ``density``,
+            ``coverage``, ``authenticity`` or ``heldout_authenticity``.
         value: the measured value.
         spread: standard deviation over the splits of ``is`` and over the subsets of ``kid`` and ``class_kid``, standard
             error of ``fid_infinity``; None for the other metrics.
@@ -51,6 +60,7 @@ class Score:
         identity: what was scored: training, version of the generator, set of weights, sampling seed.
         extractor: provenance of the feature extractor.
         flags: reasons to distrust the value, one sentence each.
+        notes: reasons why other metrics of the same samples are missing, one sentence each.
     """
 
     metric: str
@@ -60,6 +70,7 @@ class Score:
     identity: dict[str, Any]
     extractor: dict[str, Any]
     flags: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def score_generator(
@@ -71,7 +82,8 @@ def score_generator(
 ) -> list[Score]:
     """Measure all metrics for both sets of weights.
 
-    The samples are generated once for each set of weights, and pass from generator to extractor on the device.
+    The samples are generated once for each set of weights, and pass from generator to extractor on the device. The
+    classes of a conditional generator are as frequent as in the reference.
 
     Args:
         generator: the generator to score.
@@ -81,16 +93,19 @@ def score_generator(
         device: where to compute.
 
     Raises:
-        ConfigError: if generated and real images differ in shape or classes, if there are fewer than `MIN_IMAGES` real
-            images, or if a class has fewer than two generated or two real images.
+        ConfigError: if generated and real images differ in shape or classes, or if there are fewer than `MIN_IMAGES`
+            real images.
         FeaturesUnusable: if a feature or a logit is infinite or NaN.
     """
     _require_same_kind(generator, reference.images)
     target = resolve_device(device)
     extractor = extractor.to(target)
+    labels = _labels_like(reference.images, config.samples) if generator.is_conditional else None
     scores: list[Score] = []
     for weights in WEIGHT_SETS:
-        samples = generator.sample_batches(config.samples, seed=config.seed, weights=weights, device=device)
+        samples = generator.sample_batches(
+            config.samples, seed=config.seed, weights=weights, labels=labels, device=device
+        )
         fake, logits = map(torch.cat, zip(*extract_features(extractor, samples, "generated"), strict=True))
         flags = _flag_samples(_diversity(generator, weights, reference.images, device), logits, extractor)
         identity = {
@@ -99,14 +114,18 @@ def score_generator(
             "weights": weights,
             "sampling_seed": config.seed,
         }
+        is_training_set = generator.training["data_hash"] == reference.images.content_hash
         measured = {
             **_measure(fake, logits, reference, config.is_splits),
-            **(_measure_classes(fake, reference) if generator.is_conditional else {}),
+            **(_measure_authenticity(fake, reference) if is_training_set else {}),
+            **({} if labels is None else _measure_classes(fake, labels, reference)),
         }
+        flags += _flag_memorisation(measured, len(fake), reference)
+        notes = tuple(_note_missing(measured, fake, () if labels is None else reference.images.class_names))
         for (metric, class_name), (value, spread) in measured.items():
-            key = _comparability(metric, class_name, reference.images, extractor, config)
-            own_flags = _flag_metric(metric, fake, reference)
-            scores.append(Score(metric, value, spread, key, identity, dict(extractor.provenance), (*flags, *own_flags)))
+            key = _comparability(metric, class_name, reference, extractor, config)
+            reasons = (*flags, *_flag_metric(metric, fake, reference))
+            scores.append(Score(metric, value, spread, key, identity, dict(extractor.provenance), reasons, notes))
     return scores
 
 
@@ -119,9 +138,9 @@ def _measure(fake: Tensor, logits: Tensor, reference: Reference, is_splits: int)
     device = fake.device
     radii = reference.radii(device)  # raises first, where there are too few real images for any metric
     real, moments = reference.features.to(device), reference.moments.to(device)
-    parts = [Moments.of_stream(part.split(BATCH)) for part in fake.tensor_split(EXTRAPOLATION_PARTS)]
-    measured: Measured = {("fid", None): (frechet_distance(moments, reduce(add, parts)), None)}
-    if parts[-1].count > fake.shape[1]:
+    measured: Measured = {("fid", None): (frechet_distance(moments, Moments.of_stream(fake.split(BATCH))), None)}
+    if len(fake) >= SAMPLES_PER_FEATURE * fake.shape[1]:
+        parts = [Moments.of_stream(part.split(BATCH)) for part in fake.tensor_split(EXTRAPOLATION_PARTS)]
         measured["fid_infinity", None] = extrapolate_frechet(moments, parts)
     measured["is", None] = inception_score(logits, is_splits)
     measured["kid", None] = kernel_distance(fake, real)
@@ -130,26 +149,48 @@ def _measure(fake: Tensor, logits: Tensor, reference: Reference, is_splits: int)
     return measured
 
 
-def _measure_classes(fake: Tensor, reference: Reference) -> Measured:
-    """Measure KID for each class."""
-    names, labels = reference.images.class_names, torch.from_numpy(np.asarray(reference.images.labels))
+def _measure_authenticity(fake: Tensor, reference: Reference) -> Measured:
+    """Measure the authenticity of samples and of held-out images, where the reference is what was trained on."""
+    radii, training = reference.radii(fake.device), reference.features.to(fake.device)
+    measured: Measured = {("authenticity", None): (authenticity(fake, training, radii), None)}
+    heldout = reference.heldout_authenticity(fake.device)
+    return measured if heldout is None else {**measured, ("heldout_authenticity", None): (heldout, None)}
+
+
+def _measure_classes(fake: Tensor, labels: Tensor, reference: Reference) -> Measured:
+    """Measure KID for each class of which there are enough images."""
+    real_labels = torch.from_numpy(np.asarray(reference.images.labels))
     measured: Measured = {}
-    for index, name in enumerate(names):
-        made = fake[index :: len(names)]  # `TrainedGenerator.sample_batches` takes the classes in turn
-        real = reference.features[labels == index].to(fake.device)
-        check_class_sizes(name, made=len(made), real=len(real))
-        measured["class_kid", name] = kernel_distance(made, real)
+    for index, name in enumerate(reference.images.class_names):
+        made, real = fake[labels == index], reference.features[real_labels == index].to(fake.device)
+        if min(len(made), len(real)) >= MIN_CLASS_IMAGES:
+            measured["class_kid", name] = kernel_distance(made, real)
     return measured
 
 
-def check_class_sizes(name: str, made: int, real: int) -> None:
-    """Raise a `ConfigError` if a class has fewer than two generated or two real images, which KID needs."""
-    require(made > 1, f"number of samples of class {name}", made, "2 or more: raise scoring.samples")
-    require(real > 1, f"number of reference images of class {name}", real, "2 or more: add some, or drop the class")
+def _note_missing(measured: Measured, fake: Tensor, class_names: Sequence[str]) -> Iterator[str]:
+    """Say why metrics were not measured; ``class_names`` are those of a conditional generator."""
+    samples, features = fake.shape
+    if ("fid_infinity", None) not in measured:
+        yield (
+            f"FID-infinity is left out: it needs {SAMPLES_PER_FEATURE * features:,} samples or more with {features:,} "
+            f"features, and there are {samples:,}."
+        )
+    if ("authenticity", None) not in measured:
+        yield "Authenticity is left out: the reference is not the images that the generator was trained on."
+    missing = [name for name in class_names if ("class_kid", name) not in measured]
+    if missing:
+        needed = f"{MIN_CLASS_IMAGES} samples and {MIN_CLASS_IMAGES} reference images of a class"
+        yield f"KID of class {', '.join(missing)} is left out: it needs {needed}."
+
+
+def _labels_like(reference: ImageSet, samples: int) -> Tensor:
+    """Make labels with the class frequencies of the reference."""
+    return stratified_labels(np.bincount(reference.labels, minlength=len(reference.class_names)), samples)
 
 
 def _comparability(
-    metric: str, class_name: str | None, reference: ImageSet, extractor: FeatureExtractor, config: ScoringConfig
+    metric: str, class_name: str | None, reference: Reference, extractor: FeatureExtractor, config: ScoringConfig
 ) -> dict[str, Any]:
     """Make the comparability key of a score."""
     key = {
@@ -157,12 +198,15 @@ def _comparability(
         "samples": config.samples,
         "extractor": extractor.provenance["name"],
         "extractor_weights": extractor.provenance["weights_hash"],
-        "resize_filter": reference.resize_filter,
+        "resize_filter": reference.images.resize_filter,
         "reference_split": config.reference_split,
-        "reference_hash": reference.content_hash,
+        "reference_hash": reference.images.content_hash,
+        "class_frequencies": "reference",
     }
     if metric == "is":
         key["is_splits"] = config.is_splits
+    if metric == "heldout_authenticity" and reference.heldout is not None:
+        key["heldout_hash"] = reference.heldout.images.content_hash
     if class_name is not None:
         key["class"] = class_name
     return key
@@ -183,13 +227,20 @@ def make_monitor(
         device: where to compute.
     """
     monitor = config.during_training
+    labels = _labels_like(reference.images, monitor.samples)
     target = resolve_device(device)
     network, moments = extractor.to(target), reference.moments.to(target)
     size = abbreviate(monitor.samples)
 
     def measure(generator: TrainedGenerator) -> dict[str, float]:
         _require_same_kind(generator, reference.images)
-        batches = generator.sample_batches(monitor.samples, seed=config.seed, weights=monitor.weights, device=device)
+        batches = generator.sample_batches(
+            monitor.samples,
+            seed=config.seed,
+            weights=monitor.weights,
+            labels=labels if generator.is_conditional else None,
+            device=device,
+        )
         logits: list[Tensor] = []
 
         def features() -> Iterator[Tensor]:
@@ -200,7 +251,7 @@ def make_monitor(
         distance = frechet_distance(moments, Moments.of_stream(features()))
         return {f"fid_{size}": distance, f"is_{size}": inception_score(torch.cat(logits), config.is_splits)[0]}
 
-    key = hash_values(reference.key, asdict(monitor), config.seed)
+    key = hash_values(MONITOR_VERSION, reference.key, asdict(monitor), config.seed, config.is_splits)
     return Monitor(measure, metric=f"fid_{size}", key=key, every_epochs=monitor.every_epochs)
 
 
@@ -272,6 +323,20 @@ def _flag_samples(diversity: float, logits: Tensor, extractor: FeatureExtractor)
     if accuracy < MIN_HELDOUT_ACCURACY:
         flags.append(f"The classifier behind these features gets only {accuracy:.1%} of held-out images right.")
     return tuple(flags)
+
+
+def _flag_memorisation(measured: Measured, samples: int, reference: Reference) -> tuple[str, ...]:
+    """Compare the authenticity of samples with that of held-out images."""
+    if reference.heldout is None or ("authenticity", None) not in measured:
+        return ()
+    made, heldout = (measured[metric, None][0] for metric in ("authenticity", "heldout_authenticity"))
+    variance = made * (1 - made) / samples + heldout * (1 - heldout) / len(reference.heldout.images)
+    if made >= heldout - MEMORISATION_ERRORS * variance**0.5:
+        return ()
+    return (
+        f"The generator repeats training images: {made:.1%} of its samples are authentic, and {heldout:.1%} of "
+        "held-out images; look at the picture neighbours.",
+    )
 
 
 def _flag_metric(metric: str, fake: Tensor, reference: Reference) -> tuple[str, ...]:

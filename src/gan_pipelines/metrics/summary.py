@@ -17,9 +17,9 @@ def summarize_scores(scores: Sequence[Mapping[str, Any]]) -> Findings:
 
     Returns:
         metrics ``[best/]<metric>_<weights>`` of all scores but those of single classes (MLflow shows what is before a
-        slash as a section), the flags as a tag, and one sentence for each generator and each flag.
+        slash as a section), the flags as a tag, and one sentence for each generator, each note and each flag.
     """
-    flags = sorted({flag for score in scores for flag in score["flags"]})
+    flags, notes = (sorted({text for score in scores for text in score[kind]}) for kind in ("flags", "notes"))
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for score in scores:
         groups.setdefault((score["identity"]["generator"], score["identity"]["weights"]), []).append(score)
@@ -32,6 +32,7 @@ def summarize_scores(scores: Sequence[Mapping[str, Any]]) -> Findings:
         tags={"flags": " ".join(flags)} if flags else {},
         sentences=(
             *(_describe(group, *origin) for origin, group in groups.items()),
+            *notes,
             *(f"Careful: {flag}" for flag in flags),
         ),
     )
@@ -45,9 +46,10 @@ def _describe(scores: Sequence[Mapping[str, Any]], generator: str, weights: str)
     accuracy = extractor.get("heldout_accuracy")
     trust = "" if accuracy is None else f", held-out accuracy {accuracy:.1%}"
     source = f"{key['samples']:,} samples against {key['reference_split']}, {key['extractor']}{trust}"
+    kept_out = f" (held-out images {values['heldout_authenticity']:.2f})" if "heldout_authenticity" in values else ""
+    copying = f", authenticity {values['authenticity']:.2f}{kept_out}" if "authenticity" in values else ""
     return (
         f"{generator} epoch, {weights} weights: FID {values['fid']:.2f}, IS {values['is']:.2f} ± "
         f"{measured['is']['spread']:.2f}, KID {values['kid']:.4f}, precision {values['precision']:.2f}, recall "
-        f"{values['recall']:.2f} ({source}; "
-        f"epoch {identity['epoch']} of {identity['generator_version']})"
+        f"{values['recall']:.2f}{copying} ({source}; epoch {identity['epoch']} of {identity['generator_version']})"
     )

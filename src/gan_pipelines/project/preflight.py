@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
@@ -197,8 +198,8 @@ def _require_classes(what: str, source: ImageSource) -> None:
 
 def _check_class_sizes(scoring: ScoringConfig, source: ImageSource) -> None:
     real = Counter(item.label for item in source.items if item.split == scoring.reference_split)
-    for label, name in enumerate(source.class_names):
-        check_class_sizes(name, made=scoring.samples // len(source.class_names), real=real[label])
+    class_sizes = np.array([real[label] for label in range(len(source.class_names))])
+    check_class_sizes(source.class_names, class_sizes, scoring.samples)
 
 
 def _require_split(name: str, split: str, split_sizes: Counter[str]) -> None:

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from gan_pipelines import figures, gan, images, metrics
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
+from gan_pipelines.metrics.config import MIN_IMAGES
 
 NEIGHBOUR_ROWS = 8
+HELDOUT_SPLITS = ("test", "valid")
+"""Splits whose images show what authenticity real images have; the first that has enough images is used."""
 
 
 def open_extractor(
@@ -29,8 +32,16 @@ def open_reference(
     scoring: metrics.ScoringConfig,
     device: DeviceName,
 ) -> metrics.Reference:
-    """Open the features of the real images; extract them only if the store does not hold them yet."""
-    return metrics.open_reference(references, image_set.select(scoring.reference_split), extractor, device)
+    """Open the features of reference and held-out images; extract them only if the store does not hold them yet."""
+    split = scoring.reference_split
+    heldout = [name for name in HELDOUT_SPLITS if name != split and image_set.split_sizes.get(name, 0) >= MIN_IMAGES]
+    return metrics.open_reference(
+        references,
+        image_set.select(split),
+        extractor,
+        device,
+        heldout=image_set.select(heldout[0]) if heldout else None,
+    )
 
 
 def make_monitor(

@@ -185,16 +185,17 @@ def _find_config(run: CataloguedRun, recipe: str) -> gan.GanConfig | None:
 def _comparable_histories(runs: Runs) -> dict[str, list[pd.DataFrame]]:
     """By recipe the histories of all trainings scored like the newest one, each from its newest run."""
     names = _name_recipes(runs)
-    scored = [(run, run.load("scores")[0]) for run in _with(_with(runs, "history"), "scores")]
-    trainings = {score["identity"]["fingerprint"]: (run, score) for run, score in scored}
-    _, newest = max(trainings.values(), key=lambda training: training[0].version, default=(None, None))
+    scored = [(run, run.load("scores")) for run in _with(_with(runs, "history"), "scores")]
+    trainings = {scores[0]["identity"]["fingerprint"]: (run, scores) for run, scores in scored}
+    newest = max(trainings.values(), key=lambda training: training[0].version, default=(None, []))
     histories: dict[str, list[pd.DataFrame]] = defaultdict(list)
-    for run, score in trainings.values():
-        if newest is not None and _scored_with(score) == _scored_with(newest):
-            histories[names[run.variant, score["identity"]["recipe"]]].append(run.load("history"))
+    for run, scores in trainings.values():
+        if _scored_with(scores) == _scored_with(newest[1]):
+            histories[names[run.variant, scores[0]["identity"]["recipe"]]].append(run.load("history"))
     return dict(histories)
 
 
-def _scored_with(score: Mapping[str, Any]) -> dict[str, Any]:
-    """The comparability key without metric and number of samples."""
-    return {part: value for part, value in score["comparability"].items() if part not in ("metric", "samples")}
+def _scored_with(scores: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The comparability keys of FID and Inception Score without metric and number of samples."""
+    keys = [score["comparability"] for score in scores if score["metric"] in ("fid", "is")]
+    return {part: value for key in keys for part, value in key.items() if part not in ("metric", "samples")}

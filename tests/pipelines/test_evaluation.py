@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+from gan_pipelines.classifier.resnet import Prediction
+from gan_pipelines.core.stores import KeyedStore
+from gan_pipelines.metrics import FeatureExtractor, ScoringConfig
+from gan_pipelines.pipelines.evaluation import nodes
+
+
+class Flat(nn.Module):
+    def forward(self, images):
+        features = images.float().flatten(1)
+        return Prediction(features, features)
+
+
+@pytest.mark.parametrize(
+    ("splits", "reference", "heldout"),
+    [
+        (["train", "test", "valid"], "train", "test"),
+        (["train", "test", "valid"], "test", "valid"),
+        (["train", "valid"], "train", "valid"),
+        (["train"], "train", None),
+    ],
+)
+def test_held_out_images_are_those_of_test_or_else_of_valid(striped_images, tmp_path, splits, reference, heldout):
+    extractor = FeatureExtractor(Flat(), {"name": "flat", "weights_hash": "0"})
+    images, scoring = striped_images.select(*splits), ScoringConfig(reference_split=reference)
+    opened = nodes.open_reference(KeyedStore(tmp_path), images, extractor, scoring, "cpu")
+    assert opened.images.content_hash == images.select(reference).content_hash
+    expected = heldout and images.select(heldout).content_hash
+    assert (opened.heldout and opened.heldout.images.content_hash) == expected
+
+
+def test_a_split_of_very_few_images_is_not_used(striped_images, tmp_path):
+    few = striped_images._take(striped_images.rows("train")[:25], {"train": 20, "test": 5})
+    extractor = FeatureExtractor(Flat(), {"name": "flat", "weights_hash": "0"})
+    assert nodes.open_reference(KeyedStore(tmp_path), few, extractor, ScoringConfig(), "cpu").heldout is None
