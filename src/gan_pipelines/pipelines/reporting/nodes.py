@@ -187,10 +187,10 @@ def _comparable_histories(runs: Runs) -> dict[str, list[pd.DataFrame]]:
     names = _name_recipes(runs)
     scored = [(run, run.load("scores")) for run in _with(_with(runs, "history"), "scores")]
     trainings = {scores[0]["identity"]["fingerprint"]: (run, scores) for run, scores in scored}
-    newest = max(trainings.values(), key=lambda training: training[0].version, default=(None, []))
+    newest = max(trainings.values(), key=lambda training: training[0].version)[1] if trainings else []
     histories: dict[str, list[pd.DataFrame]] = defaultdict(list)
     for run, scores in trainings.values():
-        if _scored_with(scores) == _scored_with(newest[1]):
+        if _scored_with(scores) == _scored_with(newest):
             histories[names[run.variant, scores[0]["identity"]["recipe"]]].append(run.load("history"))
     return dict(histories)
 
