@@ -331,7 +331,7 @@ def test_augmentation_stays_within_what_the_labels_bear(env):
     ("transforms", "sentence"),
     [
         ({"rotation_degrees": 180}, "rotation_degrees is 180.0, but must be at most 15 for these images"),
-        ({"crop_padding": 32}, "crop_padding is 32, but must be below dataset.image_size, 32"),
+        ({"crop_padding": 16}, "crop_padding is 16, but must be below dataset.image_size, 16"),
         ({"horizontal_flip": True}, "horizontal_flip is True, but must be false for these images"),
     ],
 )
