@@ -9,6 +9,7 @@ in docs/results/<page>/. So no number of a page is typed by hand.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def render(page: str) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["fixed"] = lambda number, digits=0: f"{number:,.{digits}f}"
+    environment.filters["points"] = lambda share: f"{share * 100:+.1f}"
     environment.filters["spread"] = lambda values, digits=1: f"{values.mean():.{digits}f} ± {values.std():.{digits}f}"
     return environment.get_template(f"{page}.md.jinja").render(PAGES[page](RESULTS / page))
 
@@ -66,7 +68,23 @@ def fashion_mnist(folder: Path) -> Numbers:
     }
 
 
-PAGES: dict[str, Callable[[Path], Numbers]] = {"fashion_mnist": fashion_mnist}
+def augmentation(folder: Path) -> Numbers:
+    """Accuracies, differences and verdicts of the augmentation experiments."""
+    scores, comparisons = (pd.read_csv(folder / f"digits_{table}.csv") for table in ("arm_scores", "comparisons"))
+    main = scores[scores["is_main"]]
+    return {
+        "arms": {str(arm): rows for arm, rows in main.groupby("arm", sort=False)},
+        "by_rate": scores.pivot_table("accuracy", "arm", "learning_rate", sort=False),
+        "learning_rate": main["learning_rate"].iloc[0],
+        "differences": comparisons[comparisons["is_main"]].set_index("arm"),
+        "simple": pd.read_csv(folder / "digits_simple_scores.csv").groupby("classifier", sort=False)["accuracy"],
+        "recalls": pd.read_csv(folder / "digits_class_comparisons.csv").query("is_primary"),
+        "verdicts": json.loads((folder / "digits_verdicts.json").read_text()),
+        "cards": pd.read_csv(folder / "cards_comparisons.csv").set_index("arm"),
+    }
+
+
+PAGES: dict[str, Callable[[Path], Numbers]] = {"augmentation": augmentation, "fashion_mnist": fashion_mnist}
 
 if __name__ == "__main__":
     main()

@@ -35,7 +35,7 @@ def plot_arms(scores: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
 
 
 def plot_arm_curves(histories: pd.DataFrame) -> Figure:
-    """Plot loss and accuracy by epoch: for each arm the mean as a line and one standard deviation as a band.
+    """Plot loss and accuracy by epoch: for each arm the mean as a line, and a band from the lowest to the highest fit.
 
     Args:
         histories: one row for each epoch of each fit, with ``fraction``, ``arm``, ``epoch`` and the keys of `CURVES`.
@@ -48,9 +48,9 @@ def plot_arm_curves(histories: pd.DataFrame) -> Figure:
         for axes, (column, title) in zip(row, CURVES.items(), strict=True):
             for arm, group in part.groupby("arm", sort=False):
                 by_epoch = group.groupby("epoch")[column]
-                mean, spread = by_epoch.mean(), by_epoch.std()
+                mean = by_epoch.mean()
                 (line,) = axes.plot(mean.index, mean, label=str(arm).replace("_", " "))
-                axes.fill_between(mean.index, mean - spread, mean + spread, alpha=BAND_ALPHA, color=line.get_color())
+                axes.fill_between(mean.index, by_epoch.min(), by_epoch.max(), alpha=BAND_ALPHA, color=line.get_color())
             axes.set(title=title, xlabel="epoch (a part of the steps)")
             axes.grid(alpha=0.3)
         row[0].set_ylabel(f"{fraction:.0%} of the real images")
