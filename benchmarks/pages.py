@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
+
+from scores import HELDOUT
 
 RESULTS = Path(__file__).parents[1] / "docs/results"
 Numbers = dict[str, Any]
@@ -84,7 +86,54 @@ def augmentation(folder: Path) -> Numbers:
     }
 
 
-PAGES: dict[str, Callable[[Path], Numbers]] = {"augmentation": augmentation, "fashion_mnist": fashion_mnist}
+def scores(folder: Path) -> Numbers:
+    """Variation of FID by seed and number of samples, scores of real images, and responses to damage."""
+    chance = pd.concat({env: pd.read_csv(folder / f"chance-{env}.csv") for env in ("base", "fashion_mnist")})
+    chance = chance.rename_axis(["env", None]).reset_index("env")
+    by_seed = chance[chance["what"] == "sampling seeds"]
+    tables = {path.stem.removeprefix("floors-"): pd.read_csv(path) for path in folder.glob("floors-*.csv")}
+    damaged = {env: dict(list(table.groupby("damage"))) for env, table in tables.items()}
+    undamaged = {env: table.query("damage.str.startswith('noise') and amount == 0") for env, table in tables.items()}
+    floors = {env: table[table["damage"].isin([HELDOUT, "test against train"])] for env, table in tables.items()}
+    return {
+        "sampling": _by_weights(by_seed[by_seed["training_seed"] == 0]),
+        "training": _by_weights(by_seed[by_seed["sampling_seed"] == 0]),
+        "counts": {
+            env: rows.set_index(["training_seed", "samples"])["fid"]
+            for env, rows in chance[chance["what"] == "number of samples"].groupby("env")
+        },
+        "floors": floors,
+        "undamaged": undamaged,
+        "scores": [("fid", 2), ("kid", 3), ("is", 2), ("precision", 2), ("recall", 2), ("density", 2), ("coverage", 2)],
+        "others": [
+            ("Fashion-MNIST", "fashion_mnist"),
+            ("CIFAR-10, 32x32", "cifar10_32"),
+            ("playing cards, 64x64", "playing_cards"),
+        ],
+        "damages": [
+            ("noise, standard deviation in grey levels", ""),
+            ("blur, standard deviation in pixels", " (a kernel of 13 pixels, which cuts the 4 off to about 3)"),
+            ("dropped classes, share of them", ""),
+            ("repeated images, copies of each", ""),
+        ],
+        "percent": lambda values: f"{values.std() / values.mean():.0%}".replace("%", " %"),
+        "percent_of": lambda rows: f"{rows['heldout_accuracy'].iloc[0]:.1%}",
+        "sizes": lambda rows: f"{rows['images'].iloc[0]:,} / {rows['reference_images'].iloc[0]:,}",
+        "amounts": lambda damage: ", ".join(f"{amount:g}" for amount in damaged["base"][damage]["amount"]),
+        "responses": lambda env, damage: "; ".join(f"{fid:,.3g}" for fid in damaged[env][damage]["fid"]),
+    }
+
+
+def _by_weights(rows: pd.DataFrame) -> dict[Hashable, pd.Series[float]]:
+    """FIDs by environment and set of weights."""
+    return dict(list(rows.groupby(["env", "weights"])["fid"]))
+
+
+PAGES: dict[str, Callable[[Path], Numbers]] = {
+    "augmentation": augmentation,
+    "fashion_mnist": fashion_mnist,
+    "scores": scores,
+}
 
 if __name__ == "__main__":
     main()
