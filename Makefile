@@ -25,7 +25,7 @@ install: .venv/installed  ## install what is pinned into .venv, and nothing else
 run: .venv/installed  ## train a conditional GAN on handwritten digits, score it, see whether it helps a classifier
 	$(BIN)/kedro run
 
-check: .venv/installed-dev lint  ## linters and unit tests, under two minutes
+check: .venv/installed-dev lint  ## linters and unit tests, about a minute
 	$(BIN)/pytest $(TWO_AT_ONCE) -m "not integration"
 
 test: .venv/installed-dev lint  ## linters and all tests but slow ones and those in a browser

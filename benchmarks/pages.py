@@ -26,7 +26,7 @@ Numbers = dict[str, Any]
 def main() -> None:
     """Write the pages that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pages", nargs="*", choices=[*PAGES], default=[*PAGES], help="all, if none is named")
+    parser.add_argument("pages", nargs="+", choices=[*PAGES])
     for page in parser.parse_args().pages:
         (RESULTS / f"{page}.md").write_text(render(page))
 
