@@ -1,4 +1,4 @@
-"""Write pages of docs/results from the rows beside them.
+"""Write pages of docs/results, and the figures of the one on scores, from the rows beside them.
 
     python benchmarks/pages.py fashion_mnist
 
@@ -17,6 +17,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from plot_scores import read_tables, write_figures
 from scores import HELDOUT
 
 RESULTS = Path(__file__).parents[1] / "docs/results"
@@ -29,6 +30,8 @@ def main() -> None:
     parser.add_argument("pages", nargs="+", choices=[*PAGES])
     for page in parser.parse_args().pages:
         (RESULTS / f"{page}.md").write_text(render(page))
+        if page == "scores":
+            write_figures(RESULTS / page)
 
 
 def render(page: str) -> str:
@@ -88,10 +91,9 @@ def augmentation(folder: Path) -> Numbers:
 
 def scores(folder: Path) -> Numbers:
     """Variation of FID by seed and number of samples, scores of real images, and responses to damage."""
-    chance = pd.concat({env: pd.read_csv(folder / f"chance-{env}.csv") for env in ("base", "fashion_mnist")})
-    chance = chance.rename_axis(["env", None]).reset_index("env")
+    chance = pd.concat(read_tables(folder, "chance-"), names=["env", None]).reset_index("env")
     by_seed = chance[chance["what"] == "sampling seeds"]
-    tables = {path.stem.removeprefix("floors-"): pd.read_csv(path) for path in folder.glob("floors-*.csv")}
+    tables = read_tables(folder, "floors-")
     damaged = {env: dict(list(table.groupby("damage"))) for env, table in tables.items()}
     undamaged = {env: table.query("damage.str.startswith('noise') and amount == 0") for env, table in tables.items()}
     floors = {env: table[table["damage"].isin([HELDOUT, "test against train"])] for env, table in tables.items()}

@@ -1,13 +1,7 @@
-"""Plot the results of benchmarks/scores.py.
-
-    python benchmarks/plot_scores.py docs/results/scores
-
-Writes responses.png from floors-*.csv and chance.png from chance-*.csv in that folder, and prints the floors.
-"""
+"""Figures of the page on scores, from the results of benchmarks/scores.py."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -15,15 +9,9 @@ from matplotlib.figure import Figure
 
 from scores import HELDOUT
 
-SCORES = ["images", "reference_images", "fid", "kid", "is", "precision", "recall", "density", "coverage"]
 
-
-def main() -> None:
-    """Plot both figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
-    print(tabulate_floors(read_tables(folder, "floors-")).to_string())
+def write_figures(folder: Path) -> None:
+    """Write responses.png from floors-*.csv and chance.png from chance-*.csv in the same folder."""
     plot_responses(read_tables(folder, "floors-")).savefig(folder / "responses.png")
     plot_chance(read_tables(folder, "chance-")).savefig(folder / "chance.png")
 
@@ -31,12 +19,6 @@ def main() -> None:
 def read_tables(folder: Path, prefix: str) -> dict[str, pd.DataFrame]:
     """Read the tables whose names begin with ``prefix``, by environment."""
     return {path.stem.removeprefix(prefix): pd.read_csv(path) for path in sorted(folder.glob(f"{prefix}*.csv"))}
-
-
-def tabulate_floors(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Mean and standard deviation of the scores of held-out images, over the random splits, by environment."""
-    floors = pd.concat(tables, names=["environment"]).query("damage == @HELDOUT")
-    return floors.groupby("environment")[SCORES].agg(["mean", "std"])
 
 
 def plot_responses(tables: dict[str, pd.DataFrame]) -> Figure:
@@ -75,7 +57,3 @@ def plot_chance(tables: dict[str, pd.DataFrame]) -> Figure:
             axes.title.set_fontsize(9)
             axes.grid(alpha=0.3)
     return figure
-
-
-if __name__ == "__main__":
-    main()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 
 import processes
-from command_line import check, kedro, small
+from command_line import check, git, kedro, small
 from processes import ONE_THREAD
 
 PYTEST = Path(sys.executable).with_name("pytest")
@@ -30,8 +29,9 @@ def test_the_page_adds_a_variant_in_less_than_thirty_lines(tmp_path):
     (tmp_path / "conf/local").mkdir()
     environment = {**ONE_THREAD, "PYTHONPATH": str(tmp_path / "src")}
 
-    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
-    subprocess.run(["git", "apply", "-"], cwd=tmp_path, input=patch, text=True, check=True)
+    (tmp_path / "page.patch").write_text(patch)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "apply", "page.patch")
     selected = ["tests/gan/test_objectives.py", "-k", "smoothed or every_objective"]
     check(processes.run(PYTEST, "-q", *selected, folder=tmp_path, env=environment), 0)
     budget = small("smoothed_dcgan", epochs=1)

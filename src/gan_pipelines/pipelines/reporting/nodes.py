@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from itertools import islice
@@ -118,7 +118,7 @@ def _scores_by_variant(runs: Runs) -> dict[str, list[dict[str, Any]]]:
 
 def _name_recipes(runs: Runs) -> dict[tuple[str, str], str]:
     """Name each recipe: the variant and, where it has several recipes, the settings in which they differ."""
-    recipes = dict.fromkeys((run.variant, run.load("scores")[0]["identity"]["recipe"]) for run in _with(runs, "scores"))
+    recipes = dict.fromkeys((run.variant, _recipe_of(run.load("scores"))) for run in _with(runs, "scores"))
     count = Counter(variant for variant, _ in recipes)
     settings = _differing_settings(runs)
     return {
@@ -127,6 +127,11 @@ def _name_recipes(runs: Runs) -> dict[tuple[str, str], str]:
         else f"{variant} ({_describe_recipe(settings, variant, recipe)})"
         for variant, recipe in recipes
     }
+
+
+def _recipe_of(scores: Sequence[Mapping[str, Any]]) -> str:
+    recipe: str = scores[0]["identity"]["recipe"]
+    return recipe
 
 
 def _describe_recipe(settings: pd.DataFrame, variant: str, recipe: str) -> str:
@@ -162,7 +167,7 @@ def _differing_settings(runs: Runs) -> pd.DataFrame:
     """The settings in which the recipes of a variant differ, by variant and recipe."""
     settings: dict[tuple[str, str], dict[str, str]] = {}
     for run in _with(runs, "scores"):
-        recipe = run.load("scores")[0]["identity"]["recipe"]
+        recipe = _recipe_of(run.load("scores"))
         if (run.variant, recipe) not in settings and (config := _find_config(run, recipe)) is not None:
             flat = flatten(asdict(replace(config, seed=0, epochs=1, on_collapse="warn")))
             named = {name: "none" if value is None else str(value) for name, value in flat.items()}
@@ -191,7 +196,7 @@ def _comparable_histories(runs: Runs) -> dict[str, list[pd.DataFrame]]:
     histories: dict[str, list[pd.DataFrame]] = defaultdict(list)
     for run, scores in trainings.values():
         if _scored_with(scores) == _scored_with(newest):
-            histories[names[run.variant, scores[0]["identity"]["recipe"]]].append(run.load("history"))
+            histories[names[run.variant, _recipe_of(scores)]].append(run.load("history"))
     return dict(histories)
 
 
