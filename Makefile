@@ -8,6 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # Two files of tests at a time, the longest first, each on one core.
 check test test-all: export OMP_NUM_THREADS := 1
+UNIT_TESTS := -m "not integration" $(addprefix --ignore=,tests/browser tests/pipelines tests/tracking $(wildcard tests/test_*.py))
 TWO_AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 # Neither Kedro nor MLflow calls home.
@@ -26,7 +27,7 @@ run: .venv/installed  ## train a conditional GAN on handwritten digits, score it
 	$(BIN)/kedro run
 
 check: .venv/installed-dev lint  ## linters and unit tests, about a minute
-	$(BIN)/pytest $(TWO_AT_ONCE) -m "not integration"
+	$(BIN)/pytest $(TWO_AT_ONCE) $(UNIT_TESTS)
 
 test: .venv/installed-dev lint  ## linters and all tests but slow ones and those in a browser
 	$(BIN)/pytest $(TWO_AT_ONCE) -m "not slow and not browser" --cov --cov-report=term:skip-covered

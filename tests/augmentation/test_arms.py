@@ -113,6 +113,7 @@ def experiment(digits, store, plant):
         yield from fit_all(store, digits, Replicate(draw, generator), CONFIG)
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("_two_arms")
 @pytest.mark.parametrize(
     ("plant", "verdicts", "sign"),

@@ -23,6 +23,8 @@ from gan_pipelines.gan import (
 from gan_pipelines.gan.checkpoint import Checkpoints
 from processes import Process
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def config(tiny_gan):
@@ -230,7 +232,6 @@ epoch.generator.save(Path(sys.argv[1]) / "generator.safetensors")
 """
 
 
-@pytest.mark.integration
 def test_a_process_killed_again_and_again_ends_with_the_same_weights(tmp_path):
     def train_into(name):
         (tmp_path / name).mkdir(exist_ok=True)

@@ -292,6 +292,7 @@ def test_the_learning_rates_follow_the_schedule(tiny_gan, tiny_images):
             assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
 
 
+@pytest.mark.integration
 def test_training_makes_the_critic_tell_real_from_generated(tiny_gan):
     bright = np.full((40, 1, 8, 8), 230, dtype=np.uint8)
     bright[::2] = 200
@@ -355,11 +356,11 @@ ACCEPTED = [
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("objective", "penalty"), ACCEPTED)
 def test_any_objective_goes_with_any_network_and_penalty(objective, penalty, family):
-    images = np.random.default_rng(0).integers(0, 256, (8, 1, 16, 16), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (4, 1, 16, 16), dtype=np.uint8)
     extra = {"attention": True, "spectral_norm": "both"} if FAMILIES[family].has_attention else {}
     networks = NetworkConfig(family=family, latent_size=4, width=4, discriminator_norm="none", **extra)
     config = GanConfig(networks=networks, objective=objective, penalty=penalty, batch_size=4, epochs=1)
-    data = TrainingData.prepare(images, np.arange(8) % 2, ("a", "b"), CPU)
+    data = TrainingData.prepare(images, np.arange(4) % 2, ("a", "b"), CPU)
     state = TrainingState(config, data)
     before = [[parameter.clone() for parameter in network.parameters()] for network in state.networks]
     with state.random.active():
@@ -373,6 +374,7 @@ class Interrupted(Exception):
     pass
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_row_of_the_table_trains_and_its_generator_makes_what_it_shows(variant, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (12, 3, 16, 16), dtype=np.uint8)
@@ -567,6 +569,7 @@ def test_the_real_images_are_augmented_and_the_generated_ones_are_not(record):
     assert 0 < mirrored < 8
 
 
+@pytest.mark.integration
 def test_every_step_has_fresh_latents_from_a_normal_distribution(record, monkeypatch):
     drawn = []
     draw = TrainingState.draw_latents

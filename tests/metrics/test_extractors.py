@@ -86,6 +86,7 @@ def inception_weights(tmp_path_factory):
     return path
 
 
+@pytest.mark.integration
 def test_inception_features_equal_torch_fidelity(inception_weights):
     images = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8)
     extractor = open_inception(str(inception_weights))

@@ -85,6 +85,7 @@ def test_the_distance_of_a_set_to_itself_is_zero_and_distances_are_symmetric():
     assert frechet_distance(first, second) == pytest.approx(frechet_distance(second, first), rel=1e-9)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("scale", [1.0, 1.2])
 def test_the_interval_of_the_extrapolation_contains_the_true_distance(scale):
     """The distance of two known Gaussians has a closed form; FID of few samples is far above it."""

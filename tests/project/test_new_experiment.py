@@ -53,6 +53,7 @@ def check(folder, report, pipeline):
     check_run(run, catalog, parse_parameters(parameters, run.inputs()))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("pipeline", ["train_cdcgan", "augment_cdcgan"])
 @pytest.mark.parametrize("splits", [("",), ("train", "test")])
 def test_a_run_takes_what_is_written(tmp_path, splits, pipeline):

@@ -57,6 +57,7 @@ def spectral_norms(network):
     return norms
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("family", ["dcgan", "mlp"])
 def test_after_a_hundred_iterations_all_spectral_norms_are_one(family):
     config = NetworkConfig(
@@ -89,8 +90,9 @@ def test_spectral_norm_is_where_it_is_asked_for_and_on_drawn_weights(choice, nor
                 assert weights.original.std().item() == pytest.approx(0.02, rel=0.1)
 
 
+@pytest.mark.integration
 def test_a_plain_state_makes_the_same_images_without_spectral_norm():
-    config, shape = NetworkConfig(width=8, spectral_norm="both", attention=True), ImageShape(1, 32, 32)
+    config, shape = NetworkConfig(width=4, spectral_norm="both", attention=True), ImageShape(1, 16, 16)
     generator = build_generator(config, shape, 0)
     latents = torch.randn(4, 100)
     with torch.no_grad():
