@@ -162,6 +162,44 @@ def test_a_mistake_is_one_sentence_before_anything_starts(project, client, param
     assert len(mlflow_runs(client)) == runs
 
 
+def test_a_slice_makes_again_what_is_not_saved(project, client):
+    runs = len(mlflow_runs(client))
+    arguments = ["run", "--pipelines=train_wgan_gp", "--nodes=wgan_gp.score_generators", f"--params={SMALL}"]
+    before = latest(project, "08_reporting/digits/wgan_gp/scores.json")
+    printed = kedro(project, *arguments, "--runner=ThreadRunner").stderr
+    assert "for what this slice needs: prepare_images, open_extractor, open_reference\n" in printed
+    assert "train_gan" not in printed
+    assert latest(project, "08_reporting/digits/wgan_gp/scores.json") > before
+    assert len(mlflow_runs(client)) == runs + 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["--from-nodes=wgan_gp.train"],
+            "There is no node 'wgan_gp.train' in train_wgan_gp; did you mean",
+        ),
+        (["--runner=ThredRunner"], "There is no runner 'ThredRunner'; did you mean ThreadRunner?"),
+        (["--runner=ParallelRunner"], "ParallelRunner cannot run these pipelines"),
+        (
+            ["--load-versions=nothing:2026"],
+            "--load-versions has nothing, which is no versioned entry",
+        ),
+        (
+            ["--nodes=wgan_gp.plot_losses", "--load-versions=wgan_gp.history:2025-01-01T00.00.00.000Z"],
+            "There is no version 2025-01-01T00.00.00.000Z of wgan_gp.history; there are 20",
+        ),
+    ],
+)
+def test_a_slice_that_cannot_run_is_one_sentence_before_anything_starts(project, client, arguments, sentence):
+    runs = len(mlflow_runs(client))
+    result = kedro(project, "run", "--pipelines=train_wgan_gp", f"--params={SMALL}", *arguments, code=1)
+    assert f"Error: {sentence}" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(mlflow_runs(client)) == runs
+
+
 def test_a_training_that_fails_ends_failed_with_one_sentence(project, client):
     ruinous = "variants.wgan_gp.generator_optimizer.learning_rate=1e30"
     result = kedro(project, "run", "--pipelines=train_wgan_gp", f"--params={SMALL},{ruinous}", code=1)

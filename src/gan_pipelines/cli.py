@@ -1,21 +1,32 @@
-"""The project's own command, ``kedro experiment``."""
+"""The project's own command, ``kedro experiment``, and Kedro's ``run``."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
+from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.startup import ProjectMetadata
 
 from gan_pipelines.core.config import parse
-from gan_pipelines.project.hooks import install_excepthook
 from gan_pipelines.project.parameters import RuntimeConfig
+from gan_pipelines.project.session import check_runner_name
 
 
 @click.group(name="gan_pipelines")
 def cli() -> None:
     """Commands of the project."""
+
+
+@cli.command(params=kedro_run.params, help=kedro_run.help)
+@click.pass_context
+def run(context: click.Context, /, runner: str | None, **_: object) -> Any:
+    """Run as Kedro does, which would answer an unknown runner with a traceback."""
+    if runner:
+        check_runner_name(runner)
+    return context.forward(kedro_run)
 
 
 @cli.command()
@@ -36,7 +47,6 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path) -> None:
         write_experiment,
     )
 
-    install_excepthook()
     conf = metadata.project_path / "conf"
     check_name(name, conf)
     runtime = parse(RuntimeConfig, {"device": os.environ.get("GAN_PIPELINES_DEVICE", "auto")}, "runtime")

@@ -8,7 +8,8 @@ from omegaconf.resolvers import oc
 
 from gan_pipelines.project.config_loader import ExperimentConfigLoader
 from gan_pipelines.project.context import ProjectContext
-from gan_pipelines.project.hooks import ErrorHooks, PreflightHooks, SummaryHooks
+from gan_pipelines.project.hooks import PreflightHooks, SummaryHooks, install_excepthook
+from gan_pipelines.project.session import ProjectSession
 from gan_pipelines.tracking.hooks import TrackingHooks
 
 # A server that does not answer is noticed soon, and MLflow sends no telemetry. Set before MLflow starts threads:
@@ -20,8 +21,12 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # Kedro and kedro-mlflow cause ten lines of OmegaConf warnings in each run.
 warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
 
-HOOKS = (ErrorHooks(), PreflightHooks(), SummaryHooks(), TrackingHooks())
+# Before the configuration is read, which can fail.
+install_excepthook()
 
+HOOKS = (PreflightHooks(), SummaryHooks(), TrackingHooks())
+
+SESSION_CLASS = ProjectSession
 CONTEXT_CLASS = ProjectContext
 CONFIG_LOADER_CLASS = ExperimentConfigLoader
 CONFIG_LOADER_ARGS = {

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, Version
+from kedro.runner import ParallelRunner
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -28,7 +29,7 @@ from gan_pipelines.core import disk
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.core.stores import KeyedStore
-from gan_pipelines.datasets import CheckpointStoreDataset, GeneratorDataset, KeyedStoreDataset, RunsDataset
+from gan_pipelines.datasets import CheckpointStoreDataset, GeneratorDataset, JSONDataset, KeyedStoreDataset, RunsDataset
 from gan_pipelines.gan import (
     VARIANTS,
     CheckpointStore,
@@ -49,6 +50,7 @@ from gan_pipelines.project.hooks import explain
 from gan_pipelines.project.new_experiment import check_name
 from gan_pipelines.project.parameters import parse_parameters
 from gan_pipelines.project.preflight import check_run
+from gan_pipelines.project.session import check_load_versions, check_runner, check_runner_name, select_nodes
 from pictures import write_pictures
 
 PROJECT = Path(__file__).parents[2]
@@ -112,7 +114,7 @@ def stated_parameters():
     return OmegaConf.to_container(parameters, resolve=True)
 
 
-def preflight(pipeline="train_wgan_gp", extra=(), entries=(), **changes):
+def preflight(pipeline="train_wgan_gp", extra=(), datasets=None, **changes):
     """Check a run of the digits experiment with some parameters changed: dots are double underscores."""
     parameters = deepcopy(stated_parameters())
     for name, value in changes.items():
@@ -127,10 +129,11 @@ def preflight(pipeline="train_wgan_gp", extra=(), entries=(), **changes):
             catalog[f"{variant}.{kind}"] = GeneratorDataset(filepath=f"{variant}.{kind}.safetensors")
     scores = {"type": "json.JSONDataset", "filepath": "reports/{variant}/scores.json"}
     catalog["all_runs"] = RunsDataset(entries={"scores": scores})
-    for name in entries:
-        catalog[name] = "there"
+    catalog["manifest"] = JSONDataset(filepath="manifest.json")
+    for name, dataset in (datasets or {}).items():
+        catalog[name] = dataset
     run = sum((PIPELINES[name] for name in extra), PIPELINES[pipeline])
-    check_run(run, catalog, parse_parameters(parameters, run.inputs()))
+    check_run(run, catalog, parse_parameters(parameters, run.inputs()), PIPELINES)
 
 
 case("a setting that does not exist")(lambda _: preflight(variants__wgan_gp__discriminator_step=3))
@@ -209,6 +212,30 @@ case("a class that the generator does not know")(
 )
 case("two trainings in one run")(lambda _: preflight("train_dcgan", ["train_wgan_gp"]))
 case("scoring before training")(lambda _: preflight("evaluate_dcgan"))
+
+
+@case("a version that does not exist")
+def a_version_that_does_not_exist(folder):
+    path = str(folder / "generator")
+    generator = replace(conditional_generator(), weights={"ema": {}, "raw": {}})
+    for version in ("2026-01-01T00.00.00.000Z", "2026-01-02T00.00.00.000Z"):
+        GeneratorDataset(filepath=path, version=Version(None, version)).save(generator)
+    asked = GeneratorDataset(filepath=path, version=Version("2026-01-03T00.00.00.000Z", None))
+    preflight("sample_acgan", datasets={"acgan.generator": asked})
+
+
+def choose(**filters):
+    select_nodes(PIPELINES["train_dcgan"], filters, "train_dcgan")
+
+
+case("a node that does not exist")(lambda _: choose(from_nodes=["train_gan"]))
+case("a tag that no node has")(lambda _: choose(tags=["fast"]))
+case("filters that leave no node")(lambda _: choose(from_nodes=["dcgan.train_gan"], to_nodes=["prepare_images"]))
+case("a runner that does not exist")(lambda _: check_runner_name("ThredRunner"))
+case("a runner that starts processes")(lambda _: check_runner(ParallelRunner()))
+case("a version of an entry that the run does not load")(
+    lambda _: check_load_versions(["dcgan.scores"], PIPELINES["train_dcgan"], DataCatalog({}))
+)
 case("a source without its path")(lambda _: preflight(dataset__source="image_folder"))
 case("a split of an unknown name")(
     lambda folder: preflight(dataset__source="image_folder", dataset__path=str(folder), dataset__folder_split="dev")
@@ -289,7 +316,7 @@ def images_that_are_not_uint8_for_a_feature_extractor(_):
 def test_the_projects_own_parameters_pass(name, folder, monkeypatch):
     monkeypatch.chdir(folder)
     generators = [f"{variant}.{kind}" for variant in VARIANTS for kind in ("generator", "best_generator")]
-    preflight(name, entries=[*generators, "image_grid", "manifest"])
+    preflight(name, datasets=dict.fromkeys([*generators, "image_grid", "manifest"], "there"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import mlflow
 import numpy as np
@@ -43,6 +45,20 @@ def steps(client, run_id, metric="generator_loss"):
 
 
 EXPECTED = [(n, 1 / n) for n in range(1, 501)]
+
+
+def test_several_threads_send_each_call_once(tmp_path, monkeypatch):
+    sent = []
+
+    def send(call, _):
+        time.sleep(0.001)
+        sent.append(call.run_id)
+
+    monkeypatch.setattr(outbox.Call, "send", send)
+    box = outbox.Outbox(tmp_path)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: box.add(outbox.Call(str(number), "log_batch", {})), range(64)))
+    assert sorted(sent, key=int) == [str(number) for number in range(64)]
 
 
 def test_without_a_run_nothing_is_logged(tmp_path):

@@ -12,6 +12,7 @@ from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
@@ -19,7 +20,7 @@ from gan_pipelines.core.config import ConfigError, suggest
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.findings import Findings
 from gan_pipelines.project.summary import summarize_run
-from gan_pipelines.tracking.entries import find_saved_path
+from gan_pipelines.tracking.entries import PARAMETERS, find_saved_path
 
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space",
@@ -28,16 +29,6 @@ REMEDIES = {
     errno.EPERM: "it may not be read or written; change its permissions",
     errno.EROFS: "the disk is read-only; choose another place",
 }
-
-
-class ErrorHooks:
-    """On the command line, print an error that a user can act on as one sentence, without a traceback."""
-
-    @hook_impl(wrapper=True, tryfirst=True)
-    def after_context_created(self) -> Generator[None]:
-        """Install the handler before anything else can fail."""
-        install_excepthook()
-        return (yield)
 
 
 def install_excepthook() -> None:
@@ -86,14 +77,14 @@ class PreflightHooks:
         Raises:
             ProjectError: if the run could not end well.
         """
-        from gan_pipelines.project.parameters import PREFIX, parse_parameters  # noqa: PLC0415 (not for listing pipelines)
+        from gan_pipelines.project.parameters import parse_parameters  # noqa: PLC0415 (not for listing pipelines)
         from gan_pipelines.project.preflight import check_run  # noqa: PLC0415 (loads PyTorch)
 
         inputs = pipeline.inputs()
         parameters = parse_parameters(catalog.load("parameters"), inputs)
-        check_run(pipeline, catalog, parameters, self.env)
+        check_run(pipeline, catalog, parameters, pipelines, self.env)
         for name in inputs:
-            if name.startswith(PREFIX):
+            if name.startswith(PARAMETERS):
                 catalog[name].save(parameters.value(name))
 
 

@@ -13,8 +13,7 @@ from gan_pipelines.gan.config import GanConfig, SamplingConfig
 from gan_pipelines.gan.variants import VARIANTS
 from gan_pipelines.images.config import DatasetConfig
 from gan_pipelines.metrics.config import ScoringConfig
-
-PREFIX = "params:"
+from gan_pipelines.tracking.entries import PARAMETERS
 
 
 @config
@@ -85,7 +84,7 @@ def parse_parameters(raw: Mapping[str, Any], entries: Iterable[str]) -> Paramete
         ConfigError: if a section or variant is unknown or missing, or a setting in a section that is used is wrong.
     """
     _check_names(raw)
-    used = sorted(_split_entry(entry) for entry in entries if entry.startswith(PREFIX))
+    used = sorted(_split_entry(entry) for entry in entries if entry.startswith(PARAMETERS))
     sections: dict[str, Any] = {}
     variants: dict[str, GanConfig] = {}
     for section, name in used:
@@ -109,7 +108,7 @@ def parse_variant(variant: str, overrides: Mapping[str, Any] | None) -> GanConfi
 
 def _split_entry(entry: str) -> tuple[str, str]:
     """``params:runtime.device`` becomes ``("runtime", "device")``, and ``params:dataset`` ``("dataset", "")``."""
-    section, _, name = entry.removeprefix(PREFIX).partition(".")
+    section, _, name = entry.removeprefix(PARAMETERS).partition(".")
     return section, name
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from kedro.io import DataCatalog
+from kedro.io import AbstractVersionedDataset, DataCatalog
+from kedro.io.core import VersionNotFoundError
 from kedro.pipeline import Pipeline
 
 from gan_pipelines.augmentation.config import AugmentationConfig
@@ -28,13 +32,20 @@ from gan_pipelines.metrics.extractors import HELDOUT_SPLIT
 from gan_pipelines.project.parameters import Parameters
 
 
-def check_run(pipeline: Pipeline, catalog: DataCatalog, parameters: Parameters, env: str | None = None) -> None:
+def check_run(
+    pipeline: Pipeline,
+    catalog: DataCatalog,
+    parameters: Parameters,
+    pipelines: Mapping[str, Pipeline],
+    env: str | None = None,
+) -> None:
     """Check the device, the dataset, the networks, the feature extractor, required entries, and room on the disk.
 
     Args:
         pipeline: what is to be run.
         catalog: in which it is run.
         parameters: those that the pipeline uses.
+        pipelines: all pipelines by name, for the commands that sentences name.
         env: Kedro's environment, for the commands that sentences name.
 
     Raises:
@@ -49,7 +60,7 @@ def check_run(pipeline: Pipeline, catalog: DataCatalog, parameters: Parameters, 
             resolve_device(parameters.runtime.device)
     if parameters.dataset is not None:
         _check_images(parameters.dataset, open_source(parameters.dataset), pipeline, catalog, parameters)
-    _check_entries(pipeline.inputs(), catalog, f"kedro run --env={env}" if env else "kedro run")
+    _check_entries(pipeline.inputs(), catalog, pipelines, f"kedro run --env={env}" if env else "kedro run")
 
 
 def check_transforms(path: str, transforms: TransformConfig, dataset: DatasetConfig) -> None:
@@ -77,18 +88,27 @@ def check_transforms(path: str, transforms: TransformConfig, dataset: DatasetCon
     require(padding < size, f"{path}.crop_padding", padding, f"below dataset.image_size, {size}")
 
 
-def _check_entries(inputs: set[str], catalog: DataCatalog, kedro_run: str) -> None:
-    """Raise a `ConfigError` if an entry that another pipeline makes is not there yet."""
+def _check_entries(inputs: set[str], catalog: DataCatalog, pipelines: Mapping[str, Pipeline], kedro_run: str) -> None:
+    """Raise a `ConfigError` if an entry that another run makes, or the version that is asked for, is not there."""
     if "all_runs" in inputs and not any("scores" in run for run in catalog.load("all_runs")):
         raise ConfigError(f"There is nothing to compare yet: {kedro_run} --pipelines=train_<variant> makes scores.")
     for name in sorted(inputs, reverse=True):  # a generator before the best one
-        variant, _, kind = name.rpartition(".")
-        if kind in ("generator", "best_generator") and not catalog.exists(name):
+        dataset = catalog.get(name)
+        if not isinstance(dataset, AbstractVersionedDataset) or dataset.exists():
+            continue
+        if versions := _list_versions(dataset):
             raise ConfigError(
-                f"There is no {name} in the catalog yet: {kedro_run} --pipelines=train_{variant} makes one."
+                f"There is no version {dataset.resolve_load_version()} of {name}; there are {', '.join(versions)}."
             )
-        if name in ("image_grid", "manifest") and not catalog.exists(name):
-            raise ConfigError(f"There is no {name} in the catalog yet: {kedro_run} --pipelines=ingest makes one.")
+        maker = next(maker for maker, pipeline in pipelines.items() if name in pipeline.all_outputs())
+        raise ConfigError(f"There is no {name} in the catalog yet: {kedro_run} --pipelines={maker} makes one.")
+
+
+def _list_versions(dataset: AbstractVersionedDataset[Any, Any]) -> list[str]:
+    """The versions of an entry, newest first."""
+    with suppress(VersionNotFoundError):
+        return dataset.list_versions(full_path=False)
+    return []
 
 
 def _check_images(

@@ -10,6 +10,8 @@ from kedro.io import AbstractVersionedDataset, DataCatalog
 from gan_pipelines.core.config import Switch, config, parse
 
 METADATA_KEY = "mlflow"
+PARAMETERS = "params:"
+"""Prefix of the entries that hold parameters."""
 
 
 @config

@@ -14,13 +14,12 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from gan_pipelines.core.errors import ProjectError, first_line
-from gan_pipelines.tracking.entries import EntryLogging, find_saved_path, read_logging
+from gan_pipelines.tracking.entries import PARAMETERS, EntryLogging, find_saved_path, read_logging
 from gan_pipelines.tracking.errors import TrackingUnavailable
 from gan_pipelines.tracking.outages import comes_from_mlflow, tolerate_mlflow
 from gan_pipelines.tracking.tracker import MlflowTracker
 
-PARAMETERS = "params:"
-VARIANTS = "params:variants."
+VARIANTS = f"{PARAMETERS}variants."
 
 
 class TrackingHooks:

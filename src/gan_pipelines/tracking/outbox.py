@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 import uuid
 from collections import deque
@@ -61,6 +62,7 @@ class Outbox:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._waiting: deque[Call] = deque()
+        self._sending = threading.Lock()  # Kedro's ThreadRunner saves entries in several threads
         self._failures = 0
         self._next_try = 0.0
 
@@ -82,14 +84,15 @@ class Outbox:
     def flush(self) -> bool:
         """Send waiting calls; return whether none is left."""
         client = mlflow.MlflowClient()
-        while self._waiting:
-            try:
-                self._waiting[0].send(client)
-                self._failures = 0
-            except Exception as error:  # tracking must not end a training
-                if self._note(error, self._waiting[0]):
-                    return False
-            self._waiting.popleft()
+        with self._sending:
+            while self._waiting:
+                try:
+                    self._waiting[0].send(client)
+                    self._failures = 0
+                except Exception as error:  # tracking must not end a training
+                    if self._note(error, self._waiting[0]):
+                        return False
+                self._waiting.popleft()
         return True
 
     def close(self) -> None:

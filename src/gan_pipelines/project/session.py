@@ -1,0 +1,169 @@
+"""Kedro's session of the project: which nodes a run has, and with what, is settled before anything else begins."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from inspect import signature
+from typing import Any
+
+from kedro.config import MissingConfigException
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.io import AbstractVersionedDataset, DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from kedro.runner import AbstractRunner, ParallelRunner
+from kedro.utils import load_obj
+
+from gan_pipelines.core.config import ConfigError, suggest
+from gan_pipelines.tracking.entries import PARAMETERS
+
+logger = logging.getLogger(__name__)
+
+FILTERS: Mapping[str, tuple[str, str, Callable[[Pipeline], Iterable[str]]]] = {
+    "node_names": ("--nodes", "node", lambda pipeline: (node.name for node in pipeline.nodes)),
+    "from_nodes": ("--from-nodes", "node", lambda pipeline: (node.name for node in pipeline.nodes)),
+    "to_nodes": ("--to-nodes", "node", lambda pipeline: (node.name for node in pipeline.nodes)),
+    "from_inputs": ("--from-inputs", "entry", lambda pipeline: pipeline.datasets()),
+    "to_outputs": ("--to-outputs", "entry", lambda pipeline: pipeline.all_outputs()),
+    "tags": ("--tags", "tag", lambda pipeline: (tag for node in pipeline.nodes for tag in node.tags)),
+    "namespaces": (
+        "--namespaces",
+        "namespace",
+        lambda pipeline: (prefix for node in pipeline.nodes if node.namespace for prefix in node.namespace_prefixes),
+    ),
+}
+"""By argument of `KedroSession.run`: its option, what it names, and those that a pipeline has."""
+
+RUNNERS = ["SequentialRunner", "ThreadRunner"]
+"""Kedro's runners that can run the pipelines."""
+
+
+class ProjectSession(KedroSession):
+    """A session that checks what is asked for, and makes in-memory entries again that a slice of a pipeline lacks."""
+
+    def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Run as `KedroSession.run` does, with the same arguments.
+
+        Raises:
+            ConfigError: if a node, tag, namespace or entry is unknown, no node is left, or the runner cannot work.
+        """
+        asked = signature(KedroSession.run).bind(self, *args, **kwargs).arguments
+        del asked["self"]
+        check_runner(asked.get("runner"))
+        names = asked.get("pipeline_names") or [asked.get("pipeline_name") or "__default__"]
+        pipelines.set_requested(asked.get("pipeline_names") or None)
+        whole = sum((pipelines[name] for name in names), Pipeline([]))
+        filters = {name: asked.pop(name, None) for name in FILTERS}
+        filters = {name: chosen for name, chosen in filters.items() if chosen}
+        versions = asked.get("load_versions") or {}
+        part = whole
+        if filters:
+            part = select_nodes(whole, filters, "+".join(names))
+            part = complete_slice(part, whole, self._open_catalog(), versions)
+            asked["node_names"] = [node.name for node in part.nodes]
+        if versions:
+            check_load_versions(versions, part, self._open_catalog())
+        return super().run(**asked)
+
+    def _open_catalog(self) -> DataCatalog:
+        """Open a catalog that tells the kinds of entries; Kedro opens its own later, when the nodes are chosen."""
+        loader = self._get_config_loader()
+        credentials = None
+        with suppress(MissingConfigException):
+            credentials = loader["credentials"]
+        return DataCatalog.from_config(loader["catalog"], credentials)
+
+
+def select_nodes(whole: Pipeline, filters: Mapping[str, Sequence[str]], name: str) -> Pipeline:
+    """Select the nodes that meet all filters.
+
+    Args:
+        whole: the pipeline.
+        filters: by argument of `KedroSession.run`, what it was given.
+        name: of the pipeline, for sentences.
+
+    Raises:
+        ConfigError: if something that a filter names is not in the pipeline, or no node meets all filters.
+    """
+    for argument, chosen in filters.items():
+        _, kind, list_known = FILTERS[argument]
+        known = sorted(set(list_known(whole)))
+        for each in chosen:
+            if each not in known:
+                rest = suggest(each, known) if known else "it has none."
+                raise ConfigError(f"There is no {kind} {each!r} in {name}; {rest}")
+    arguments = {argument.replace("namespaces", "node_namespaces"): chosen for argument, chosen in filters.items()}
+    try:
+        return whole.filter(**arguments)
+    except ValueError as error:
+        options = " and ".join(FILTERS[argument][0] for argument in filters)
+        raise ConfigError(f"No node of {name} is in all of {options}; leave one out.") from error
+
+
+def complete_slice(part: Pipeline, whole: Pipeline, catalog: DataCatalog, versions: Iterable[str] = ()) -> Pipeline:
+    """Add the nodes that make what a slice reads and what is not saved.
+
+    Entries that are made of parameters alone are made again as well, saved or not: those of an earlier run may have
+    other settings.
+
+    Args:
+        part: some nodes of a pipeline.
+        whole: the pipeline.
+        catalog: tells which entries are not saved.
+        versions: entries that are to be loaded in a certain version, which are not made again.
+
+    Returns:
+        the slice with these nodes.
+    """
+
+    def must_run(node: Node, needed: set[str]) -> bool:
+        is_made_of_parameters = all(name.startswith(PARAMETERS) for name in node.inputs)
+        outputs = needed.intersection(node.outputs).difference(versions)
+        return any(is_made_of_parameters or _lives_in_memory(name, catalog) for name in outputs)
+
+    complete = part
+    while more := [node for node in (whole - complete).nodes if must_run(node, complete.inputs())]:
+        complete += Pipeline(more)
+    if added := (complete - part).nodes:
+        logger.info("Nodes that run as well, for what this slice needs: %s", ", ".join(node.name for node in added))
+    return complete
+
+
+def check_runner_name(name: str) -> None:
+    """Raise a `ConfigError` unless there is such a runner, in Kedro or at a path such as ``package.Runner``."""
+    try:
+        kind = load_obj(name, "kedro.runner")
+    except (AttributeError, ImportError):
+        kind = None
+    if not (isinstance(kind, type) and issubclass(kind, AbstractRunner)):
+        raise ConfigError(f"There is no runner {name!r}; {suggest(name, RUNNERS)}")
+
+
+def check_runner(runner: AbstractRunner | None) -> None:
+    """Raise a `ConfigError` if a runner starts processes: nodes share images and networks in memory."""
+    if isinstance(runner, ParallelRunner):
+        raise ConfigError(
+            "ParallelRunner cannot run these pipelines, whose nodes share images and networks in memory; use "
+            f"{' or '.join(RUNNERS)}."
+        )
+
+
+def check_load_versions(versions: Iterable[str], pipeline: Pipeline, catalog: DataCatalog) -> None:
+    """Raise a `ConfigError` unless a run loads all of these entries and they are versioned: Kedro would ignore them."""
+    loaded = sorted(name for name in pipeline.inputs() if _is_versioned(name, catalog))
+    for name in versions:
+        if name not in loaded:
+            rest = suggest(name, loaded) if loaded else "it loads none."
+            raise ConfigError(f"--load-versions has {name}, which is no versioned entry that this run loads; {rest}")
+
+
+def _lives_in_memory(name: str, catalog: DataCatalog) -> bool:
+    return isinstance(catalog.get(name, fallback_to_runtime_pattern=True), MemoryDataset)
+
+
+def _is_versioned(name: str, catalog: DataCatalog) -> bool:
+    dataset = catalog.get(name)
+    return isinstance(dataset, AbstractVersionedDataset) and dataset.resolve_save_version() is not None

@@ -1,0 +1,123 @@
+"""Slices of pipelines, on the catalog of the project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from kedro.io import DataCatalog
+
+from gan_pipelines import settings
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.pipeline_registry import register_pipelines
+from gan_pipelines.project.session import check_load_versions, complete_slice, select_nodes
+
+CONF = Path(__file__).parents[2] / "conf"
+PIPELINES = register_pipelines()
+VERSION = "2026-01-01T00.00.00.000Z"
+
+
+@pytest.fixture(scope="module")
+def catalog():
+    loader = settings.CONFIG_LOADER_CLASS(str(CONF), env="base", **settings.CONFIG_LOADER_ARGS)
+    return DataCatalog.from_config(loader["catalog"])
+
+
+def sliced(catalog, pipeline, versions=(), **filters):
+    """Names of the nodes of a slice, those that are added after a bar."""
+    part = select_nodes(PIPELINES[pipeline], filters, pipeline)
+    complete = complete_slice(part, PIPELINES[pipeline], catalog, versions)
+    return {node.name for node in part.nodes}, {node.name for node in (complete - part).nodes}
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "filters", "added"),
+    [
+        (
+            "train_dcgan",
+            {"node_names": ["dcgan.score_generators"]},
+            {"prepare_images", "open_extractor", "open_reference"},
+        ),
+        (
+            "train_dcgan",
+            {"from_inputs": ["dcgan.generator"]},
+            {
+                "prepare_images", "open_extractor", "open_reference", "make_monitor",
+                "dcgan.resolve_config", "dcgan.train_gan",
+            },
+        ),
+        ("train_dcgan", {"node_names": ["show_images"]}, {"prepare_images"}),
+        ("train_dcgan", {"node_names": ["dcgan.plot_losses"]}, set()),
+        ("train_dcgan", {"to_nodes": ["open_extractor"]}, set()),
+        ("augment_dcgan", {"from_nodes": ["dcgan.plot_arms"]}, set()),
+        (
+            "augment_dcgan",
+            {"node_names": ["dcgan.choose_synthetic_images"]},
+            {
+                "prepare_images", "separate_images", "open_extractor", "open_reference", "make_monitor",
+                "dcgan.resolve_config", "dcgan.train_generators", "dcgan.make_synthetic_images",
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_a_slice_is_completed_by_the_nodes_whose_entries_are_not_saved(catalog, pipeline, filters, added):
+    assert sliced(catalog, pipeline, **filters)[1] == added
+
+
+@pytest.mark.parametrize("name", [name for name in PIPELINES if name != "__default__"])
+def test_every_slice_from_or_of_one_node_has_all_its_entries_in_memory(catalog, name):
+    whole = PIPELINES[name]
+    for node in whole.nodes:
+        for argument in ("node_names", "from_nodes"):
+            part = select_nodes(whole, {argument: [node.name]}, name)
+            complete = complete_slice(part, whole, catalog)
+            loaded = [
+                each for each in complete.inputs() - whole.inputs() if not hasattr(catalog[each], "list_versions")
+            ]
+            assert not loaded
+            assert not complete.inputs() & {f"{variant}.config" for variant in ("dcgan", "cdcgan", "wgan_gp")}
+
+
+def test_the_settings_are_those_of_this_run_unless_a_version_is_asked_for(catalog):
+    asked = {"node_names": ["dcgan.summarize_model"]}
+    assert sliced(catalog, "train_dcgan", **asked)[1] == {"prepare_images", "dcgan.resolve_config"}
+    assert sliced(catalog, "train_dcgan", ["dcgan.config"], **asked)[1] == {"prepare_images"}
+
+
+def test_the_line_says_which_nodes_run_as_well(catalog, caplog):
+    caplog.set_level("INFO")
+    sliced(catalog, "train_dcgan", node_names=["dcgan.plot_losses"])
+    assert not caplog.messages
+    sliced(catalog, "train_dcgan", node_names=["show_images"])
+    assert caplog.messages == ["Nodes that run as well, for what this slice needs: prepare_images"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "sentence"),
+    [
+        ({"from_nodes": ["train_gan"]}, "There is no node 'train_gan' in train_dcgan; did you mean dcgan.train_gan?"),
+        ({"to_nodes": ["dcgan.train"]}, "There is no node 'dcgan.train' in train_dcgan; did you mean dcgan.train_gan?"),
+        ({"namespaces": ["dcgn"]}, "There is no namespace 'dcgn' in train_dcgan; did you mean dcgan?"),
+        ({"from_inputs": ["image_st"]}, "There is no entry 'image_st' in train_dcgan; did you mean image_set?"),
+        ({"to_outputs": ["histry"]}, "There is no entry 'histry' in train_dcgan; did you mean dcgan.history?"),
+    ],
+)
+def test_what_a_slice_names_wrongly_is_named(filters, sentence):
+    with pytest.raises(ConfigError) as caught:
+        select_nodes(PIPELINES["train_dcgan"], filters, "train_dcgan")
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "name", "rest"),
+    [
+        ("evaluate_dcgan", "dcgan.generators", "did you mean dcgan.generator?"),
+        ("evaluate_dcgan", "image_sets", "known are dcgan.best_generator, dcgan.generator"),
+        ("train_dcgan", "dcgan.generator", "it loads none."),
+    ],
+)
+def test_a_version_is_asked_only_of_what_a_run_loads(catalog, pipeline, name, rest):
+    check_load_versions(["dcgan.generator"], PIPELINES["evaluate_dcgan"], catalog)
+    with pytest.raises(ConfigError) as caught:
+        check_load_versions([name], PIPELINES[pipeline], catalog)
+    assert str(caught.value) == f"--load-versions has {name}, which is no versioned entry that this run loads; {rest}"
