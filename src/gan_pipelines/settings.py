@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf.resolvers import oc
 
-from gan_pipelines.project.config_loader import ExperimentConfigLoader
+from gan_pipelines.project.config_loader import ExperimentConfigLoader, find_project
 from gan_pipelines.project.context import ProjectContext
 from gan_pipelines.project.hooks import PreflightHooks, SummaryHooks, install_excepthook
 from gan_pipelines.project.session import ProjectSession
@@ -36,6 +36,6 @@ CONFIG_LOADER_ARGS = {
     "custom_resolvers": {
         "oc.env": oc.env,
         # MLflow's addresses must not depend on the working directory.
-        "project_root": Path(__file__).resolve().parents[2].as_posix,
+        "project_root": find_project(Path(__file__)).as_posix,
     },
 }

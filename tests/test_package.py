@@ -1,0 +1,69 @@
+"""The package as `kedro package` builds it, in an environment of its own, far from the project."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+
+import pytest
+
+from command_line import copy_project
+from gan_pipelines.project.config_loader import find_project
+
+PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+
+
+def call(*command, **options):
+    result = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, **options)
+    assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+    return result.stdout + result.stderr
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """The Python of a fresh environment with the wheel, beside the libraries of this one."""
+    project = copy_project(tmp_path / "project")
+    wheels = tmp_path / "wheels"
+    call(*PIP, "wheel", "--no-deps", "--no-build-isolation", f"--wheel-dir={wheels}", project)
+    venv.create(tmp_path / "fresh", with_pip=False, symlinks=True)
+    python = tmp_path / "fresh/bin/python"
+    (packages,) = (tmp_path / "fresh/lib").glob("*/site-packages")
+    (packages / "libraries.pth").write_text(sysconfig.get_path("purelib"))
+    call(*PIP, f"--python={python}", "install", "--no-deps", "--no-index", *wheels.iterdir())
+    return python
+
+
+@pytest.mark.integration
+def test_the_package_runs_in_a_folder_with_nothing_but_conf(installed, tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+    (tmp_path / "project/conf").rename(work / "conf")
+    before = {*installed.parents[1].rglob("*")}
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {"OMP_NUM_THREADS": "1", "DO_NOT_TRACK": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    arguments = ["-m", "gan_pipelines", "--pipelines=ingest", "--params=dataset.image_size=8"]
+    printed = call(installed, *arguments, cwd=work, env=environment)
+    assert "Running node: prepare_images" in printed
+    (manifest,) = work.glob("data/08_reporting/digits/manifest.json/*/manifest.json")
+    assert json.loads(manifest.read_text())["split_sizes"] == {"train": 1257, "test": 360, "valid": 180}
+    assert (work / "mlruns/mlflow.db").is_file()
+    assert [*(work / "mlruns/artifacts/digits").rglob("manifest.json")]
+    assert {*installed.parents[1].rglob("*")} == before
+    assert {path.name for path in tmp_path.iterdir()} == {"project", "wheels", "fresh", "work"}
+    assert (next(installed.parents[1].rglob("gan_pipelines")) / "py.typed").is_file()
+
+
+def test_the_project_is_that_of_the_sources_or_else_the_working_directory(tmp_path, monkeypatch):
+    settings = tmp_path / "somewhere/src/gan_pipelines/settings.py"
+    settings.parent.mkdir(parents=True)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    assert find_project(settings) == tmp_path / "work"
+    (tmp_path / "pyproject.toml").write_text("[tool.kedro]")
+    assert find_project(settings) == tmp_path
+    (tmp_path / "somewhere/pyproject.toml").write_text("[tool.kedro]")
+    assert find_project(settings) == tmp_path / "somewhere"
