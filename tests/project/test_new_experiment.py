@@ -75,6 +75,7 @@ def test_the_folder_and_what_was_seen_in_it_is_stated(report):
         "folder_split": "train",
         "test_fraction": 0.2,
         "image_size": 16,
+        "fit": "crop",
         "channels": 3,
         "train_splits": ["train"],
         "label_preserving": {"horizontal_flip": False, "rotation_degrees": 0},
