@@ -28,7 +28,7 @@ PngImagePlugin.MAX_TEXT_MEMORY = 4 * TEXT_BYTES
 BACKGROUND = (255, 255, 255)
 """Colour behind transparent pixels, and beside padded pictures."""
 SIXTEEN_BITS = 2**16 - 1
-TIFF_BITS = 258
+TIFF_BITS, TIFF_PHOTOMETRY, TIFF_PLANES = 258, 262, 284
 LOW_GREY = "RGBA"
 """Layout that reads a 16-bit grey value and its opacity as four bytes: the second is the low byte of grey."""
 REASONS: Final[Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str, str]]] = (
@@ -49,7 +49,7 @@ REASONS: Final[Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str
     ((EOFError, struct.error), "", "it is cut off; copy it again"),
     (
         Exception,
-        "[Tt]runcated|[Uu]nexpected (end|EOF)|[Nn]ot enough|buffer is not large enough",
+        "[Tt]runcated|EOF|[Uu]nexpected end|[Nn]ot enough|buffer is not large enough",
         "it is cut off; copy it again",
     ),
     (NotImplementedError, "", "Pillow does not read this kind of picture ({words}); convert it to PNG"),
@@ -73,12 +73,14 @@ class Picture:
         values: (H, W) or (H, W, 3) integers or floats of a picture with more than 8 bits, else None.
         stated_maximum: value that the file states as the maximum of its values, if it does.
         has_more: whether the file holds further frames or pages.
+        is_negative: whether small ``values`` are bright.
     """
 
     image: Image.Image
     values: NDArray[np.generic] | None = None
     stated_maximum: int | None = None
     has_more: bool = False
+    is_negative: bool = False
 
 
 def read_picture(path: Path, size: int) -> Picture:
@@ -97,6 +99,7 @@ def read_picture(path: Path, size: int) -> Picture:
             has_more = _has_more(file)
             file.draft(None, (2 * size, 2 * size))
             stated, low_tiles = _stated_maximum(file), _low_tiles(file)
+            is_negative = file.format == "TIFF" and file.tag_v2.get(TIFF_PHOTOMETRY) == 0  # type: ignore[attr-defined]
             image = _load(file)
         low = None if low_tiles is None else _load_tiles(path, low_tiles)
     except Exception as error:  # Pillow's plugins raise many kinds
@@ -104,7 +107,7 @@ def read_picture(path: Path, size: int) -> Picture:
     values = _deep_values(image, low)
     if values is not None and not np.isfinite(values).all():
         raise BadImage(f"{path} cannot be used: it has values that are infinite or NaN; replace them.")
-    return Picture(image, values, stated, has_more)
+    return Picture(image, values, stated, has_more, is_negative)
 
 
 def picture_size(path: Path) -> tuple[int, int] | None:
@@ -154,11 +157,12 @@ def _low_tiles(file: ImageFile.ImageFile) -> list[ImageFile._Tile] | None:
     """Tiles that read the low bytes of 16-bit colours, whose high bytes Pillow reads; None without such colours.
 
     Raises:
-        NotImplementedError: if the colours stand in separate planes, which Pillow takes for 8-bit.
+        NotImplementedError: if the colours stand in separate planes, of which Pillow misreads some.
     """
-    if file.format not in ("PNG", "TIFF"):
+    if file.format not in ("PNG", "TIFF") or not file.tile:
         return None
-    if _rawmode(file.tile[0]) == "R" and max(getattr(file, "tag_v2", {}).get(TIFF_BITS, (8,))) > 8:
+    tags = getattr(file, "tag_v2", {})
+    if tags.get(TIFF_PLANES) == 2 and max(tags.get(TIFF_BITS, (8,))) > 8:
         raise NotImplementedError("16-bit colours in separate planes")
     changed = [tile._replace(args=_with_rawmode(tile, _low_rawmode(_rawmode(tile)))) for tile in file.tile]
     return changed if _rawmode(changed[0]) else None
@@ -214,6 +218,8 @@ def _to_levels(picture: Picture, value_range: tuple[float, float] | None) -> Ima
     if picture.values is None:
         return picture.image
     low, high = value_range or (0, SIXTEEN_BITS)
+    if picture.is_negative:
+        low, high = high, low
     levels = (picture.values.astype(np.float32) - low) * (255 / (high - low))
     image = Image.fromarray(levels.round().clip(0, 255).astype(np.uint8))
     if "A" in picture.image.getbands():

@@ -133,8 +133,8 @@ class FolderReport:
             )
         if self.cut_off >= MUCH_CUT_OFF:
             yield (
-                f"dataset.fit: crop cuts off {self.cut_off:.0%} of the pixels; set it to pad, which adds white edges, or "
-                "to stretch."
+                f"dataset.fit: crop cuts off {self.cut_off:.0%} of the pixels; set it to pad, which adds white "
+                "edges, or to stretch."
             )
         if small:
             yield (
@@ -151,7 +151,8 @@ class FolderReport:
         if self.skipped:
             yield f"files that cannot be used and are left out: {len(self.skipped)}. {_shorten(self.skipped, ' ')}"
         if self.left_out:
-            by_suffix = _shorten([f"{suffix or 'no suffix'} {count}" for suffix, count in self.left_out.items()])
+            most = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))
+            by_suffix = _shorten([f"{suffix or 'no suffix'} {count}" for suffix, count in most])
             yield f"files that are no pictures and are left out: {sum(self.left_out.values())} ({by_suffix})."
         if self.first_frames:
             yield (
