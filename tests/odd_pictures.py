@@ -1,4 +1,4 @@
-"""Files as real folders hold them: every format, mode and depth, odd ones, damaged ones, and files that are no pictures."""
+"""Files as real folders hold them: every format, mode and depth; odd and damaged ones; and files of other kinds."""
 
 from __future__ import annotations
 

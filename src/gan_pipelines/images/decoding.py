@@ -49,13 +49,13 @@ REASONS: Final[Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str
     ((EOFError, struct.error), "", "it is cut off; copy it again"),
     (
         Exception,
-        "[Tt]runcated|EOF|[Uu]nexpected end|[Nn]ot enough|buffer is not large enough",
+        "[Tt]runcated|EOF|[Uu]nexpected end|[Nn]ot enough|only got|buffer is not large enough",
         "it is cut off; copy it again",
     ),
     (NotImplementedError, "", "Pillow does not read this kind of picture ({words}); convert it to PNG"),
     (
         Exception,
-        "[Uu]nsupported|[Uu]nknown|[Uu]nimplemented|not supported|[Uu]nrecognized",
+        "[Uu]nsupported|[Uu]nknown|[Uu]nimplemented|not supported|unrecognized image mode|[Nn]ot implemented",
         "Pillow does not read this kind of picture ({words}); convert it to PNG",
     ),
 )
