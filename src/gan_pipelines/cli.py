@@ -11,6 +11,7 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.startup import ProjectMetadata
 
 from gan_pipelines.core.config import parse
+from gan_pipelines.core.files import atomic_write
 from gan_pipelines.project.parameters import RuntimeConfig
 from gan_pipelines.project.session import check_runner_name
 
@@ -32,13 +33,17 @@ def run(context: click.Context, /, runner: str | None, **_: object) -> Any:
 @cli.command()
 @click.argument("name")
 @click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--value-range", type=float, nargs=2, help="Values that become black and white, if not of 8 bits.")
 @click.pass_obj
-def experiment(metadata: ProjectMetadata, name: str, folder: Path) -> None:
+def experiment(metadata: ProjectMetadata, name: str, folder: Path, value_range: tuple[float, float] | None) -> None:
     """Check a FOLDER of pictures and write conf/NAME, with settings to train on them.
 
     The pictures are in FOLDER/<class>/, or in FOLDER/<split>/<class>/ with splits named train, valid and test.
     """
+    from PIL import Image  # noqa: PLC0415
+
     from gan_pipelines.core.devices import resolve_device  # noqa: PLC0415 (PyTorch: not for other commands)
+    from gan_pipelines.figures import make_image_grid  # noqa: PLC0415
     from gan_pipelines.images import inspect_folder  # noqa: PLC0415
     from gan_pipelines.project.new_experiment import (  # noqa: PLC0415
         check_name,
@@ -51,13 +56,17 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path) -> None:
     check_name(name, conf)
     runtime = parse(RuntimeConfig, {"device": os.environ.get("GAN_PIPELINES_DEVICE", "auto")}, "runtime")
     has_gpu = resolve_device(runtime.device).type != "cpu"
-    report = inspect_folder(folder, largest_size=64 if has_gpu else 32)
+    report = inspect_folder(folder, 64 if has_gpu else 32, value_range)
     click.echo("\n".join([*report.describe(), *(f"Careful: {warning}" for warning in report.warn())]))
     place = folder.absolute()
     if place.is_relative_to(metadata.project_path):
         place = place.relative_to(metadata.project_path)
     write_experiment(conf, name, suggest_parameters(report, place.as_posix(), has_gpu))
+    shown = metadata.project_path / "data/08_reporting" / name / "pictures.png"
+    with atomic_write(shown) as unfinished:
+        Image.fromarray(make_image_grid(report.shown)).save(unfinished, "PNG")
     click.echo(
+        f"Wrote {shown.relative_to(metadata.project_path)}: a few pictures as the networks will see them.\n"
         f"Wrote conf/{name}/parameters.yml: what is trained, how long, and why. Next:\n"
         f"  kedro run --env={name} --pipelines=train_{choose_variant(report)}\n"
         f"  kedro run --env={name} --pipelines=compare\n"

@@ -93,7 +93,7 @@ def test_files_that_are_no_good_are_named_with_the_reason(tmp_path, monkeypatch)
         damaged(tmp_path / "text.png", b"not a picture"): "it is no picture that Pillow can open",
         damaged(tmp_path / "half.png", whole["png"][:5000]): "it is cut off; copy it again",
         damaged(tmp_path / "half.jpg", whole["jpg"][:2000]): "it is cut off; copy it again",
-        tmp_path / "missing.png": "it is no picture that Pillow can open",
+        tmp_path / "missing.png": "there is no such file; put it back",
     }
     for path, reason in cases.items():
         with pytest.raises(BadImage, match=f"{path.name} cannot be used: {reason}"):

@@ -41,6 +41,8 @@ def test_a_folder_is_described(folder):
         "train      100 pictures, 40 to 60 a class",
         "test        12 pictures, 6 to 6 a class",
         "pixels: 40x48 to 40x48, median 40x48, in colour",
+        "levels: 0 to 255 of 255",
+        "cut off: 17% of the pixels, outside the largest centred square",
     ]
     assert [warning.split(";")[0] for warning in report.warn()] == [
         "100 training pictures are few, and may be memorised"

@@ -24,6 +24,7 @@ from kedro.runner import ParallelRunner
 from omegaconf import OmegaConf
 from PIL import Image
 
+import odd_pictures
 from gan_pipelines.classifier.resnet import Prediction
 from gan_pipelines.core import disk
 from gan_pipelines.core.errors import ProjectError
@@ -462,6 +463,44 @@ def damaged(folder, content):
 
 case("a picture of zero bytes")(lambda folder: prepare(damaged(folder, b"")))
 case("a file that is not a picture")(lambda folder: prepare(damaged(folder, b"GIF or not")))
+
+case("a picture whose header is damaged")(lambda folder: prepare(damaged(folder, b"\x89PNG\r\n\x1a\n" + bytes(40))))
+case("a HEIC picture without the plugin")(lambda folder: prepare(damaged(folder, odd_pictures.HEIC)))
+case("a web page that was saved as a picture")(lambda folder: prepare(damaged(folder, b"<html>404</html>")))
+case("a range of values for pictures of 8 bits")(lambda folder: prepare(write_pictures(folder), value_range=(0, 1)))
+case("a range of values in the wrong order")(lambda _: preflight(dataset__value_range=[1, 0]))
+case("a fit that does not exist")(lambda _: preflight(dataset__fit="zoom"))
+REFUSED = odd_pictures.refused()
+case("a PNG with more than 64 MiB of text")(
+    lambda folder: prepare(damaged(folder, REFUSED["PNG with 64 MiB of text"].content))
+)
+case("an EPS file, which another program would draw")(lambda folder: prepare(damaged(folder, REFUSED["EPS"].content)))
+case("values that are infinite or NaN")(lambda folder: prepare(damaged(folder, REFUSED["values that are NaN"].content)))
+case("floating-point values without their range")(
+    lambda folder: prepare(damaged(folder, odd_pictures.tiff(odd_pictures.smooth(0, 1).astype(np.float32))))
+)
+
+
+@case("a picture whose pixels are damaged")
+def a_picture_whose_pixels_are_damaged(folder):
+    content = bytearray((write_pictures(folder) / "train/ace/1.png").read_bytes())
+    content[60:80] = bytes(20)
+    (folder / "train/ace/1.png").write_bytes(content)
+    prepare(folder)
+
+
+@case("a picture of a kind that Pillow does not read")
+def a_picture_of_a_kind_that_pillow_does_not_read(folder):
+    content = bytearray(odd_pictures.encode(Image.new("RGB", (9, 9)), "BMP"))
+    content[30] = 99
+    prepare(damaged(folder, content))
+
+
+@case("a pipe in place of a picture")
+def a_pipe_in_place_of_a_picture(folder):
+    (write_pictures(folder) / "train/ace/1.png").unlink()
+    os.mkfifo(folder / "train/ace/1.png")
+    prepare(folder)
 
 
 @case("a truncated picture")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
+from click.testing import CliRunner
 from kedro.io import DataCatalog
+from PIL import Image
 
 from gan_pipelines import settings
+from gan_pipelines.cli import experiment
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.datasets import CheckpointStoreDataset, KeyedStoreDataset
 from gan_pipelines.images import inspect_folder
@@ -17,6 +23,7 @@ from gan_pipelines.project import preflight
 from gan_pipelines.project.new_experiment import choose_variant, suggest_parameters, write_experiment
 from gan_pipelines.project.parameters import parse_parameters
 from gan_pipelines.project.preflight import check_run
+from odd_pictures import smooth, tiff
 from pictures import write_pictures
 
 
@@ -75,6 +82,7 @@ def test_the_folder_and_what_was_seen_in_it_is_stated(report):
         "folder_split": "train",
         "test_fraction": 0.2,
         "image_size": 16,
+        "fit": "crop",
         "channels": 3,
         "train_splits": ["train"],
         "label_preserving": {"horizontal_flip": False, "rotation_degrees": 0},
@@ -111,6 +119,23 @@ def test_a_gpu_gets_wider_networks_and_a_longer_training(report):
     on_cpu, on_gpu = (suggest(report, has_gpu)["variants"]["cdcgan"] for has_gpu in (False, True))
     assert on_gpu["networks"]["width"] > on_cpu["networks"]["width"]
     assert on_gpu["epochs"] > on_cpu["epochs"]
+
+
+def test_floating_point_pictures_get_a_range_and_a_look_at_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    for number in range(80):
+        path = tmp_path / "cards" / "ab"[number % 2] / f"{number}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(tiff((2 * smooth(number, 1) - 1).astype(np.float32)))
+    arguments = ["cards", str(tmp_path / "cards"), "--value-range", "-1", "1"]
+    result = CliRunner().invoke(experiment, arguments, obj=SimpleNamespace(project_path=tmp_path))
+    assert result.exit_code == 0, result.exception
+    assert "levels: 0 to 255 of 255; in pictures of more than 8 bits -1 is black and 1 white" in result.output
+    assert "Wrote data/08_reporting/cards/pictures.png: a few pictures as the networks will see them." in result.output
+    assert "  value_range: [-1, 1]   # black and" in (tmp_path / "conf/cards/parameters.yml").read_text()
+    shown = np.asarray(Image.open(tmp_path / "data/08_reporting/cards/pictures.png"))
+    assert shown.shape == (4 * 18 + 2, 8 * 18 + 2, 3)
+    assert shown.std() > 40
 
 
 def test_a_folder_that_cannot_be_written_leaves_nothing(tmp_path):

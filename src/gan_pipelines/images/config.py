@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, Strict
+from pydantic import BeforeValidator, Field, Strict
 
-from gan_pipelines.core.config import Degrees, Share, Switch, Texts, config, require
+from gan_pipelines.core.config import Degrees, Real, Share, Switch, Texts, config, require, split_numbers
 
 SourceName = Literal["digits", "image_folder", "cifar10", "fashion_mnist"]
 SplitName = Literal["train", "test", "valid"]
 OnBadImage = Literal["error", "skip"]
+Fit = Literal["crop", "pad", "stretch"]
 ResizeFilter = Literal["bicubic", "bilinear", "lanczos", "box"]
+ValueRange = Annotated[tuple[Real, Real], BeforeValidator(split_numbers)]
 
 
 @config
@@ -40,6 +42,11 @@ class DatasetConfig:
         on_bad_image: what to do with a file that cannot be decoded: ``error`` stops, ``skip`` lists it in the manifest.
         image_size: height and width in pixels after resizing.
         channels: 1 (grey) or 3 (RGB).
+        fit: how an oblong picture becomes square: ``crop`` keeps the largest centred square, ``pad`` adds white edges,
+            ``stretch`` changes its proportions.
+        value_range: values that become black and white, for pictures of more than 8 bits; null finds the bit depth of
+            the dataset: 8, 10, 12, 14 or 16. Pictures with floating-point or negative values, or values above 65,535,
+            need it.
         resize_filter: Pillow's antialiased filter.
         train_splits: splits that the GAN is trained on.
         label_preserving: transforms that these images allow.
@@ -53,6 +60,8 @@ class DatasetConfig:
     on_bad_image: OnBadImage = "error"
     image_size: Annotated[int, Strict(), Field(ge=1, le=4096)]
     channels: Annotated[int, Strict()]
+    fit: Fit = "crop"
+    value_range: ValueRange | None = None
     resize_filter: ResizeFilter = "bicubic"
     train_splits: Texts = ("train",)
     label_preserving: LabelPreserving = LabelPreserving()
@@ -63,6 +72,8 @@ class DatasetConfig:
         needs_path = self.source != "digits"
         require(not needs_path or bool(self.path), "path", self.path, f"the folder of the {self.source} images")
         require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
+        has_order = self.value_range is None or self.value_range[0] < self.value_range[1]
+        require(has_order, "value_range", self.value_range, "two numbers, the smaller one first")
         require(len(self.train_splits) > 0, "train_splits", self.train_splits, "a list of at least one split")
 
     @property

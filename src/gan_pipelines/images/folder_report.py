@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_pipelines.core.stores import KeyedStore
-from gan_pipelines.images.config import DatasetConfig
+from gan_pipelines.images.config import DatasetConfig, ValueRange
 from gan_pipelines.images.decoding import picture_size
 from gan_pipelines.images.errors import DatasetUnusable
 from gan_pipelines.images.image_set import ImageSet
@@ -27,7 +27,11 @@ FEW_OF_A_CLASS = 20
 """Number of training pictures of a class below which a GAN memorises them."""
 UNEVEN = 10.0
 """Ratio of the largest to the smallest class above which the smallest hardly affects training."""
+FEW_LEVELS = 64
+"""Difference between the largest and the smallest level below which images look as if they had one shade."""
+MUCH_CUT_OFF = 0.25
 SHOWN = 3
+IMAGES_SHOWN = 32
 BATCH = 1000
 
 
@@ -42,6 +46,10 @@ class FolderReport:
         skipped: files that cannot be used, each with the reason.
         duplicates: pairs of duplicates and near-duplicates across splits.
         repeated: pairs of duplicates within a split.
+        levels: smallest and largest level of the images.
+        first_frames: files of several frames or pages, of which only the first is used.
+        left_out: number of files that are no pictures, by suffix.
+        shown: (N, C, S, S) uint8, a few training images of all classes in turn, as networks see them.
     """
 
     dataset: DatasetConfig
@@ -50,6 +58,10 @@ class FolderReport:
     skipped: tuple[str, ...]
     duplicates: tuple[str, ...]
     repeated: tuple[str, ...]
+    levels: tuple[int, int]
+    first_frames: tuple[str, ...]
+    left_out: Mapping[str, int]
+    shown: NDArray[np.uint8]
 
     @property
     def train_counts(self) -> Mapping[str, int]:
@@ -69,7 +81,19 @@ class FolderReport:
             for split, sizes in ((split, counts.values()) for split, counts in self.class_counts.items())
         ]
         colours = "grey" if self.dataset.channels == 1 else "in colour"
-        return [*lines, f"pixels: {smallest} to {largest}, median {median}, {colours}"]
+        lines.append(f"pixels: {smallest} to {largest}, median {median}, {colours}")
+        lines.append("levels: {} to {} of 255".format(*self.levels))
+        if self.dataset.value_range is not None:
+            lines[-1] += "; in pictures of more than 8 bits {:g} is black and {:g} white".format(
+                *self.dataset.value_range
+            )
+        lines.append(f"cut off: {self.cut_off:.0%} of the pixels, outside the largest centred square")
+        return lines
+
+    @property
+    def cut_off(self) -> float:
+        """Fraction of the pixels that ``fit: crop`` cuts off, averaged over the pictures."""
+        return float(1 - (self.sizes.min(axis=1) / self.sizes.max(axis=1)).mean())
 
     def warn(self) -> Iterator[str]:
         """List problems, each as a sentence with a remedy."""
@@ -78,8 +102,7 @@ class FolderReport:
         few = [f"{name} {count}" for name, count in counts.items() if count < FEW_OF_A_CLASS]
         largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         small = int((self.sizes.min(axis=1) < self.dataset.image_size).sum())
-        if self.skipped:
-            yield f"files that cannot be used and are left out: {len(self.skipped)}. {_shorten(self.skipped, ' ')}"
+        yield from self._warn_of_files()
         if self.repeated:
             pairs = _shorten(self.repeated)
             yield f"pictures twice in one split: {len(self.repeated)} ({pairs}); remove one of each pair."
@@ -103,6 +126,16 @@ class FolderReport:
                 f"{largest} has {counts[largest]:,} training pictures, and {smallest} {counts[smallest]:,}; add some "
                 "to the small classes, or trust their scores less."
             )
+        if self.levels[1] - self.levels[0] < FEW_LEVELS:
+            yield (
+                f"the images have only levels {self.levels[0]} to {self.levels[1]}, and look as if they had one shade; "
+                "scale the values of the files up to 255."
+            )
+        if self.cut_off >= MUCH_CUT_OFF:
+            yield (
+                f"dataset.fit: crop cuts off {self.cut_off:.0%} of the pixels; set it to pad, which adds white "
+                "edges, or to stretch."
+            )
         if small:
             yield (
                 f"pictures of fewer than {self.dataset.image_size} pixels a side, which are enlarged: {small}; replace "
@@ -114,16 +147,34 @@ class FolderReport:
                 "folders train and test yourself if pictures of one series must not stand in both."
             )
 
+    def _warn_of_files(self) -> Iterator[str]:
+        if self.skipped:
+            yield f"files that cannot be used and are left out: {len(self.skipped)}. {_shorten(self.skipped, ' ')}"
+        if self.left_out:
+            most = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))
+            by_suffix = _shorten([f"{suffix or 'no suffix'} {count}" for suffix, count in most])
+            yield f"files that are no pictures and are left out: {sum(self.left_out.values())} ({by_suffix})."
+        if self.first_frames:
+            yield (
+                "animated or multi-page files, of which only the first frame or page is used: "
+                f"{len(self.first_frames)} ({_shorten(self.first_frames)}); save the others as files of their own if "
+                "you want them."
+            )
 
-def inspect_folder(folder: Path, largest_size: int = LARGEST_SIZE) -> FolderReport:
+
+def inspect_folder(
+    folder: Path, largest_size: int = LARGEST_SIZE, value_range: ValueRange | None = None
+) -> FolderReport:
     """Inspect every picture of a folder, ``<split>/<class>/*`` or ``<class>/*``.
 
     Args:
         folder: folder of the pictures.
         largest_size: maximum image size to train on, a power of two from 16.
+        value_range: see `DatasetConfig`.
 
     Raises:
-        DatasetUnusable: if its folders are not laid out as described, or it has too few pictures.
+        DatasetUnusable: if its folders are not laid out as described, it has too few pictures, or ``value_range`` is
+            missing.
     """
     if not folder.is_dir():
         raise DatasetUnusable(f"There is no folder {folder}; name the one that holds the pictures.")
@@ -136,6 +187,7 @@ def inspect_folder(folder: Path, largest_size: int = LARGEST_SIZE) -> FolderRepo
         on_bad_image="skip",
         image_size=largest_size,
         channels=3,
+        value_range=value_range,
     )
     source = open_source(dataset)
     found = (picture_size(folder / source.name(index)) for index in range(len(source.items)))
@@ -148,15 +200,27 @@ def inspect_folder(folder: Path, largest_size: int = LARGEST_SIZE) -> FolderRepo
                 dataset,
                 channels=1 if _is_grey(image_set.images) else 3,
                 on_bad_image="skip" if image_set.skipped else "error",
+                value_range=image_set.value_range,
             ),
             class_counts=image_set.manifest()["class_counts"],
             sizes=sizes,
             skipped=image_set.skipped,
             duplicates=tuple(f"{image} and {twin}" for image, twin, _ in image_set.duplicates),
             repeated=tuple(_find_repeated(image_set)),
+            levels=image_set.levels or (0, 255),
+            first_frames=image_set.first_frames,
+            left_out=image_set.left_out,
+            shown=_first_of_each_class(image_set),
         )
     _require_enough(report)
     return report
+
+
+def _first_of_each_class(image_set: ImageSet) -> NDArray[np.uint8]:
+    """A copy of a few images of the first split, all classes in turn."""
+    split = next(iter(image_set.split_sizes))
+    first = image_set.take(image_set.rows(split), split)
+    return np.array(first.images[first.rows_by_class_in_turn(IMAGES_SHOWN)])
 
 
 def _fitting_size(sizes: NDArray[np.int64], largest: int) -> int:

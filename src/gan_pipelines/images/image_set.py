@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.hashing import hash_dataset
+from gan_pipelines.images.config import Fit, ValueRange
 from gan_pipelines.images.duplicates import Duplicate
 
 IMAGES_FILE = "images.npy"
@@ -39,6 +40,11 @@ class ImageSet:
         thumbnails: (N, T) float32, as returned by `make_thumbnails`.
         skipped: files that could not be used, each with the reason.
         duplicates: images that have a duplicate or near-duplicate in an earlier split.
+        fit: how oblong pictures became square.
+        value_range: values of pictures with more than 8 bits that became black and white; None without such pictures.
+        levels: smallest and largest level of all images, or None if unknown.
+        first_frames: files of several frames or pages, of which only the first was read.
+        left_out: number of files that are no pictures, by suffix.
     """
 
     images: NDArray[np.uint8]
@@ -51,6 +57,11 @@ class ImageSet:
     thumbnails: NDArray[np.float32]
     skipped: tuple[str, ...] = ()
     duplicates: tuple[Duplicate, ...] = ()
+    fit: Fit = "crop"
+    value_range: ValueRange | None = None
+    levels: tuple[int, int] | None = None
+    first_frames: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -108,10 +119,12 @@ class ImageSet:
             resize_filter=self.resize_filter,
             names=tuple(self.names[row] for row in rows),
             thumbnails=self.thumbnails[chosen],
+            fit=self.fit,
+            value_range=self.value_range,
         )
 
     def manifest(self) -> dict[str, Any]:
-        """Describe the set in plain values: counts by split and class, shape, hashes, skipped files, duplicates."""
+        """Describe the set in plain values: counts by split and class, shape, levels, hashes, and problems of files."""
         counts = {
             split: dict(zip(self.class_names, self._class_counts(split), strict=True)) for split in self.split_sizes
         }
@@ -126,6 +139,11 @@ class ImageSet:
             "class_counts": counts,
             "split_hashes": self.split_hashes,
             "resize_filter": self.resize_filter,
+            "fit": self.fit,
+            "value_range": self.value_range and list(self.value_range),
+            "levels": self.levels and list(self.levels),
+            "first_frames": list(self.first_frames),
+            "left_out": dict(self.left_out),
             "skipped": list(self.skipped),
             "duplicates": [duplicate._asdict() for duplicate in self.duplicates],
             "content_hash": self.content_hash,
@@ -153,6 +171,10 @@ class ImageSet:
             resize_filter=manifest["resize_filter"],
             names=tuple(json.loads((folder / NAMES_FILE).read_text())),
             thumbnails=np.load(folder / THUMBNAILS_FILE),
+            fit=manifest["fit"],
+            value_range=manifest["value_range"] and tuple(manifest["value_range"]),
+            levels=tuple(manifest["levels"]),
+            first_frames=tuple(manifest["first_frames"]),
             skipped=tuple(manifest["skipped"]),
             duplicates=tuple(Duplicate(**duplicate) for duplicate in manifest["duplicates"]),
         )

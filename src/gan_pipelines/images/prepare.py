@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, NoReturn
@@ -24,11 +24,12 @@ from gan_pipelines.images.duplicates import find_duplicates, make_thumbnails
 from gan_pipelines.images.errors import BadImage, DatasetUnusable
 from gan_pipelines.images.image_set import IMAGES_FILE, ImageSet
 from gan_pipelines.images.sources import SPLITS, ImageSource, open_source
+from gan_pipelines.images.value_range import PROVISIONAL_RANGE, Values, find_range
 
-LAYOUT_VERSION = 5
+LAYOUT_VERSION = 6
 """Version of a prepared set, part of its key. Raise it when pixels or files change for the same settings.
 
-5: the folder holds the thumbnails (``thumbnails.npy``).
+6: pictures of more than 8 bits are scaled by the range of their values.
 """
 CHUNK = 128
 """Number of images that a process decodes at a time; it bounds the memory."""
@@ -43,6 +44,9 @@ class Chunk(NamedTuple):
         hashes: (N, 32) uint8, as returned by `hash_images`.
         thumbnails: (N, T) float32, as returned by `make_thumbnails`.
         skipped: reasons why other images of the chunk were skipped.
+        first_frames: names of files of which only the first frame was read.
+        values: of the pictures with more than 8 bits, or None if there are none.
+        levels: smallest and largest level.
     """
 
     first: int
@@ -50,6 +54,9 @@ class Chunk(NamedTuple):
     hashes: NDArray[np.uint8]
     thumbnails: NDArray[np.float32]
     skipped: list[str]
+    first_frames: list[str]
+    values: Values | None
+    levels: tuple[int, int]
 
 
 def prepare_image_set(store: KeyedStore, config: DatasetConfig) -> ImageSet:
@@ -61,7 +68,8 @@ def prepare_image_set(store: KeyedStore, config: DatasetConfig) -> ImageSet:
     """
     source = open_source(config)
     key = _key(source, config)
-    return ImageSet.load(store.get_or_build(key, lambda folder: _write_image_set(source, config, folder)))
+    folder = store.get_or_build(key, lambda folder: _write_image_set(source, config, folder))
+    return replace(ImageSet.load(folder), left_out=source.left_out)  # such files do not change the key
 
 
 def bytes_to_prepare(store: KeyedStore, source: ImageSource, config: DatasetConfig) -> int:
@@ -71,8 +79,8 @@ def bytes_to_prepare(store: KeyedStore, source: ImageSource, config: DatasetConf
 
 
 def _key(source: ImageSource, config: DatasetConfig) -> str:
-    settings = (config.image_size, config.channels, config.resize_filter, config.on_bad_image)
-    return hash_values(LAYOUT_VERSION, source.fingerprint, *settings)
+    settings = (config.image_size, config.channels, config.resize_filter, config.fit, config.value_range)
+    return hash_values(LAYOUT_VERSION, source.fingerprint, config.on_bad_image, *settings)
 
 
 def _write_image_set(source: ImageSource, config: DatasetConfig, folder: Path) -> None:
@@ -80,6 +88,10 @@ def _write_image_set(source: ImageSource, config: DatasetConfig, folder: Path) -
     shape = (config.channels, config.image_size, config.image_size)
     rows = _Rows.create(folder / IMAGES_FILE, len(order), shape)
     chunks = _decode(_Decoder(source, config, rows), order)
+    values = Values.of_all(chunk.values for chunk in chunks)
+    value_range = find_range(values, config.value_range)
+    if value_range not in (None, PROVISIONAL_RANGE, config.value_range):
+        chunks = _decode(_Decoder(source, replace(config, value_range=value_range), rows), order)
     indices = [index for chunk in chunks for index in chunk.indices]
     _require_all_classes(source, indices)
     rows.close_gaps((chunk.first, len(chunk.indices)) for chunk in chunks)
@@ -96,8 +108,12 @@ def _write_image_set(source: ImageSource, config: DatasetConfig, folder: Path) -
         class_names=source.class_names,
         split_sizes=split_sizes,
         resize_filter=config.resize_filter,
+        fit=config.fit,
+        value_range=value_range,
+        levels=(min(chunk.levels[0] for chunk in chunks), max(chunk.levels[1] for chunk in chunks)),
         names=names,
         thumbnails=thumbnails,
+        first_frames=tuple(name for chunk in chunks for name in chunk.first_frames),
         skipped=tuple(reason for chunk in chunks for reason in chunk.skipped),
         duplicates=find_duplicates(images, hashes, thumbnails, split_sizes, names),
     ).save_description(folder)
@@ -196,17 +212,25 @@ class _Decoder:
         pixels = np.empty((len(indices), *self.rows.shape), np.uint8)
         kept: list[int] = []
         skipped: list[str] = []
+        first_frames: list[str] = []
+        values: Values | None = None
         for index in indices:
             try:
-                pixels[len(kept)] = to_pixels(self.source.read(index), self.config)
-                kept.append(index)
+                picture = self.source.read(index)
             except BadImage as error:
                 if self.config.on_bad_image == "error":
                     raise
                 skipped.append(str(error))
+                continue
+            name = self.source.name(index)
+            pixels[len(kept)] = to_pixels(picture, self.config)
+            kept.append(index)
+            values = Values.of_all([values, Values.of(picture, name)])
+            first_frames += [name] * picture.has_more
         pixels = pixels[: len(kept)]
         self.rows.write(first, pixels)
-        return Chunk(first, kept, hash_images(pixels), make_thumbnails(pixels), skipped)
+        levels = int(pixels.min(initial=255)), int(pixels.max(initial=0))
+        return Chunk(first, kept, hash_images(pixels), make_thumbnails(pixels), skipped, first_frames, values, levels)
 
 
 _decoder: _Decoder

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -16,8 +17,9 @@ from PIL import Image
 
 from gan_pipelines.core.hashing import hash_arrays, hash_values
 from gan_pipelines.images.config import DatasetConfig, SourceName, SplitName
-from gan_pipelines.images.decoding import read_picture
+from gan_pipelines.images.decoding import Picture, read_picture
 from gan_pipelines.images.errors import DatasetUnusable
+from gan_pipelines.images.formats import is_picture
 
 SPLITS = ("train", "test", "valid")
 """Order of the splits in an ImageSet. Train and test are adjacent: experiments that train on both get a view."""
@@ -52,10 +54,14 @@ class ImageSource(Protocol):
     def is_in_memory(self) -> bool:
         """Whether reading a picture is so cheap that one process is enough."""
 
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """Number of files that are no pictures, by suffix."""
+
     def name(self, index: int) -> str:
         """Name of the picture: its file, or its position in the source."""
 
-    def read(self, index: int) -> Image.Image:
+    def read(self, index: int) -> Picture:
         """Decode the picture of one item. Raises `BadImage` if it cannot be decoded."""
 
 
@@ -63,6 +69,7 @@ class ArraySource:
     """Pictures from an array in memory: (N, H, W) or (N, H, W, 3) uint8."""
 
     is_in_memory = True
+    left_out: Mapping[str, int] = {}
 
     def __init__(self, pixels: NDArray[np.uint8], items: Sequence[SourceItem], class_names: Sequence[str]) -> None:
         self._pixels = pixels
@@ -75,9 +82,9 @@ class ArraySource:
         """Split and position of the picture."""
         return f"{self.items[index].split}/{index}"
 
-    def read(self, index: int) -> Image.Image:
+    def read(self, index: int) -> Picture:
         """Convert a part of the array to a picture."""
-        return Image.fromarray(self._pixels[index])
+        return Picture(Image.fromarray(self._pixels[index]))
 
 
 def open_digits(config: DatasetConfig) -> ArraySource:
@@ -135,6 +142,7 @@ class ImageFolderSource:
         self._test_fraction = config.test_fraction
         self._files: list[str] = []
         self.items: list[SourceItem] = []
+        self.left_out: Counter[str] = Counter()
         try:
             if not root.is_dir():
                 raise DatasetUnusable(f"There is no folder {root}; set dataset.path to the folder of the images.")
@@ -156,7 +164,9 @@ class ImageFolderSource:
         for split, folder in split_folders.items():
             for label, name in enumerate(self.class_names):
                 place = (folder / name).relative_to(self._root).as_posix()
-                files = [(f"{place}/{file.name}", file.stat()) for file in _picture_files(folder / name)]
+                pictures, others = _class_files(folder / name)
+                self.left_out.update(others)
+                files = [(f"{place}/{file.name}", file.stat()) for file in pictures]
                 test = _draw_test([file for file, _ in files], self._test_fraction)
                 for file, stat in files:
                     item = SourceItem("test" if file in test else split, label)
@@ -169,7 +179,7 @@ class ImageFolderSource:
         """Path of the file relative to the folder of the dataset."""
         return self._files[index]
 
-    def read(self, index: int) -> Image.Image:
+    def read(self, index: int) -> Picture:
         """Decode one file. Raises `BadImage` if it cannot be decoded."""
         return read_picture(self._root / self._files[index], self._image_size)
 
@@ -216,7 +226,8 @@ def _draw_test(files: Sequence[str], fraction: float) -> set[str]:
 
 def _classes(split_folder: Path) -> list[Path]:
     """List the folders of the classes. Raises `DatasetUnusable` if pictures lie beside them, without a label."""
-    if pictures := _pictures(split_folder):
+    pictures, _ = _files(split_folder)
+    if pictures:
         raise DatasetUnusable(
             f"{pictures[0].path} lies in no folder of a class, so it has no label; move it into one (all into the "
             "same, if there are no classes: dcgan asks for none)."
@@ -224,16 +235,16 @@ def _classes(split_folder: Path) -> list[Path]:
     return _subfolders(split_folder)
 
 
-def _picture_files(folder: Path) -> list[os.DirEntry[str]]:
-    """List the pictures of a class. Raises `DatasetUnusable` if there are none, or if the folder has subfolders."""
+def _class_files(folder: Path) -> tuple[list[os.DirEntry[str]], Counter[str]]:
+    """List the `_files` of a class. Raises `DatasetUnusable` if there are none, or if the folder has subfolders."""
     if not folder.is_dir():
         raise DatasetUnusable(f"There is no folder {folder}: every split needs every class; add it.")
     if nested := _subfolders(folder):
         raise DatasetUnusable(f"{nested[0]} is a folder within a class; move its pictures up, or remove it.")
-    files = _pictures(folder)
-    if not files:
+    pictures, others = _files(folder)
+    if not pictures:
         raise DatasetUnusable(f"{folder} holds no picture; add some, or remove the folder.")
-    return files
+    return pictures, others
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -241,18 +252,19 @@ def _subfolders(folder: Path) -> list[Path]:
         return sorted(Path(entry) for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _pictures(folder: Path) -> list[os.DirEntry[str]]:
-    """List the files with the suffix of a picture format, by name."""
-    known = Image.registered_extensions()
+def _files(folder: Path) -> tuple[list[os.DirEntry[str]], Counter[str]]:
+    """List the pictures by name, and count all other files by suffix."""
+    pictures: list[os.DirEntry[str]] = []
+    others: Counter[str] = Counter()
     with os.scandir(folder) as entries:
-        found = [
-            entry
-            for entry in entries
-            if os.path.splitext(entry.name)[1].lower() in known  # noqa: PTH122 (of many thousands)
-            and not entry.name.startswith(".")
-            and not entry.is_dir()
-        ]
-    return sorted(found, key=lambda entry: entry.name)
+        for entry in entries:
+            if entry.name.startswith(".") or entry.is_dir():
+                continue
+            if is_picture(entry.path):
+                pictures.append(entry)
+            else:
+                others[Path(entry.name).suffix.lower()] += 1
+    return sorted(pictures, key=lambda entry: entry.name), others
 
 
 SOURCES: Final[dict[SourceName, Callable[[DatasetConfig], ImageSource]]] = {

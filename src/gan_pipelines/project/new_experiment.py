@@ -107,8 +107,12 @@ def _describe_folder(report: FolderReport, path: str) -> str:
         ]
     if dataset.on_bad_image == "skip":
         lines.append(f"on_bad_image: skip    # {len(report.skipped)} files cannot be used")
+    if dataset.value_range is not None:
+        values = json.dumps([int(value) if value.is_integer() else value for value in dataset.value_range])
+        lines.append(f"value_range: {values}   # black and white in pictures of more than 8 bits")
     lines += [
         f"image_size: {dataset.image_size}   # largest power of two that nine of ten pictures reach",
+        f"fit: {dataset.fit}       # cuts off {report.cut_off:.0%} of the pixels; pad and stretch keep all",
         f"channels: {dataset.channels}      # {'grey' if dataset.channels == 1 else 'colour'}",
     ]
     return indent("\n".join(lines), "  ")

@@ -23,6 +23,15 @@ def prepare_images(
     image_set = images.prepare_image_set(image_sets, dataset)
     if image_set.skipped:
         logger.warning("%d pictures were left out: the manifest lists them", len(image_set.skipped))
+    if image_set.left_out:
+        logger.info("%d files are no pictures: the manifest counts them", sum(image_set.left_out.values()))
+    if image_set.first_frames:
+        logger.warning(
+            "%d files are animated or have several pages, of which only the first is used: the manifest lists them",
+            len(image_set.first_frames),
+        )
+    if image_set.value_range is not None:
+        logger.info("In pictures of more than 8 bits %g is black and %g white", *image_set.value_range)
     if image_set.duplicates:
         logger.info(
             "%d images have a duplicate or near-duplicate in another split: the manifest lists them",
