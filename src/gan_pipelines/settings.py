@@ -29,6 +29,7 @@ CONFIG_LOADER_ARGS = {
     "default_run_env": "local",
     "merge_strategy": {"globals": "soft", "mlflow": "soft"},
     "custom_resolvers": {
+        "oc.decode": oc.decode,
         "oc.env": oc.env,
         # MLflow's addresses must not depend on the working directory.
         "project_root": Path(__file__).resolve().parents[2].as_posix,

@@ -57,7 +57,7 @@ def tracker():
 def train_all(config, splits, monitor, tracker, tmp_path):
     def run(fresh=False):
         store = CheckpointStore(tmp_path / "checkpoints")
-        return nodes.train_generators(config, splits, store, monitor, tracker, SETTINGS, "cpu", fresh)
+        return nodes.train_generators(config, splits, store, monitor, tracker, SETTINGS, "cpu", 1, fresh)
 
     return run
 

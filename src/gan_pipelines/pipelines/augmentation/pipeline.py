@@ -20,6 +20,7 @@ from gan_pipelines.pipelines.augmentation.nodes import (
 from gan_pipelines.pipelines.training import create_config_pipeline
 
 SETTINGS = ["params:augmentation", "params:runtime.device"]
+WORKERS = "params:runtime.workers"
 
 
 def create_pipeline(variant: str) -> Pipeline:
@@ -45,6 +46,7 @@ def create_pipeline(variant: str) -> Pipeline:
                     "monitor",
                     "tracker",
                     *SETTINGS,
+                    WORKERS,
                     "params:runtime.fresh",
                 ],
                 outputs="replicates",
@@ -64,7 +66,7 @@ def create_pipeline(variant: str) -> Pipeline:
             ),
             node(
                 fit_classifiers,
-                inputs=["replicates", "synthetic_sets", "image_splits", "fits", "tracker", *SETTINGS],
+                inputs=["replicates", "synthetic_sets", "image_splits", "fits", "tracker", *SETTINGS, WORKERS],
                 outputs="arm_fits",
                 name="fit_classifiers",
             ),
@@ -97,6 +99,6 @@ def create_pipeline(variant: str) -> Pipeline:
         ],
         namespace=variant,
         inputs={"image_splits", "monitor", "tracker"},
-        parameters={*SETTINGS, "params:runtime.fresh"},
+        parameters={*SETTINGS, WORKERS, "params:runtime.fresh"},
     )
     return separation + create_config_pipeline(variant) + experiment
