@@ -81,7 +81,8 @@ def list_fits(
 ) -> list[Callable[[], ArmFit]]:
     """List the fits of one replicate, one for each arm and learning rate, as functions to call.
 
-    A fit that the store holds is loaded. They are independent of each other. The classifiers of all arms start from the same weights.
+    A fit that the store holds is loaded. They are independent of each other, and the classifiers of all arms start from
+    the same weights.
 
     Args:
         store: store of the fits.

@@ -16,6 +16,7 @@ from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.execution import count_workers, run_all
 from gan_pipelines.gan.config import GanConfig
+from gan_pipelines.project.parameters import RuntimeConfig
 from gan_pipelines.project.training import train_generator
 from gan_pipelines.tracking import MlflowTracker
 
@@ -52,20 +53,18 @@ class TrainedReplicate(NamedTuple):
     failure: str | None
 
 
-def train_generators(  # noqa: PLR0913, PLR0917 (a node has its entries as arguments)
+def train_generators(
     config: GanConfig,
     image_splits: augmentation.ImageSplits,
     checkpoints: gan.CheckpointStore,
     monitor: gan.Monitor,
     tracker: MlflowTracker,
     settings: augmentation.AugmentationConfig,
-    device: DeviceName,
-    workers: int | None,
-    fresh: bool,
+    runtime: RuntimeConfig,
 ) -> list[augmentation.Replicate]:
     """Train the generator of every replicate, each scored once at its end and logged as a nested MLflow run.
 
-    Interrupted trainings are continued unless ``fresh``.
+    Interrupted trainings are continued unless ``runtime.fresh``.
 
     Raises:
         TrainingDiverged: if a training has failed.
@@ -74,18 +73,18 @@ def train_generators(  # noqa: PLR0913, PLR0917 (a node has its entries as argum
     configs = [augmentation.configure_replicate(config, settings, draw) for draw in draws]
     for each, draw in zip(configs, draws, strict=True):  # before the first training
         gan.check_steps(each, len(draw.images))
-    processes = count_workers(workers, device)
+    workers = count_workers(runtime.workers, runtime.device)
     train = partial(
         _train_replicate,
         checkpoints=checkpoints,
         monitor=monitor,
-        device=device,
-        fresh=fresh,
-        progress_lines=4 if processes == 1 else 0,  # the lines of several processes would mix
+        device=runtime.device,
+        fresh=runtime.fresh,
+        progress_lines=4 if workers == 1 else 0,  # the lines of several processes would mix
     )
     replicates = []
     tasks = [partial(train, each, draw) for each, draw in zip(configs, draws, strict=True)]
-    for draw, trained in zip(draws, run_all(tasks, processes), strict=True):
+    for draw, trained in zip(draws, run_all(tasks, workers), strict=True):
         _track_generator(tracker, draw, trained)
         if trained.failure:
             raise gan.TrainingDiverged(trained.failure)
@@ -161,17 +160,16 @@ def fit_classifiers(
     fits: KeyedStore,
     tracker: MlflowTracker,
     settings: augmentation.AugmentationConfig,
-    device: DeviceName,
-    workers: int | None,
+    runtime: RuntimeConfig,
 ) -> list[augmentation.ArmFit]:
     """Fit the classifiers of all arms and replicates, unless the store holds them; log each as a nested MLflow run."""
     tasks = [
         fit
         for replicate, synthetic in zip(replicates, synthetic_sets, strict=True)
-        for fit in augmentation.list_fits(fits, image_splits.test, replicate, synthetic, settings, device)
+        for fit in augmentation.list_fits(fits, image_splits.test, replicate, synthetic, settings, runtime.device)
     ]
     done: list[augmentation.ArmFit] = []
-    results = run_all(tasks, count_workers(workers, device))
+    results = run_all(tasks, count_workers(runtime.workers, runtime.device))
     for fit in tqdm(results, total=len(tasks), unit="fit", desc="fitting classifiers", disable=None):
         done.append(fit)
         _track_fit(tracker, fit)
