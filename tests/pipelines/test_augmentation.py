@@ -58,7 +58,9 @@ def tracker():
 def train_all(config, splits, monitor, tracker, tmp_path):
     def run(fresh=False):
         store = CheckpointStore(tmp_path / "checkpoints")
-        return nodes.train_generators(config, splits, store, monitor, tracker, SETTINGS, RuntimeConfig("cpu", 1, fresh))
+        return nodes.train_generators(
+            config, splits, store, monitor, tracker, SETTINGS, RuntimeConfig(device="cpu", workers=1, fresh=fresh)
+        )
 
     return run
 

@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 from tqdm import tqdm
 
-from gan_pipelines import augmentation, figures, gan, images
+from gan_pipelines import augmentation, execution, figures, gan, images
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
-from gan_pipelines.execution import count_workers, run_all
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.project.parameters import RuntimeConfig
 from gan_pipelines.project.training import train_generator
@@ -73,7 +72,7 @@ def train_generators(
     configs = [augmentation.configure_replicate(config, settings, draw) for draw in draws]
     for each, draw in zip(configs, draws, strict=True):  # before the first training
         gan.check_steps(each, len(draw.images))
-    workers = count_workers(runtime.workers, runtime.device)
+    workers = execution.count_workers(runtime.workers, runtime.device)
     train = partial(
         _train_replicate,
         checkpoints=checkpoints,
@@ -84,7 +83,7 @@ def train_generators(
     )
     replicates = []
     tasks = [partial(train, each, draw) for each, draw in zip(configs, draws, strict=True)]
-    for draw, trained in zip(draws, run_all(tasks, workers), strict=True):
+    for draw, trained in zip(draws, execution.run_all(tasks, workers), strict=True):
         _track_generator(tracker, draw, trained)
         if trained.failure:
             raise gan.TrainingDiverged(trained.failure)
@@ -169,7 +168,7 @@ def fit_classifiers(
         for fit in augmentation.list_fits(fits, image_splits.test, replicate, synthetic, settings, runtime.device)
     ]
     done: list[augmentation.ArmFit] = []
-    results = run_all(tasks, count_workers(runtime.workers, runtime.device))
+    results = execution.run_all(tasks, execution.count_workers(runtime.workers, runtime.device))
     for fit in tqdm(results, total=len(tasks), unit="fit", desc="fitting classifiers", disable=None):
         done.append(fit)
         _track_fit(tracker, fit)
