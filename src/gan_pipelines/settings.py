@@ -34,6 +34,7 @@ CONFIG_LOADER_ARGS = {
     "default_run_env": "local",
     "merge_strategy": {"globals": "soft", "mlflow": "soft"},
     "custom_resolvers": {
+        "oc.decode": oc.decode,
         "oc.env": oc.env,
         # MLflow's addresses must not depend on the working directory.
         "project_root": find_project(Path(__file__)).as_posix,

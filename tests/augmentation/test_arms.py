@@ -14,9 +14,9 @@ from gan_pipelines.augmentation import (
     Replicate,
     arms,
     draw_images,
-    fit_arms,
     list_arms,
     list_contrasts,
+    list_fits,
     make_synthetic_set,
     results,
     separate_images,
@@ -137,7 +137,7 @@ SHORT = replace(CONFIG, classifier=replace(CLASSIFIER, epochs=1), ratios=(1.0, 2
 
 def fit_all(store, digits, replicate, config):
     synthetic = make_synthetic_set(store, replicate, config, "cpu")
-    return list(fit_arms(store, digits.test, replicate, synthetic, config, "cpu"))
+    return [fit() for fit in list_fits(store, digits.test, replicate, synthetic, config, "cpu")]
 
 
 def test_every_arm_has_its_images_and_all_but_one_the_same_steps(digits, replicate, tmp_path):

@@ -9,6 +9,7 @@ import torch
 from gan_pipelines.augmentation import AugmentationConfig, Draw, Replicate, SyntheticImages, separate_images
 from gan_pipelines.gan import CheckpointStore, Monitor, NetworkConfig, TrainingDiverged, train
 from gan_pipelines.pipelines.augmentation import nodes
+from gan_pipelines.project.parameters import RuntimeConfig
 
 SETTINGS = AugmentationConfig(fractions=(0.5, 1.0), replicates=2, generator_epochs=2)
 
@@ -57,7 +58,9 @@ def tracker():
 def train_all(config, splits, monitor, tracker, tmp_path):
     def run(fresh=False):
         store = CheckpointStore(tmp_path / "checkpoints")
-        return nodes.train_generators(config, splits, store, monitor, tracker, SETTINGS, "cpu", fresh)
+        return nodes.train_generators(
+            config, splits, store, monitor, tracker, SETTINGS, RuntimeConfig(device="cpu", workers=1, fresh=fresh)
+        )
 
     return run
 

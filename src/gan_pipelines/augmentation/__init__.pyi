@@ -1,5 +1,5 @@
 from .arms import ArmFit as ArmFit
-from .arms import fit_arms as fit_arms
+from .arms import list_fits as list_fits
 from .config import AugmentationConfig as AugmentationConfig
 from .config import list_arms as list_arms
 from .config import list_contrasts as list_contrasts

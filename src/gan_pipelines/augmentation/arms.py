@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -71,17 +71,18 @@ class ArmFit:
     history: list[dict[str, float]]
 
 
-def fit_arms(
+def list_fits(
     store: KeyedStore,
     test: ImageSet,
     replicate: Replicate,
     synthetic: SyntheticImages,
     config: AugmentationConfig,
     device: DeviceName = "auto",
-) -> Iterator[ArmFit]:
-    """Fit the classifiers of one replicate, unless the store holds them; yield each as soon as it is fitted.
+) -> list[Callable[[], ArmFit]]:
+    """List the fits of one replicate, one for each arm and learning rate, as functions to call.
 
-    The classifiers of all arms start from the same weights.
+    A fit that the store holds is loaded. They are independent of each other, and the classifiers of all arms start from
+    the same weights.
 
     Args:
         store: store of the fits.
@@ -92,9 +93,7 @@ def fit_arms(
         device: device to fit on.
     """
     fitting = _ReplicateFitting(store, test, replicate, synthetic, config, device)
-    for arm in list_arms(config):
-        for rate in config.classifier.learning_rates:
-            yield fitting.fit(arm, rate)
+    return [partial(fitting.fit, arm, rate) for arm in list_arms(config) for rate in config.classifier.learning_rates]
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,8 @@ class _ReplicateFitting:
         if not arm.ratio:
             return real, 0
         chosen = self.synthetic.places < count_synthetic(arm.ratio, len(real.images))
-        synthetic = LabelledImages(self.synthetic.images[chosen], self.synthetic.labels[chosen])
+        pixels = torch.from_numpy(self.synthetic.images[chosen.numpy()])
+        synthetic = LabelledImages(pixels, self.synthetic.labels[chosen])
         if not arm.has_real:
             return synthetic, len(synthetic.images)
         both = LabelledImages(*(torch.cat(parts) for parts in zip(real, synthetic, strict=True)))

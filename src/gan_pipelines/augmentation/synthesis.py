@@ -63,14 +63,14 @@ class SyntheticImages:
     """Generated images with labels and provenance.
 
     Attributes:
-        images: (N, C, H, W) uint8; memory-mapped if loaded from disk.
+        images: (N, C, H, W) uint8; memory-mapped if loaded from disk, also by a process that receives them.
         labels: (N,) int64 indices into ``class_names``.
         places: (N,) ascending positions among the requested images; some are missing if images were rejected.
         class_names: names of the classes.
         provenance: plain values: settings, seed, source of the labels, and the number of missing images by class.
     """
 
-    images: Tensor
+    images: NDArray[np.uint8]
     labels: Tensor
     places: Tensor
     class_names: tuple[str, ...]
@@ -78,8 +78,9 @@ class SyntheticImages:
 
     def save(self, folder: Path) -> None:
         """Write arrays and description into an existing folder."""
-        for name, tensor in ((IMAGES_FILE, self.images), (LABELS_FILE, self.labels), (PLACES_FILE, self.places)):
-            np.save(folder / name, tensor.numpy())
+        np.save(folder / IMAGES_FILE, self.images)
+        np.save(folder / LABELS_FILE, self.labels.numpy())
+        np.save(folder / PLACES_FILE, self.places.numpy())
         description = {"class_names": self.class_names, "provenance": self.provenance}
         (folder / DESCRIPTION_FILE).write_text(json.dumps(description))
 
@@ -89,7 +90,7 @@ class SyntheticImages:
         description = json.loads((folder / DESCRIPTION_FILE).read_text())
         return cls(
             # Copy-on-write: the file never changes, and PyTorch does not warn about read-only memory.
-            images=torch.from_numpy(np.load(folder / IMAGES_FILE, mmap_mode="c")),
+            images=np.load(folder / IMAGES_FILE, mmap_mode="c"),
             labels=torch.from_numpy(np.load(folder / LABELS_FILE)),
             places=torch.from_numpy(np.load(folder / PLACES_FILE)),
             class_names=tuple(description["class_names"]),
@@ -200,7 +201,7 @@ def synthesize(
             class_names[label]: count for label, count in sorted(Counter(labels[open_places].tolist()).items())
         },
     }
-    return SyntheticImages(torch.cat(pictures)[by_place], labels[places], places, class_names, provenance)
+    return SyntheticImages(torch.cat(pictures)[by_place].numpy(), labels[places], places, class_names, provenance)
 
 
 def _label(

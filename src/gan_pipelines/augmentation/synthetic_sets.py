@@ -6,6 +6,8 @@ import logging
 from dataclasses import asdict, replace
 from typing import Any
 
+import torch
+
 from gan_pipelines.augmentation.config import REAL_LONGER, AugmentationConfig
 from gan_pipelines.augmentation.replicates import (
     Replicate,
@@ -47,7 +49,7 @@ def make_synthetic_set(
         hash_synthetic_set(replicate, config), lambda folder: _generate(replicate, config, device).save(folder)
     )
     made = SyntheticImages.load(folder)
-    diversity = relative_diversity(made.images[:COMPARED], draw.images.images)
+    diversity = relative_diversity(torch.from_numpy(made.images[:COMPARED]), draw.images.images)
     if diversity < NARROW_BELOW:
         logger.warning(
             "Most synthetic images of seed %d look alike: their diversity is %.0f%% of that of the real images. The "

@@ -36,7 +36,7 @@ class LabelledFolderDataset(LocalVersionedDataset[SyntheticImages]):
         folders = [path / name.replace("/", "-") for name in data.class_names]
         for label in data.labels.unique().tolist():
             folders[label].mkdir()
-        pixels = data.images.permute(0, 2, 3, 1).numpy()
+        pixels = data.images.transpose(0, 2, 3, 1)
         for place, picture, label in zip(data.places.tolist(), pixels, data.labels.tolist(), strict=True):
             image = Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
             image.save(folders[label] / f"{place:06d}.png")
@@ -62,7 +62,7 @@ class LabelledFolderDataset(LocalVersionedDataset[SyntheticImages]):
             for file in (folder / described["folder"]).glob("*.png")
         )
         pixels = np.stack([np.asarray(Image.open(file)) for *_, file in files])
-        images = torch.from_numpy(pixels if pixels.ndim == 4 else pixels[..., None]).permute(0, 3, 1, 2)
+        images = (pixels if pixels.ndim == 4 else pixels[..., None]).transpose(0, 3, 1, 2)
         places, labels = (torch.tensor(values) for values in list(zip(*files, strict=True))[:2])
         names = tuple(described["name"] for described in classes)
-        return SyntheticImages(images.contiguous(), labels, places, names, description["provenance"])
+        return SyntheticImages(np.ascontiguousarray(images), labels, places, names, description["provenance"])

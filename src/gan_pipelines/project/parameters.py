@@ -33,10 +33,13 @@ class RuntimeConfig:
 
     Attributes:
         device: ``auto`` takes CUDA, then MPS, then the CPU.
+        workers: number of processes for independent work, such as the classifiers of an experiment; null takes one for
+            each core of the CPU, and one for a GPU.
         fresh: train from the beginning, even if there is a checkpoint.
     """
 
     device: DeviceName = "auto"
+    workers: Count | None = None
     fresh: Switch = False
 
 

@@ -14,7 +14,10 @@ logger = logging.getLogger(__name__)
 
 
 class TrainingProgress:
-    """One bar over the images of a training on a terminal; elsewhere plain lines, some 20 whatever the epochs."""
+    """One bar over the images of a training on a terminal; elsewhere plain lines, some 20 whatever the epochs.
+
+    With 0 lines nothing is shown, for trainings in several processes.
+    """
 
     def __init__(self, epochs: int, images_per_epoch: int, lines: int = 20) -> None:
         self.lines = lines
@@ -22,7 +25,7 @@ class TrainingProgress:
         self.images_per_epoch = images_per_epoch
         self.total = epochs * images_per_epoch
         self.has_begun = self.has_line = False
-        self.interactive = sys.stderr.isatty()
+        self.interactive = sys.stderr.isatty() and lines > 0
         self.bar = tqdm(total=self.total, unit="img", unit_scale=True, disable=not self.interactive, dynamic_ncols=True)
 
     def __enter__(self) -> Self:
@@ -50,7 +53,7 @@ class TrainingProgress:
         if self.interactive:
             self.bar.set_description(f"epoch {min(number + 1, self.epochs)}/{self.epochs}", refresh=False)
             self.bar.set_postfix_str(losses)
-        elif self._deserves_line(number):
+        elif self.lines and self._deserves_line(number):
             self.has_line = True
             speed = metrics["images_per_second"]
             left = (self.total - images_seen) / speed

@@ -53,7 +53,7 @@ def train_generator(  # noqa: PLR0913 (most are keywords)
         device: device to train on.
         fresh: whether to discard the checkpoints of an earlier training.
         samples_every: epochs between two sample grids.
-        progress_lines: number of lines to log where there is no terminal.
+        progress_lines: number of lines to log where there is no terminal; 0 shows nothing anywhere.
         on_start: called once with the training's fingerprint and whether the training is continued.
         on_epoch: called after each epoch.
 

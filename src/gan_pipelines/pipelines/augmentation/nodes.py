@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import pandas as pd
 from tqdm import tqdm
 
-from gan_pipelines import augmentation, figures, gan, images
+from gan_pipelines import augmentation, execution, figures, gan, images
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan.config import GanConfig
+from gan_pipelines.project.parameters import RuntimeConfig
 from gan_pipelines.project.training import train_generator
 from gan_pipelines.tracking import MlflowTracker
 
@@ -33,6 +36,22 @@ def separate_images(image_set: images.ImageSet) -> tuple[augmentation.ImageSplit
     return splits, [leak._asdict() for leak in leaks]
 
 
+class TrainedReplicate(NamedTuple):
+    """What comes back from the training of a replicate's generator.
+
+    Attributes:
+        generator: the generator.
+        history: metrics of each epoch.
+        fingerprint: of the training.
+        failure: why the training has failed; None if it has not.
+    """
+
+    generator: gan.TrainedGenerator
+    history: Sequence[Mapping[str, float]]
+    fingerprint: str
+    failure: str | None
+
+
 def train_generators(
     config: GanConfig,
     image_splits: augmentation.ImageSplits,
@@ -40,12 +59,11 @@ def train_generators(
     monitor: gan.Monitor,
     tracker: MlflowTracker,
     settings: augmentation.AugmentationConfig,
-    device: DeviceName,
-    fresh: bool,
+    runtime: RuntimeConfig,
 ) -> list[augmentation.Replicate]:
     """Train the generator of every replicate, each scored once at its end and logged as a nested MLflow run.
 
-    Interrupted trainings are continued unless ``fresh``.
+    Interrupted trainings are continued unless ``runtime.fresh``.
 
     Raises:
         TrainingDiverged: if a training has failed.
@@ -54,50 +72,57 @@ def train_generators(
     configs = [augmentation.configure_replicate(config, settings, draw) for draw in draws]
     for each, draw in zip(configs, draws, strict=True):  # before the first training
         gan.check_steps(each, len(draw.images))
+    workers = execution.count_workers(runtime.workers, runtime.device)
+    train = partial(
+        _train_replicate,
+        checkpoints=checkpoints,
+        monitor=monitor,
+        device=runtime.device,
+        fresh=runtime.fresh,
+        progress_lines=4 if workers == 1 else 0,  # the lines of several processes would mix
+    )
     replicates = []
-    for number, (each, draw) in enumerate(zip(configs, draws, strict=True), start=1):
-        logger.info("Generator %d of %d, on %d real images", number, len(draws), len(draw.images))
-        generator = _train_replicate(each, draw, checkpoints, monitor, tracker, device, fresh)
-        replicates.append(augmentation.Replicate(draw, generator))
+    tasks = [partial(train, each, draw) for each, draw in zip(configs, draws, strict=True)]
+    for draw, trained in zip(draws, execution.run_all(tasks, workers), strict=True):
+        _track_generator(tracker, draw, trained)
+        if trained.failure:
+            raise gan.TrainingDiverged(trained.failure)
+        replicates.append(augmentation.Replicate(draw, trained.generator))
+        logger.info("Generator %d of %d trained, on %d real images", len(replicates), len(draws), len(draw.images))
     return replicates
 
 
 def _train_replicate(
     config: GanConfig,
     draw: augmentation.Draw,
+    *,
     checkpoints: gan.CheckpointStore,
     monitor: gan.Monitor,
-    tracker: MlflowTracker,
     device: DeviceName,
     fresh: bool,
-) -> gan.TrainedGenerator:
-    """Train and log one generator. Its networks and optimisers are freed at the end, before the next training.
-
-    Raises:
-        TrainingDiverged: if the training has failed.
-    """
+    progress_lines: int,
+) -> TrainedReplicate:
+    """Train one generator. Its networks and optimisers are freed at the end, before the next training."""
     at_the_end = replace(monitor, every_epochs=config.epochs)
     epoch, generator, failure = train_generator(
-        config, draw.images, checkpoints, at_the_end, device=device, fresh=fresh, progress_lines=4
+        config, draw.images, checkpoints, at_the_end, device=device, fresh=fresh, progress_lines=progress_lines
     )
-    _track_generator(tracker, draw, epoch)
-    if failure:
-        raise gan.TrainingDiverged(failure)
-    return generator
+    return TrainedReplicate(generator, epoch.history, epoch.state.fingerprint, failure)
 
 
-def _track_generator(tracker: MlflowTracker, draw: augmentation.Draw, epoch: gan.Epoch) -> None:
-    scores = {name: value for name, value in epoch.metrics.items() if name.startswith(SCORES)}
-    history = [{name: value for name, value in row.items() if name not in scores} for row in epoch.history]
-    images_per_epoch = epoch.images_seen / epoch.number
+def _track_generator(tracker: MlflowTracker, draw: augmentation.Draw, trained: TrainedReplicate) -> None:
+    last = trained.history[-1]
+    scores = {name: value for name, value in last.items() if name.startswith(SCORES)}
+    history = [{name: value for name, value in row.items() if name not in scores} for row in trained.history]
+    images_per_epoch = trained.generator.training["images_seen"] / last["epoch"]
     tracker.log_child(
         f"generator {draw.fraction:g} seed {draw.seed}",
         {
             "fraction": draw.fraction,
             "seed": draw.seed,
             "real_images": len(draw.images),
-            "epochs": epoch.number,
-            "training": epoch.state.fingerprint,
+            "epochs": last["epoch"],
+            "training": trained.fingerprint,
         },
         history,
         scores,
@@ -134,18 +159,21 @@ def fit_classifiers(
     fits: KeyedStore,
     tracker: MlflowTracker,
     settings: augmentation.AugmentationConfig,
-    device: DeviceName,
+    runtime: RuntimeConfig,
 ) -> list[augmentation.ArmFit]:
     """Fit the classifiers of all arms and replicates, unless the store holds them; log each as a nested MLflow run."""
-    done = []
-    total = len(replicates) * len(augmentation.list_arms(settings)) * len(settings.classifier.learning_rates)
-    with tqdm(total=total, unit="fit", desc="fitting classifiers", disable=None) as bar:
-        for replicate, synthetic in zip(replicates, synthetic_sets, strict=True):
-            for fit in augmentation.fit_arms(fits, image_splits.test, replicate, synthetic, settings, device):
-                done.append(fit)
-                _track_fit(tracker, fit)
-                bar.update()
-            logger.info("%d of %d classifiers fitted", len(done), total)
+    tasks = [
+        fit
+        for replicate, synthetic in zip(replicates, synthetic_sets, strict=True)
+        for fit in augmentation.list_fits(fits, image_splits.test, replicate, synthetic, settings, runtime.device)
+    ]
+    done: list[augmentation.ArmFit] = []
+    results = execution.run_all(tasks, execution.count_workers(runtime.workers, runtime.device))
+    for fit in tqdm(results, total=len(tasks), unit="fit", desc="fitting classifiers", disable=None):
+        done.append(fit)
+        _track_fit(tracker, fit)
+        if len(done) * len(replicates) % len(tasks) == 0:
+            logger.info("%d of %d classifiers fitted", len(done), len(tasks))
     return done
 
 

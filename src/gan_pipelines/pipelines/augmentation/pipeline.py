@@ -19,7 +19,8 @@ from gan_pipelines.pipelines.augmentation.nodes import (
 )
 from gan_pipelines.pipelines.training import create_config_pipeline
 
-SETTINGS = ["params:augmentation", "params:runtime.device"]
+SETTINGS = ["params:augmentation", "params:runtime"]
+DEVICE = "params:runtime.device"
 
 
 def create_pipeline(variant: str) -> Pipeline:
@@ -45,14 +46,13 @@ def create_pipeline(variant: str) -> Pipeline:
                     "monitor",
                     "tracker",
                     *SETTINGS,
-                    "params:runtime.fresh",
                 ],
                 outputs="replicates",
                 name="train_generators",
             ),
             node(
                 make_synthetic_images,
-                inputs=["replicates", "synthetic_store", *SETTINGS],
+                inputs=["replicates", "synthetic_store", "params:augmentation", DEVICE],
                 outputs="synthetic_sets",
                 name="make_synthetic_images",
             ),
@@ -97,6 +97,6 @@ def create_pipeline(variant: str) -> Pipeline:
         ],
         namespace=variant,
         inputs={"image_splits", "monitor", "tracker"},
-        parameters={*SETTINGS, "params:runtime.fresh"},
+        parameters={*SETTINGS, DEVICE},
     )
     return separation + create_config_pipeline(variant) + experiment
