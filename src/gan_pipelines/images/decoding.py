@@ -75,6 +75,8 @@ def _flatten(picture: Image.Image) -> Image.Image:
 def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, PermissionError):
         return "it may not be read; change its permissions"
+    if path.is_symlink() and not path.exists():
+        return "it is a broken link; mend or remove it"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"it has more than {Image.MAX_IMAGE_PIXELS:,} pixels, as a decompression bomb has; make it smaller"
     if path.exists() and path.stat().st_size == 0:
