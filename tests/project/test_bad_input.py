@@ -49,6 +49,7 @@ from gan_pipelines.project.hooks import explain
 from gan_pipelines.project.new_experiment import check_name
 from gan_pipelines.project.parameters import parse_parameters
 from gan_pipelines.project.preflight import check_run
+from odd_folders import ODD_FOLDERS
 from pictures import write_pictures
 
 PROJECT = Path(__file__).parents[2]
@@ -327,6 +328,11 @@ def prepare(folder, **changes):
     return prepare_image_set(KeyedStore(folder / ".sets"), replace(config, **changes))
 
 
+def prepare_odd(folder, kind):
+    ODD_FOLDERS[kind](folder)
+    prepare(folder)
+
+
 def without_rights(cause):
     """Do something as a user who may read only what is open to all: root may read everything."""
     if os.geteuid():
@@ -353,7 +359,7 @@ def two_folders_for_one_split(folder):
 
 @case("a folder beside the splits that is not a split")
 def a_folder_beside_the_splits_that_is_not_a_split(folder):
-    prepare(write_pictures(folder, splits=["train", "unlabelled"]))
+    prepare_odd(folder, "a folder of unlabelled pictures beside the splits")
 
 
 @case("folder_split for a folder that has folders of splits")
@@ -424,7 +430,23 @@ def a_folder_without_read_permission(folder):
         (folder / "train/ace").chmod(0o755)
 
 
+case("a broken link in place of a class")(lambda folder: prepare_odd(folder, "a broken link as a class"))
+case("two classes with one name, composed and decomposed")(
+    lambda folder: prepare_odd(folder, "a class composed and decomposed in one split")
+)
+case("a pipe among the pictures")(lambda folder: prepare_odd(folder, "a pipe as a picture"))
+
+
+@case("a class whose name is not UTF-8")
+def a_class_whose_name_is_not_utf_8(folder):
+    ODD_FOLDERS["a class whose name is not UTF-8"](folder)
+    prepare(folder, folder_split="train")
+
+
 # Pictures
+
+
+case("a broken link in place of a picture")(lambda folder: prepare_odd(folder, "a broken link as a picture"))
 
 
 def damaged(folder, content):

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-
 READERS = 8
 """Number of threads that read files: more than cores, since they wait for the disk."""
 FILES_OF_A_TASK = 256

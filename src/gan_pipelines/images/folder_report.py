@@ -77,6 +77,7 @@ class FolderReport:
         total = sum(counts.values())
         few = [f"{name} {count}" for name, count in counts.items() if count < FEW_OF_A_CLASS]
         largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
+        like_splits = [name for name in counts if name.lower() in SPLIT_FOLDERS]
         small = int((self.sizes.min(axis=1) < self.dataset.image_size).sum())
         if self.skipped:
             yield f"files that cannot be used and are left out: {len(self.skipped)}. {_shorten(self.skipped, ' ')}"
@@ -108,10 +109,10 @@ class FolderReport:
                 f"pictures of fewer than {self.dataset.image_size} pixels a side, which are enlarged: {small}; replace "
                 "them, or set a smaller dataset.image_size."
             )
-        if self.dataset.folder_split is not None and (named := [name for name in counts if name.lower() in SPLIT_FOLDERS]):
+        if self.dataset.folder_split is not None and like_splits:
             yield (
-                f"folders that are named like splits are read as classes: {_shorten(named)}; if they are splits, rename "
-                "the other folders, or move them away."
+                f"folders that are named like splits are read as classes: {_shorten(like_splits)}; if they are splits, "
+                "rename the other folders, or move them away."
             )
         if self.dataset.folder_split is not None:
             yield (

@@ -50,7 +50,7 @@ class ImageSource(Protocol):
 
     @property
     def stamp(self) -> str:
-        """Hash that is cheap, and changes when the pictures may have changed: of pixels, or of names and times of files."""
+        """Cheap hash, of pixels or of names and times of files; equal only if the pictures have not changed."""
 
     def compute_fingerprint(self) -> str:
         """Hash pixels, or the bytes of all files; equal only if the pictures are equal."""
@@ -218,7 +218,8 @@ def _split_folders(root: Path, folder_split: str | None) -> dict[str, Path]:
     if others:
         raise DatasetUnusable(
             f"{splits[0]} has the name of a split, and {others[0]} has not; if both are classes, set "
-            f"dataset.folder_split: train, and if {splits[0].name} is a split, rename {others[0].name}, or move it away."
+            f"dataset.folder_split: train, and if {splits[0].name} is a split, rename {others[0].name}, or move it "
+            "away."
         )
     found: dict[str, Path] = {}
     for child in splits:
@@ -311,7 +312,7 @@ def _subfolders(folder: Path) -> list[Path]:
         found = [entry for entry in entries if not entry.name.startswith(".")]
     for entry in found:
         if entry.is_symlink() and not Path(entry).exists():
-            raise DatasetUnusable(f"{entry.path} is a broken link (to {os.readlink(entry)}); mend or remove it.")
+            raise DatasetUnusable(f"{entry.path} is a broken link (to {Path(entry).readlink()}); mend or remove it.")
     return sorted(Path(entry) for entry in found if entry.is_dir())
 
 
