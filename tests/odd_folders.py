@@ -276,13 +276,14 @@ def random_folder(folder: Path, seed: int) -> None:
     draws = np.random.default_rng(seed)
     splits = [("",), ("train",), ("train", "test"), ("train", "valid"), ("train", "test", "valid")][draws.integers(5)]
     classes = int(draws.choice([1, 2, 3, 10, 60]))
-    largest = int(draws.choice([8, 60]) if classes < 10 else draws.choice([3, 6]))
+    largest = int(draws.choice([20, 60]) if classes < 10 else draws.choice([6, 12]))
+    smallest = 1 if draws.random() < 0.1 else 3
     suffix, mode = (("png", "RGB"), ("jpg", "RGB"), ("png", "L"), ("png", "RGBA"))[draws.integers(4)]
     for split in splits:
         for number in range(classes):
             place = folder / split / f"class {number}"
             place.mkdir(parents=True)
-            count = largest if number == 0 else int(draws.integers(1 if draws.random() < 0.1 else 2, largest + 1))
+            count = largest if number == 0 else int(draws.integers(smallest, largest + 1))
             for index in range(count):
                 size = draws.integers(1, 70, 2) if draws.random() < 0.3 else (20, 20)
                 picture(int(draws.integers(2**32)), mode, tuple(map(int, size))).save(place / f"{index}.{suffix}")

@@ -31,6 +31,7 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path) -> None:
     from gan_pipelines.images import inspect_folder  # noqa: PLC0415
     from gan_pipelines.project.new_experiment import (  # noqa: PLC0415
         check_name,
+        check_path,
         choose_variant,
         suggest_parameters,
         write_experiment,
@@ -39,6 +40,7 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path) -> None:
     install_excepthook()
     conf = metadata.project_path / "conf"
     check_name(name, conf)
+    check_path(folder)
     runtime = parse(RuntimeConfig, {"device": os.environ.get("GAN_PIPELINES_DEVICE", "auto")}, "runtime")
     has_gpu = resolve_device(runtime.device).type != "cpu"
     report = inspect_folder(folder, largest_size=64 if has_gpu else 32)

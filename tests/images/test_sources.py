@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import struct
 from dataclasses import replace
@@ -247,6 +248,20 @@ def test_fashion_mnist_is_read_from_torchvisions_files(tmp_path, store):
     assert np.array_equal(image_set.images[:, 0], np.concatenate([train, test]))
     assert image_set.labels.tolist() == [0, 1, 2, 3, 4, 5, 0, 1, 2, 3]
     assert image_set.class_names[9] == "Ankle boot"
+
+
+class Bomb:
+    def __reduce__(self):
+        return (print, ("unpickled",))
+
+
+def test_torchvisions_files_from_a_stranger_run_no_code(tmp_path, capsys):
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    for name in ("batches.meta", "test_batch", *(f"data_batch_{number}" for number in range(1, 6))):
+        (tmp_path / "cifar-10-batches-py" / name).write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(DatasetUnusable, match="CIFAR10 is not in"):
+        open_source(DatasetConfig(source="cifar10", path=str(tmp_path), image_size=32, channels=3))
+    assert "unpickled" not in capsys.readouterr().out
 
 
 def test_torchvisions_files_that_are_not_there_are_named_with_the_remedy(tmp_path):

@@ -46,10 +46,10 @@ from gan_pipelines.images.duplicates import make_thumbnails
 from gan_pipelines.metrics import FeatureExtractor, open_reference
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.project.hooks import explain
-from gan_pipelines.project.new_experiment import check_name
+from gan_pipelines.project.new_experiment import check_name, check_path, suggest_parameters
 from gan_pipelines.project.parameters import parse_parameters
 from gan_pipelines.project.preflight import check_run
-from odd_folders import ODD_FOLDERS
+from odd_folders import LATIN_1, ODD_FOLDERS
 from pictures import write_pictures
 
 PROJECT = Path(__file__).parents[2]
@@ -511,6 +511,34 @@ def kedro_experiment_of_a_single_picture_in_a_class(folder):
 def kedro_experiment_with_a_name_that_is_taken(folder):
     (folder / "conf/cards").mkdir(parents=True)
     check_name("cards", folder / "conf")
+
+
+@case("`kedro experiment` with the name of another environment's experiment")
+def kedro_experiment_with_the_name_of_another_environments_experiment(folder):
+    (folder / "conf/base").mkdir(parents=True)
+    (folder / "conf/base/globals.yml").write_text("experiment: digits\n")
+    check_name("digits", folder / "conf")
+
+
+@case("`kedro experiment` with the name of an earlier experiment")
+def kedro_experiment_with_the_name_of_an_earlier_experiment(folder):
+    (folder / "data/06_models/cards").mkdir(parents=True)
+    check_name("cards", folder / "conf")
+
+
+case("`kedro experiment` of a folder whose path is not UTF-8")(lambda folder: check_path(folder / LATIN_1))
+
+
+@case("`kedro experiment` of classes without a test split")
+def kedro_experiment_of_classes_without_a_test_split(folder):
+    suggest_parameters(inspect_folder(write_pictures(folder, splits=["train"], count=30)), "cards", has_gpu=False)
+
+
+@case("`kedro experiment` of a class that is too rare to be scored")
+def kedro_experiment_of_a_class_that_is_too_rare_to_be_scored(folder):
+    report = inspect_folder(write_pictures(folder, count=30))
+    counts = {"train": {"ace": 100_000, "king": 2}, "test": {"ace": 1, "king": 1}}
+    suggest_parameters(replace(report, class_counts=counts), "cards", has_gpu=False)
 
 
 # torchvision's files
