@@ -47,6 +47,7 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path, value_range: 
     from gan_pipelines.images import inspect_folder  # noqa: PLC0415
     from gan_pipelines.project.new_experiment import (  # noqa: PLC0415
         check_name,
+        check_path,
         choose_variant,
         suggest_parameters,
         write_experiment,
@@ -54,6 +55,7 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path, value_range: 
 
     conf = metadata.project_path / "conf"
     check_name(name, conf)
+    check_path(folder)
     runtime = parse(RuntimeConfig, {"device": os.environ.get("GAN_PIPELINES_DEVICE", "auto")}, "runtime")
     has_gpu = resolve_device(runtime.device).type != "cpu"
     report = inspect_folder(folder, 64 if has_gpu else 32, value_range)

@@ -31,6 +31,15 @@ def test_what_is_saved_is_loaded(tmp_path, channels):
     assert (loaded.class_names, loaded.provenance) == (made.class_names, {"seed": 3})
 
 
+def test_names_of_classes_do_not_lead_out_of_the_folder(tmp_path):
+    made = synthetic(3, names=("..", "", "../../eel"))
+    dataset = LabelledFolderDataset(filepath=str(tmp_path / "place/made"))
+    dataset.save(made)
+    assert {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*")} == {"place"}
+    assert {path.parent.name for path in tmp_path.rglob("*.png")} == {"_..", "_", "..-..-eel"}
+    assert dataset.load().class_names == made.class_names
+
+
 def test_torchvision_and_the_projects_own_source_read_the_folder(tmp_path):
     made = synthetic(3)
     LabelledFolderDataset(filepath=str(tmp_path / "made")).save(made)

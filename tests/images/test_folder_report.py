@@ -79,6 +79,13 @@ def test_folders_of_classes_alone_get_a_test_split(folder):
     assert warnings_about(folder / "train", "20% of each class become the test split")
 
 
+def test_classes_that_are_named_like_splits_are_pointed_out(tmp_path):
+    for name in ("invalid", "valid"):
+        fill(tmp_path / name, 40)
+    assert inspect_folder(tmp_path).train_counts == {"invalid": 32, "valid": 32}
+    assert warnings_about(tmp_path, "named like splits are read as classes: valid; if they are splits")
+
+
 def test_files_that_cannot_be_used_are_named_and_left_out(folder):
     (folder / "train/ace/005.png").write_bytes(b"")
     report = inspect_folder(folder)

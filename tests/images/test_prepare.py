@@ -83,7 +83,7 @@ def test_reading_an_image_does_not_change_the_file(tmp_path):
 
 
 def test_the_source_is_the_same_each_time():
-    assert open_digits(CONFIG).fingerprint == open_digits(CONFIG).fingerprint
+    assert open_digits(CONFIG).stamp == open_digits(CONFIG).stamp
     assert open_digits(CONFIG).items == open_digits(CONFIG).items
 
 

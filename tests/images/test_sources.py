@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import pickle
 import shutil
 import struct
 from dataclasses import replace
@@ -15,9 +17,11 @@ from gan_pipelines.images import (
     BadImage,
     DatasetConfig,
     DatasetUnusable,
+    bytes_to_prepare,
     open_source,
     prepare,
     prepare_image_set,
+    sources,
 )
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 220, 20), "blue": (20, 20, 220)}
@@ -109,6 +113,55 @@ def test_a_changed_file_gives_another_set(config, store, folder):
     assert prepare_image_set(store, config).content_hash != first.content_hash
 
 
+def swap(first, second):
+    """Let two files change places; sizes and times stay."""
+    first.rename(first.with_suffix(".old"))
+    second.rename(first)
+    first.with_suffix(".old").rename(second)
+
+
+def overwrite(first, second):
+    """Write the content of each file into the other, and set the times back."""
+    times = [(file.stat().st_atime_ns, file.stat().st_mtime_ns) for file in (first, second)]
+    contents = first.read_bytes(), second.read_bytes()
+    for file, content, time in zip((first, second), reversed(contents), times, strict=True):
+        file.write_bytes(content)
+        os.utime(file, ns=time)
+
+
+@pytest.mark.parametrize("exchange", [swap, overwrite])
+def test_pictures_that_change_places_change_their_labels(config, store, folder, exchange):
+    red, blue = folder / "train/red/0000.bmp", folder / "train/blue/0000.bmp"
+    for file in (red, blue):
+        Image.new("RGB", (20, 20), COLOURS[file.parent.name]).save(file)
+        os.utime(file, (1e9, 1e9))
+    before = prepare_image_set(store, config)
+    exchange(red, blue)
+    after = prepare_image_set(store, config)
+    pictures = [image_set.images[image_set.names.index("train/red/0000.bmp"), :, 4, 4] for image_set in (before, after)]
+    assert [("red", "green", "blue")[picture.argmax()] for picture in pictures] == ["red", "blue"]
+
+
+def test_files_that_are_copied_or_touched_are_not_prepared_again(config, store, folder, monkeypatch):
+    first = prepare_image_set(store, config)
+    monkeypatch.setattr(prepare, "to_pixels", lambda *_: pytest.fail("decoded again"))
+    (folder / "train/red/0001.png").touch()
+    assert prepare_image_set(store, config).content_hash == first.content_hash
+    shutil.copytree(folder, folder.with_name("copy"))
+    copy = replace(config, path=str(folder.with_name("copy")))
+    assert prepare_image_set(store, copy).content_hash == first.content_hash
+
+
+def test_files_are_hashed_once_for_the_check_and_all_runs(config, store, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(sources, "hash_files", lambda paths: hashed.extend(paths) or (path.name for path in paths))
+    assert bytes_to_prepare(store, open_source(config), config) == 21 * 8 * 8 * 3
+    for _ in range(2):
+        prepare_image_set(store, config)
+    assert len(hashed) == 21
+    assert bytes_to_prepare(store, open_source(config), config) == 0
+
+
 def test_files_that_are_no_pictures_by_name_are_left_alone(config, store, folder):
     (folder / "train/red/notes.txt").write_text("notes")
     (folder / "train/red/.hidden.png").write_bytes(b"")
@@ -195,6 +248,20 @@ def test_fashion_mnist_is_read_from_torchvisions_files(tmp_path, store):
     assert np.array_equal(image_set.images[:, 0], np.concatenate([train, test]))
     assert image_set.labels.tolist() == [0, 1, 2, 3, 4, 5, 0, 1, 2, 3]
     assert image_set.class_names[9] == "Ankle boot"
+
+
+class Bomb:
+    def __reduce__(self):
+        return (print, ("unpickled",))
+
+
+def test_torchvisions_files_from_a_stranger_run_no_code(tmp_path, capsys):
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    for name in ("batches.meta", "test_batch", *(f"data_batch_{number}" for number in range(1, 6))):
+        (tmp_path / "cifar-10-batches-py" / name).write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(DatasetUnusable, match="CIFAR10 is not in"):
+        open_source(DatasetConfig(source="cifar10", path=str(tmp_path), image_size=32, channels=3))
+    assert "unpickled" not in capsys.readouterr().out
 
 
 def test_torchvisions_files_that_are_not_there_are_named_with_the_remedy(tmp_path):

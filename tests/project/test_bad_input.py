@@ -48,10 +48,11 @@ from gan_pipelines.images.duplicates import make_thumbnails
 from gan_pipelines.metrics import FeatureExtractor, open_reference
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.project.hooks import explain
-from gan_pipelines.project.new_experiment import check_name
+from gan_pipelines.project.new_experiment import check_name, check_path, suggest_parameters
 from gan_pipelines.project.parameters import parse_parameters
 from gan_pipelines.project.preflight import check_run
 from gan_pipelines.project.session import check_load_versions, check_runner, check_runner_name, select_nodes
+from odd_folders import LATIN_1, ODD_FOLDERS
 from pictures import write_pictures
 
 PROJECT = Path(__file__).parents[2]
@@ -355,6 +356,11 @@ def prepare(folder, **changes):
     return prepare_image_set(KeyedStore(folder / ".sets"), replace(config, **changes))
 
 
+def prepare_odd(folder, kind):
+    ODD_FOLDERS[kind](folder)
+    prepare(folder)
+
+
 def without_rights(cause):
     """Do something as a user who may read only what is open to all: root may read everything."""
     if os.geteuid():
@@ -381,7 +387,7 @@ def two_folders_for_one_split(folder):
 
 @case("a folder beside the splits that is not a split")
 def a_folder_beside_the_splits_that_is_not_a_split(folder):
-    prepare(write_pictures(folder, splits=["train", "unlabelled"]))
+    prepare_odd(folder, "a folder of unlabelled pictures beside the splits")
 
 
 @case("folder_split for a folder that has folders of splits")
@@ -452,7 +458,23 @@ def a_folder_without_read_permission(folder):
         (folder / "train/ace").chmod(0o755)
 
 
+case("a broken link in place of a class")(lambda folder: prepare_odd(folder, "a broken link as a class"))
+case("two classes with one name, composed and decomposed")(
+    lambda folder: prepare_odd(folder, "a class composed and decomposed in one split")
+)
+case("a pipe among the pictures")(lambda folder: prepare_odd(folder, "a pipe as a picture"))
+
+
+@case("a class whose name is not UTF-8")
+def a_class_whose_name_is_not_utf_8(folder):
+    ODD_FOLDERS["a class whose name is not UTF-8"](folder)
+    prepare(folder, folder_split="train")
+
+
 # Pictures
+
+
+case("a broken link in place of a picture")(lambda folder: prepare_odd(folder, "a broken link as a picture"))
 
 
 def damaged(folder, content):
@@ -555,6 +577,34 @@ def kedro_experiment_of_a_single_picture_in_a_class(folder):
 def kedro_experiment_with_a_name_that_is_taken(folder):
     (folder / "conf/cards").mkdir(parents=True)
     check_name("cards", folder / "conf")
+
+
+@case("`kedro experiment` with the name of another environment's experiment")
+def kedro_experiment_with_the_name_of_another_environments_experiment(folder):
+    (folder / "conf/base").mkdir(parents=True)
+    (folder / "conf/base/globals.yml").write_text("experiment: digits\n")
+    check_name("digits", folder / "conf")
+
+
+@case("`kedro experiment` with the name of an earlier experiment")
+def kedro_experiment_with_the_name_of_an_earlier_experiment(folder):
+    (folder / "data/06_models/cards").mkdir(parents=True)
+    check_name("cards", folder / "conf")
+
+
+case("`kedro experiment` of a folder whose path is not UTF-8")(lambda folder: check_path(folder / LATIN_1))
+
+
+@case("`kedro experiment` of classes without a test split")
+def kedro_experiment_of_classes_without_a_test_split(folder):
+    suggest_parameters(inspect_folder(write_pictures(folder, splits=["train"], count=30)), "cards", has_gpu=False)
+
+
+@case("`kedro experiment` of a class that is too rare to be scored")
+def kedro_experiment_of_a_class_that_is_too_rare_to_be_scored(folder):
+    report = inspect_folder(write_pictures(folder, count=30))
+    counts = {"train": {"ace": 100_000, "king": 2}, "test": {"ace": 1, "king": 1}}
+    suggest_parameters(replace(report, class_counts=counts), "cards", has_gpu=False)
 
 
 # torchvision's files

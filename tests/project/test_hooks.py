@@ -14,6 +14,7 @@ from gan_pipelines.datasets import JSONDataset, KeyedStoreDataset
 from gan_pipelines.images import DatasetConfig
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.project.hooks import PreflightHooks, SummaryHooks
+from pictures import write_pictures
 
 VERSION = "2026-01-01T00.00.00.000Z"
 
@@ -29,8 +30,10 @@ def prepare(folder, **dataset):
         }
     )
     hooks = PreflightHooks()
-    (folder / "conf/base").mkdir(parents=True)
-    context = SimpleNamespace(env=None, config_loader=SimpleNamespace(conf_source=str(folder / "conf")))
+    (folder / "conf/base").mkdir(parents=True, exist_ok=True)
+    context = SimpleNamespace(
+        env=None, project_path=folder, config_loader=SimpleNamespace(conf_source=str(folder / "conf"))
+    )
     hooks.after_context_created(context)
     hooks.before_pipeline_run(register_pipelines()["ingest"], catalog)
     return catalog
@@ -39,6 +42,16 @@ def prepare(folder, **dataset):
 def test_nodes_receive_typed_parameters(tmp_path):
     catalog = prepare(tmp_path)
     assert catalog.load("params:dataset") == DatasetConfig(source="digits", image_size=8, channels=1)
+
+
+@pytest.mark.parametrize("place", [".", "conf", "conf/base"])
+def test_a_relative_path_of_pictures_is_that_of_the_project_wherever_the_run_is_started(tmp_path, monkeypatch, place):
+    write_pictures(tmp_path / "data/cards")
+    (tmp_path / "conf/base").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / place)
+    path = prepare(tmp_path, source="image_folder", path="data/cards", channels=3).load("params:dataset").path
+    assert Path(path).resolve() == tmp_path / "data/cards"
+    assert path == "data/cards" or place != "."
 
 
 def test_a_run_with_a_mistake_is_refused(tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,17 +16,33 @@ from kedro.io import DataCatalog
 from PIL import Image
 
 from gan_pipelines import settings
+from gan_pipelines.augmentation.config import AugmentationConfig
+from gan_pipelines.augmentation.splits import draw_images, separate_images
 from gan_pipelines.cli import experiment
+from gan_pipelines.core.config import ConfigError, parse
 from gan_pipelines.core.errors import ProjectError
+from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.datasets import CheckpointStoreDataset, KeyedStoreDataset
-from gan_pipelines.images import inspect_folder
+from gan_pipelines.gan import check_steps
+from gan_pipelines.images import DatasetUnusable, ImageSet, inspect_folder
+from gan_pipelines.images.duplicates import make_thumbnails
+from gan_pipelines.metrics import ScoringConfig, check_class_sizes
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.project import preflight
-from gan_pipelines.project.new_experiment import choose_variant, suggest_parameters, write_experiment
-from gan_pipelines.project.parameters import parse_parameters
+from gan_pipelines.project.new_experiment import (
+    RESULTS,
+    check_name,
+    choose_variant,
+    suggest_parameters,
+    write_experiment,
+)
+from gan_pipelines.project.parameters import parse_parameters, parse_variant
 from gan_pipelines.project.preflight import check_run
+from odd_folders import random_folder
 from odd_pictures import smooth, tiff
 from pictures import write_pictures
+
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -33,14 +51,14 @@ def report(tmp_path):
 
 
 def counts_of(report, count):
-    return replace(report, class_counts={"train": dict.fromkeys(report.train_counts, count)})
+    return replace(report, class_counts={"train": dict.fromkeys(report.train_counts, count), "test": {}})
 
 
 def suggest(report, has_gpu=False):
     return yaml.safe_load(suggest_parameters(report, "data/my cards", has_gpu))
 
 
-def check(folder, report, pipeline):
+def check(folder, report, *pipelines):
     """Write an environment, load it as Kedro does, and check a run with it."""
     conf = folder / "conf"
     (conf / "base").mkdir(parents=True)
@@ -56,8 +74,9 @@ def check(folder, report, pipeline):
         catalog[f"{choose_variant(report)}.{kind}"] = CheckpointStoreDataset(filepath=f"{folder}/{kind}")
     store = KeyedStoreDataset(filepath=f"{folder}/synthetic_store")
     catalog[f"{choose_variant(report)}.synthetic_store"] = store
-    run = register_pipelines()[pipeline]
-    check_run(run, catalog, parse_parameters(parameters, run.inputs()))
+    for pipeline in filter(None, pipelines):
+        run = register_pipelines()[pipeline]
+        check_run(run, catalog, parse_parameters(parameters, run.inputs()))
 
 
 @pytest.mark.integration
@@ -105,13 +124,112 @@ def test_scores_are_taken_of_about_as_many_samples_as_there_are_pictures(report,
 
 
 def test_every_class_has_samples(report):
-    many = replace(report, class_counts={"train": dict.fromkeys(map(str, range(600)), 5)})
+    many = replace(report, class_counts={"train": dict.fromkeys(map(str, range(600)), 5), "test": {}})
     assert suggest(many)["scoring"]["samples"] == 6000
 
 
 @pytest.mark.parametrize(("pictures", "fraction"), [(200, 1), (600, 0.25), (2000, 0.1)])
 def test_a_fraction_leaves_pictures_to_train_on(report, pictures, fraction):
     assert suggest(counts_of(report, pictures // 2))["augmentation"]["fractions"] == [fraction]
+
+
+@pytest.mark.parametrize("has_gpu", [False, True])
+def test_any_numbers_of_classes_and_pictures_get_settings_that_fit_them(report, has_gpu):
+    draws, refused = np.random.default_rng(0), 0
+    for _ in range(300):
+        classes = int(draws.choice([2, 3, 10, 100, 1000, 5200]))
+        counts = 2 + (draws.pareto(draws.choice([0.5, 1, 5]), classes) * draws.choice([1, 20, 500])).astype(int)
+        counts = np.minimum(counts, 200_000)
+        counts[0] += max(0, 50 - counts.sum())
+        names = list(map(str, range(classes)))
+        trained = dict(zip(names, counts.tolist(), strict=True))
+        drawn = replace(report, class_counts={"train": trained, "test": {}})
+        try:
+            stated = suggest(drawn, has_gpu)
+        except DatasetUnusable as error:
+            assert counts.sum() > 10_000 * counts.min(), error  # classes too rare to score
+            refused += 1
+            continue
+        scoring = parse(ScoringConfig, stated["scoring"], "scoring")
+        check_class_sizes(names, counts, scoring.samples)
+        check_steps(parse_variant("cdcgan", stated["variants"]["cdcgan"]), counts.sum())
+    assert refused < 150  # the others are written
+
+
+@pytest.mark.parametrize("counts", [[2] * 25, [2, 48], [3] * 17, [50, 50], [2] * 300, [2000, 2]])
+def test_the_generators_of_an_augmentation_experiment_get_a_batch_of_pictures(report, counts):
+    names = tuple(map(str, range(len(counts))))
+    trained = dict(zip(names, counts, strict=True))
+    stated = suggest(replace(report, class_counts={"train": trained, "test": dict.fromkeys(names, 1)}))
+    labels = np.concatenate([np.repeat(np.arange(len(counts)), counts), np.arange(len(counts))])
+    images = np.random.default_rng(0).integers(0, 256, (len(labels), 1, 8, 8), np.uint8)
+    image_set = ImageSet(
+        images=images,
+        image_hashes=hash_images(images),
+        labels=labels,
+        class_names=names,
+        split_sizes={"train": sum(counts), "test": len(counts)},
+        resize_filter="box",
+        names=tuple(map(str, range(len(labels)))),
+        thumbnails=make_thumbnails(images),
+    )
+    experiment = parse(AugmentationConfig, stated["augmentation"], "augmentation")
+    for draw in draw_images(separate_images(image_set), experiment):
+        check_steps(parse_variant("cdcgan", stated["variants"]["cdcgan"]), len(draw.images))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_written_for_any_folder_runs(tmp_path, seed, monkeypatch):
+    monkeypatch.setattr(preflight, "open_inception", lambda weights: None)
+    random_folder(tmp_path / "pictures", seed)
+    try:
+        report = inspect_folder(tmp_path / "pictures")
+        suggest_parameters(report, report.dataset.path, has_gpu=False)
+    except DatasetUnusable as error:
+        assert re.search("needs 50 or more|has one training picture|has no folder test", str(error))
+        return
+    check(tmp_path, report, f"train_{choose_variant(report)}", "augment_cdcgan" * (len(report.train_counts) > 1))
+
+
+PATHS = [
+    "/pictures/${home}",
+    "/a/$b/{c}",
+    r"/back\\slash\\${x}",
+    "/#1/a: b",
+    "/'quotes\" and spaces ",
+    "/café 猫 😀",
+    "/\x7f\u2028",
+    "/a%20b",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_any_path_of_pictures_is_read_as_it_was_written(tmp_path, report, path):
+    write_experiment(tmp_path, "cards", suggest_parameters(report, path, has_gpu=False))
+    (tmp_path / "base").mkdir()
+    loader = settings.CONFIG_LOADER_CLASS(str(tmp_path), env="cards", **settings.CONFIG_LOADER_ARGS)
+    assert loader["parameters"]["dataset"]["path"] == path
+
+
+def test_a_name_is_free_if_no_environment_and_no_results_have_it(tmp_path):
+    write_experiment(tmp_path / "conf", "cards", "dataset: {}\n")
+    (tmp_path / "data/01_raw/faces").mkdir(parents=True)
+    check_name("faces", tmp_path / "conf")
+    (tmp_path / "conf/cards").rename(tmp_path / "conf/renamed")
+    with pytest.raises(ConfigError, match="conf/renamed is the experiment cards already; choose another name."):
+        check_name("cards", tmp_path / "conf")
+
+
+@pytest.mark.parametrize("folder", RESULTS)
+def test_results_that_are_left_of_an_experiment_keep_its_name(tmp_path, folder):
+    (tmp_path / folder / "cards").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=f"would mix with new ones; choose another name, or remove {folder}/cards."):
+        check_name("cards", tmp_path / "conf")
+
+
+def test_all_folders_of_results_are_known():
+    catalog = (PROJECT / "conf/base/catalog.yml").read_text() + (PROJECT / "conf/base/mlflow.yml").read_text()
+    assert {*re.findall(r"((?:data|mlruns)/\w+)/\$\{globals:experiment\}", catalog)} == {*RESULTS}
 
 
 def test_a_gpu_gets_wider_networks_and_a_longer_training(report):

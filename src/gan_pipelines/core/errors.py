@@ -4,6 +4,14 @@
 class ProjectError(Exception):
     """An error whose message says what is wrong and what to do; the command line shows it without a traceback."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    r"""Write bytes that are not UTF-8, as in names of files from old archives, as ``\xe9``: a terminal refuses them."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
 
 def first_line(error: BaseException) -> str:
     """The first line of an exception's message, at most 200 characters, or its type if it has no message."""

@@ -12,6 +12,14 @@ from pathlib import Path
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
+def folder_name(class_name: str) -> str:
+    """The name of a class as that of a folder: a slash, as in T-shirt/top, becomes a hyphen.
+
+    A generator's file may come from somebody else: a class called ``..`` must not lead out of a folder.
+    """
+    return f"_{class_name}" if class_name in ("", ".", "..") else class_name.replace("/", "-")
+
+
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
     """Yield a temporary path for a file or a folder, and rename it to ``target`` at the end of the block.

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+READERS = 8
+"""Number of threads that read files: more than cores, since they wait for the disk."""
+FILES_OF_A_TASK = 256
+BLOCK_BYTES = 2**20
 
 
 def hash_arrays(arrays: Iterable[NDArray[Any]]) -> str:
@@ -40,6 +48,32 @@ def hash_dataset(image_hashes: NDArray[np.uint8], labels: NDArray[np.int64] | No
         class_names: names of the classes.
     """
     return hash_arrays([image_hashes, *([] if labels is None else [labels]), np.array(class_names)])
+
+
+def hash_files(paths: Sequence[Path]) -> Iterator[str]:
+    """Hash the bytes of files in threads: a SHA-256 of 64 hexadecimal digits for each, in order.
+
+    A file that cannot be read has an empty text in place of its hash.
+    """
+    tasks = (paths[first : first + FILES_OF_A_TASK] for first in range(0, len(paths), FILES_OF_A_TASK))
+    with ThreadPoolExecutor(READERS) as pool:
+        for digests in pool.map(lambda task: [_hash_file(path) for path in task], tasks):
+            yield from digests
+
+
+def _hash_file(path: Path) -> str:
+    """Hash a file; for small files, the functions of `os` take half the time of `Path.open`."""
+    digest = hashlib.sha256()
+    try:
+        file = os.open(path, os.O_RDONLY)
+        try:
+            while block := os.read(file, BLOCK_BYTES):
+                digest.update(block)
+        finally:
+            os.close(file)
+    except OSError:
+        return ""
+    return digest.hexdigest()
 
 
 def hash_values(*values: Any) -> str:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from gan_pipelines.augmentation import SyntheticImages
+from gan_pipelines.core.files import folder_name
 from gan_pipelines.datasets.local_versioned import LocalVersionedDataset
 
 DESCRIPTION_FILE = "dataset.json"
@@ -33,7 +34,7 @@ class LabelledFolderDataset(LocalVersionedDataset[SyntheticImages]):
     def write(self, data: SyntheticImages, path: Path) -> None:
         """Write a PNG file for each image."""
         path.mkdir()
-        folders = [path / name.replace("/", "-") for name in data.class_names]
+        folders = [path / folder_name(name) for name in data.class_names]
         for label in data.labels.unique().tolist():
             folders[label].mkdir()
         pixels = data.images.transpose(0, 2, 3, 1)

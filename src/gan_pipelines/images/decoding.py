@@ -246,6 +246,8 @@ def _make_square(image: Image.Image, size: tuple[int, int], fit: Fit, resampling
 
 def _reason(path: Path, error: Exception) -> str:
     """Why a file cannot be used, and what to do."""
+    if path.is_symlink() and not path.exists():
+        return "it is a broken link; mend or remove it"
     if isinstance(error, UnidentifiedImageError):
         return describe_content(path)
     words = first_line(error)

@@ -16,7 +16,7 @@ from gan_pipelines.images.decoding import picture_size
 from gan_pipelines.images.errors import DatasetUnusable
 from gan_pipelines.images.image_set import ImageSet
 from gan_pipelines.images.prepare import prepare_image_set
-from gan_pipelines.images.sources import find_folder_split, open_source
+from gan_pipelines.images.sources import SPLIT_FOLDERS, ImageFolderSource, find_folder_split
 
 SMALLEST_SIZE, LARGEST_SIZE = 16, 64
 TEST_FRACTION = 0.2
@@ -101,6 +101,7 @@ class FolderReport:
         total = sum(counts.values())
         few = [f"{name} {count}" for name, count in counts.items() if count < FEW_OF_A_CLASS]
         largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
+        like_splits = [name for name in counts if name.lower() in SPLIT_FOLDERS]
         small = int((self.sizes.min(axis=1) < self.dataset.image_size).sum())
         yield from self._warn_of_files()
         if self.repeated:
@@ -140,6 +141,11 @@ class FolderReport:
             yield (
                 f"pictures of fewer than {self.dataset.image_size} pixels a side, which are enlarged: {small}; replace "
                 "them, or set a smaller dataset.image_size."
+            )
+        if self.dataset.folder_split is not None and like_splits:
+            yield (
+                f"folders that are named like splits are read as classes: {_shorten(like_splits)}; if they are splits, "
+                "rename the other folders, or move them away."
             )
         if self.dataset.folder_split is not None:
             yield (
@@ -189,8 +195,8 @@ def inspect_folder(
         channels=3,
         value_range=value_range,
     )
-    source = open_source(dataset)
-    found = (picture_size(folder / source.name(index)) for index in range(len(source.items)))
+    source = ImageFolderSource(dataset)
+    found = (picture_size(source.path(index)) for index in range(len(source.items)))
     sizes = np.array([size for size in found if size is not None], dtype=np.int64).reshape(-1, 2)
     dataset = replace(dataset, image_size=_fitting_size(sizes, largest_size))
     with TemporaryDirectory() as scratch:

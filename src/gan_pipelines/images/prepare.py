@@ -35,6 +35,10 @@ CHUNK = 128
 """Number of images that a process decodes at a time; it bounds the memory."""
 
 
+FINGERPRINTS = ".fingerprints"
+FINGERPRINT_FILE = "fingerprint"
+
+
 class Chunk(NamedTuple):
     """Decoded images whose pixels are in the file already.
 
@@ -67,7 +71,7 @@ def prepare_image_set(store: KeyedStore, config: DatasetConfig) -> ImageSet:
         BadImage: if an image cannot be decoded and ``on_bad_image`` is ``error``.
     """
     source = open_source(config)
-    key = _key(source, config)
+    key = _key(store, source, config)
     folder = store.get_or_build(key, lambda folder: _write_image_set(source, config, folder))
     return replace(ImageSet.load(folder), left_out=source.left_out)  # such files do not change the key
 
@@ -75,12 +79,24 @@ def prepare_image_set(store: KeyedStore, config: DatasetConfig) -> ImageSet:
 def bytes_to_prepare(store: KeyedStore, source: ImageSource, config: DatasetConfig) -> int:
     """Estimate the bytes that `prepare_image_set` writes: 0 if the store holds the images."""
     needed = len(source.items) * config.channels * config.image_size**2
-    return 0 if _key(source, config) in store else needed
+    return 0 if _key(store, source, config) in store else needed
 
 
-def _key(source: ImageSource, config: DatasetConfig) -> str:
+def _key(store: KeyedStore, source: ImageSource, config: DatasetConfig) -> str:
     settings = (config.image_size, config.channels, config.resize_filter, config.fit, config.value_range)
-    return hash_values(LAYOUT_VERSION, source.fingerprint, config.on_bad_image, *settings)
+    return hash_values(LAYOUT_VERSION, _fingerprint(store, source), config.on_bad_image, *settings)
+
+
+def _fingerprint(store: KeyedStore, source: ImageSource) -> str:
+    """The source's fingerprint; that of files is kept by their stamps, so that they are hashed once."""
+    if source.is_in_memory:
+        return source.compute_fingerprint()
+
+    def write(folder: Path) -> None:
+        (folder / FINGERPRINT_FILE).write_text(source.compute_fingerprint())
+
+    entry = KeyedStore(store.root / FINGERPRINTS).get_or_build(source.stamp, write)
+    return (entry / FINGERPRINT_FILE).read_text()
 
 
 def _write_image_set(source: ImageSource, config: DatasetConfig, folder: Path) -> None:

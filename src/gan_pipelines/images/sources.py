@@ -6,6 +6,8 @@ import hashlib
 import json
 import math
 import os
+import stat
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,8 +16,10 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from tqdm import tqdm
 
-from gan_pipelines.core.hashing import hash_arrays, hash_values
+from gan_pipelines.core.errors import printable
+from gan_pipelines.core.hashing import hash_arrays, hash_files, hash_values
 from gan_pipelines.images.config import DatasetConfig, SourceName, SplitName
 from gan_pipelines.images.decoding import Picture, read_picture
 from gan_pipelines.images.errors import DatasetUnusable
@@ -47,8 +51,11 @@ class ImageSource(Protocol):
         """Split and label of each picture."""
 
     @property
-    def fingerprint(self) -> str:
-        """Hash of files or pixels; equal only if the pictures are equal."""
+    def stamp(self) -> str:
+        """Cheap hash, of pixels or of names and times of files; equal only if the pictures have not changed."""
+
+    def compute_fingerprint(self) -> str:
+        """Hash pixels, or the bytes of all files; equal only if the pictures are equal."""
 
     @property
     def is_in_memory(self) -> bool:
@@ -76,7 +83,11 @@ class ArraySource:
         self.items = items
         self.class_names = tuple(class_names)
         splits, labels = (np.array(column) for column in zip(*items, strict=True))
-        self.fingerprint = hash_arrays([pixels, splits, labels, np.array(self.class_names)])
+        self.stamp = hash_arrays([pixels, splits, labels, np.array(self.class_names)])
+
+    def compute_fingerprint(self) -> str:
+        """The hash of the pixels."""
+        return self.stamp
 
     def name(self, index: int) -> str:
         """Split and position of the picture."""
@@ -149,107 +160,178 @@ class ImageFolderSource:
             stamps = self._list_files(_split_folders(root, config.folder_split))
         except PermissionError as error:
             raise DatasetUnusable(f"{error.filename} may not be read; change its permissions.") from error
-        self.fingerprint = hash_values(json.dumps(stamps), self.class_names)
+        self.stamp = hash_values(json.dumps(stamps), self.class_names)
 
-    def _list_files(self, split_folders: Mapping[str, Path]) -> list[tuple[str, str, int, int]]:
-        """Set classes, files and items; return split, name, size and modification time of each file."""
-        self.class_names = tuple(
-            sorted({child.name for folder in split_folders.values() for child in _classes(folder)})
-        )
+    def _list_files(self, split_folders: Mapping[str, Path]) -> list[tuple[str | int, ...]]:
+        """Set classes, files and items; return the split of each file, its name, and what changes with its content."""
+        classes = {split: _classes(folder) for split, folder in split_folders.items()}
+        self.class_names = tuple(sorted({name for folders in classes.values() for name in folders}))
         if not self.class_names:
             raise DatasetUnusable(
                 f"{self._root} has no folder of a class; put the pictures of each class into one, or all into the same."
             )
-        stamps = []
-        for split, folder in split_folders.items():
+        stamps: list[tuple[str | int, ...]] = []
+        for split, folders in classes.items():
             for label, name in enumerate(self.class_names):
-                place = (folder / name).relative_to(self._root).as_posix()
-                pictures, others = _class_files(folder / name)
+                if name not in folders:
+                    missing = split_folders[split] / name
+                    raise DatasetUnusable(f"There is no folder {missing}: every split needs every class; add it.")
+                place = folders[name].relative_to(self._root).as_posix()
+                pictures, others = _class_files(folders[name])
                 self.left_out.update(others)
-                files = [(f"{place}/{file.name}", file.stat()) for file in pictures]
+                files = [(f"{place}/{file.name}", _stat(file)) for file in pictures]
                 test = _draw_test([file for file, _ in files], self._test_fraction)
-                for file, stat in files:
+                for file, found in files:
                     item = SourceItem("test" if file in test else split, label)
                     self.items.append(item)
                     self._files.append(file)
-                    stamps.append((item.split, file, stat.st_size, stat.st_mtime_ns))
+                    # Files that are swapped keep sizes and times; the inode and the time of the last change do not fit.
+                    times = (found.st_mtime_ns, found.st_ctime_ns)
+                    stamps.append((item.split, file, found.st_size, *times, found.st_ino))
         return stamps
 
+    def compute_fingerprint(self) -> str:
+        """Hash the bytes of all files, with their names and splits."""
+        paths = [self.path(index) for index in range(len(self._files))]
+        hashes = tqdm(hash_files(paths), total=len(paths), unit="img", desc="reading files", delay=2, disable=None)
+        splits = [item.split for item in self.items]
+        return hash_values(json.dumps([*zip(splits, self._files, hashes, strict=True)]), self.class_names)
+
+    def path(self, index: int) -> Path:
+        """Path of the file."""
+        return self._root / self._files[index]
+
     def name(self, index: int) -> str:
-        """Path of the file relative to the folder of the dataset."""
-        return self._files[index]
+        """Path of the file relative to the folder of the dataset, as text that can be printed."""
+        return printable(self._files[index])
 
     def read(self, index: int) -> Picture:
         """Decode one file. Raises `BadImage` if it cannot be decoded."""
-        return read_picture(self._root / self._files[index], self._image_size)
+        return read_picture(self.path(index), self._image_size)
 
 
 def _split_folders(root: Path, folder_split: str | None) -> dict[str, Path]:
     """The folder of each split, in the order of `SPLITS`."""
-    subfolders = _subfolders(root)
-    found: dict[str, Path] = {}
-    for child in subfolders:
-        split = SPLIT_FOLDERS.get(child.name.lower())
-        if split in found:
-            raise DatasetUnusable(f"{found[split]} and {child} are both the {split} split; put them into one folder.")
-        if split is not None:
-            found[split] = child
+    splits, others = _find_splits(root)
     if folder_split is not None:
-        if found:
+        if splits and all(_subfolders(child) for child in splits):
             raise DatasetUnusable(
-                f"{root} has folders of splits ({', '.join(child.name for child in found.values())}); "
+                f"{root} has folders of splits ({', '.join(child.name for child in splits)}); "
                 "remove dataset.folder_split, which is for folders of classes alone."
             )
         return {folder_split: root}
-    if not found:
+    if not splits:
         raise DatasetUnusable(
             f"{root} has no folder train, test or valid; "
             "if its folders are the classes, set dataset.folder_split: train."
         )
-    strangers = [child for child in subfolders if child not in found.values()]
-    if strangers:
-        raise DatasetUnusable(f"{strangers[0]} is no split (train, test, valid); rename it, or move it away.")
+    if others:
+        raise DatasetUnusable(
+            f"{splits[0]} has the name of a split, and {others[0]} has not; if both are classes, set "
+            f"dataset.folder_split: train, and if {splits[0].name} is a split, rename {others[0].name}, or move it "
+            "away."
+        )
+    found: dict[str, Path] = {}
+    for child in splits:
+        split = SPLIT_FOLDERS[child.name.lower()]
+        if split in found:
+            raise DatasetUnusable(f"{found[split]} and {child} are both the {split} split; put them into one folder.")
+        found[split] = child
     return {split: found[split] for split in SPLITS if split in found}
 
 
+def _find_splits(root: Path) -> tuple[list[Path], list[Path]]:
+    """List the folders that have the name of a split, and the others."""
+    subfolders = _subfolders(root)
+    splits = [child for child in subfolders if child.name.lower() in SPLIT_FOLDERS]
+    return splits, [child for child in subfolders if child not in splits]
+
+
 def find_folder_split(root: Path) -> SplitName | None:
-    """Find the `DatasetConfig.folder_split` of a folder: None if it has folders of splits, else ``train``."""
-    has_splits = any(child.name.lower() in SPLIT_FOLDERS for child in _subfolders(root))
+    """Find the `DatasetConfig.folder_split` of a folder: None if it has folders of splits, else ``train``.
+
+    Beside folders of other names, one named like a split is a split only if it has folders of classes itself.
+    """
+    splits, others = _find_splits(root)
+    has_splits = any(_subfolders(child) for child in splits) if others else bool(splits)
     return None if has_splits else "train"
 
 
 def _draw_test(files: Sequence[str], fraction: float) -> set[str]:
     """Draw a fraction of the files, rounded up, but never all; by hash, so that new files change the draw little."""
     count = min(math.ceil(fraction * len(files)), len(files) - 1)
-    return set(sorted(files, key=lambda file: hashlib.sha256(file.encode()).digest())[:count])
+    return set(sorted(files, key=lambda file: hashlib.sha256(os.fsencode(file)).digest())[:count])
 
 
-def _classes(split_folder: Path) -> list[Path]:
-    """List the folders of the classes. Raises `DatasetUnusable` if pictures lie beside them, without a label."""
+def _classes(split_folder: Path) -> dict[str, Path]:
+    """Find the folder of each class, by the class's name.
+
+    Raises:
+        DatasetUnusable: if pictures lie beside the folders, without a label, or a name is no name of a class.
+    """
     pictures, _ = _files(split_folder)
     if pictures:
         raise DatasetUnusable(
             f"{pictures[0].path} lies in no folder of a class, so it has no label; move it into one (all into the "
             "same, if there are no classes: dcgan asks for none)."
         )
-    return _subfolders(split_folder)
+    found: dict[str, Path] = {}
+    for folder in _subfolders(split_folder):
+        name = _class_name(folder)
+        if name in found:
+            raise DatasetUnusable(
+                f"{split_folder} has two folders {name}, whose names are spelt with different Unicode characters; put "
+                "their pictures into one."
+            )
+        found[name] = folder
+    return found
+
+
+def _class_name(folder: Path) -> str:
+    """The name of a folder in Unicode's composed form: macOS decomposes what other systems compose."""
+    if printable(folder.name) != folder.name:
+        raise DatasetUnusable(f"{folder} is the name of a class, but not UTF-8; rename the folder.")
+    return unicodedata.normalize("NFC", folder.name)
 
 
 def _class_files(folder: Path) -> tuple[list[os.DirEntry[str]], Counter[str]]:
     """List the `_files` of a class. Raises `DatasetUnusable` if there are none, or if the folder has subfolders."""
-    if not folder.is_dir():
-        raise DatasetUnusable(f"There is no folder {folder}: every split needs every class; add it.")
-    if nested := _subfolders(folder):
-        raise DatasetUnusable(f"{nested[0]} is a folder within a class; move its pictures up, or remove it.")
+    with os.scandir(folder) as entries:
+        nested = sorted(entry.name for entry in entries if _is_folder(entry) and not entry.name.startswith("."))
+    if nested:
+        raise DatasetUnusable(f"{folder / nested[0]} is a folder within a class; move its pictures up, or remove it.")
     pictures, others = _files(folder)
     if not pictures:
         raise DatasetUnusable(f"{folder} holds no picture; add some, or remove the folder.")
     return pictures, others
 
 
+def _stat(file: os.DirEntry[str]) -> os.stat_result:
+    """The status of a file, or of a link that is broken. Raises `DatasetUnusable` for pipes and devices."""
+    try:
+        found = file.stat()
+    except OSError:
+        return file.stat(follow_symlinks=False)
+    if not stat.S_ISREG(found.st_mode):  # reading it might never end
+        raise DatasetUnusable(f"{file.path} is neither a file nor a folder; remove it.")
+    return found
+
+
 def _subfolders(folder: Path) -> list[Path]:
+    """List the folders in a folder. Raises `DatasetUnusable` if one of them is a broken link."""
     with os.scandir(folder) as entries:
-        return sorted(Path(entry) for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        found = [entry for entry in entries if not entry.name.startswith(".")]
+    for entry in found:
+        if entry.is_symlink() and not Path(entry).exists():
+            raise DatasetUnusable(f"{entry.path} is a broken link (to {Path(entry).readlink()}); mend or remove it.")
+    return sorted(Path(entry) for entry in found if entry.is_dir())
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _files(folder: Path) -> tuple[list[os.DirEntry[str]], Counter[str]]:
@@ -258,7 +340,7 @@ def _files(folder: Path) -> tuple[list[os.DirEntry[str]], Counter[str]]:
     others: Counter[str] = Counter()
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(".") or entry.is_dir():
+            if entry.name.startswith(".") or _is_folder(entry):
                 continue
             if is_picture(entry.path):
                 pictures.append(entry)

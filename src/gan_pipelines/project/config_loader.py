@@ -7,6 +7,10 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 from kedro.utils import find_kedro_project, is_kedro_project
+from omegaconf.errors import GrammarParseError, InterpolationKeyError
+
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.core.errors import first_line
 
 
 def find_project(settings: Path) -> Path:
@@ -31,3 +35,13 @@ class ExperimentConfigLoader(OmegaConfigLoader):
         super().__init__(conf_source, env, *args, **kwargs)
         if env in (None, self.default_run_env):
             self.merge_strategy = {**self.merge_strategy, "parameters": "soft"}
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Load a section of the configuration. Raises `ConfigError` if a text has ``${`` and means no setting."""
+        try:
+            return super().__getitem__(key)
+        except (GrammarParseError, InterpolationKeyError) as error:
+            raise ConfigError(
+                f"{error.full_key or key} has ${{...}}, which stands for another setting ({first_line(error)}); "
+                "name one that exists, or write \\${ for the text itself."
+            ) from error

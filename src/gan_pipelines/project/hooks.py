@@ -66,6 +66,7 @@ class PreflightHooks:
         """Raise a `ConfigError` if the environment does not exist; Kedro would run without its settings."""
         conf = Path(context.config_loader.conf_source)
         self.env = context.env
+        self.project_path = Path(context.project_path)
         known = sorted(path.name for path in conf.iterdir() if path.is_dir())
         if context.env is not None and context.env not in known:
             raise ConfigError(f"There is no environment {context.env!r} in {conf.name}; {suggest(context.env, known)}")
@@ -81,7 +82,7 @@ class PreflightHooks:
         from gan_pipelines.project.preflight import check_run  # noqa: PLC0415 (loads PyTorch)
 
         inputs = pipeline.inputs()
-        parameters = parse_parameters(catalog.load("parameters"), inputs)
+        parameters = parse_parameters(catalog.load("parameters"), inputs).anchored(self.project_path)
         check_run(pipeline, catalog, parameters, pipelines, self.env)
         for name in inputs:
             if name.startswith(PARAMETERS):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from textwrap import indent
 
+from omegaconf import OmegaConf
+
 from gan_pipelines.core.config import ConfigError, require
+from gan_pipelines.core.errors import printable
 from gan_pipelines.core.files import atomic_write
-from gan_pipelines.images import FolderReport
+from gan_pipelines.images import DatasetUnusable, FolderReport
+from gan_pipelines.metrics.labels import MIN_CLASS_IMAGES
 
 TRAINED_IMAGES = {"cpu": 120_000, "gpu": 2_000_000}
 """Training budget in real images shown to the discriminator. On a CPU it takes five minutes of one core at 32x32."""
@@ -17,12 +22,25 @@ FITTED_IMAGES = 100_000
 """Images over all epochs of fitting the feature extractor; four to five minutes of one core."""
 RESERVED_NAMES = ("base", "local")
 BATCH_SIZE = 32
+MAX_SAMPLES = 50_000
+"""Maximum number of samples for scores; more than 10,000 are taken only for the rarest class."""
+RESULTS = ("data/05_model_input", "data/06_models", "data/07_model_output", "data/08_reporting", "mlruns/artifacts")
+"""Folders of the project that hold a folder for each experiment."""
 LEARNING_RATE = "1.0e-3"
+UNPRINTABLE = r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]"
+"""Characters that JSON allows in a text, and YAML does not."""
 FRACTIONS = (0.1, 0.25, 0.5, 1)
 
 
 def check_name(name: str, conf: Path) -> None:
-    """Raise a `ConfigError` unless a new environment can have the name; it is used in paths and on the command line."""
+    """Raise a `ConfigError` unless a new environment can have the name; it is used in paths and on the command line.
+
+    No other environment may have it as its experiment, and no results of an earlier one may be left.
+
+    Args:
+        name: name of the environment and of the experiment.
+        conf: folder ``conf`` of the project.
+    """
     allowed = "letters, digits and _, beginning with a letter"
     require(re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) is not None, "the experiment's name", name, allowed)
     require(
@@ -33,6 +51,21 @@ def check_name(name: str, conf: Path) -> None:
     )
     if (conf / name).exists():
         raise ConfigError(f"There is an experiment {name} already; choose another name, or remove {conf.name}/{name}.")
+    for path in sorted(conf.glob("*/globals.yml")):
+        if OmegaConf.select(OmegaConf.load(path), "experiment") == name:
+            raise ConfigError(f"{conf.name}/{path.parent.name} is the experiment {name} already; choose another name.")
+    left = [folder for folder in RESULTS if (conf.parent / folder / name).exists()]
+    if left:
+        raise ConfigError(
+            f"Results of an earlier experiment {name} would mix with new ones; choose another name, or remove "
+            f"{' and '.join(f'{folder}/{name}' for folder in left)}."
+        )
+
+
+def check_path(folder: Path) -> None:
+    """Raise a `ConfigError` if the path of a folder cannot be written into settings, which are UTF-8."""
+    if printable(str(folder)) != str(folder):
+        raise ConfigError(f"The path {folder} is not UTF-8; rename the folder.")
 
 
 def write_experiment(conf: Path, name: str, parameters: str) -> None:
@@ -40,7 +73,7 @@ def write_experiment(conf: Path, name: str, parameters: str) -> None:
     with atomic_write(conf / name) as folder:
         folder.mkdir()
         (folder / "globals.yml").write_text(f"experiment: {name}\n")
-        (folder / "parameters.yml").write_text(parameters)
+        (folder / "parameters.yml").write_text(parameters, encoding="utf-8")
 
 
 def choose_variant(report: FolderReport) -> str:
@@ -55,10 +88,16 @@ def suggest_parameters(report: FolderReport, path: str, has_gpu: bool) -> str:
         report: report on the pictures.
         path: path of their folder, relative to the project.
         has_gpu: whether the machine has a GPU.
+
+    Raises:
+        DatasetUnusable: if no settings can score a generator of these pictures.
     """
+    _require_scorable(report)
     pictures, classes = sum(report.train_counts.values()), len(report.train_counts)
     epochs = _bounded(TRAINED_IMAGES["gpu" if has_gpu else "cpu"] / pictures, 1, 1000)
-    samples = 1000 * _bounded(max(pictures, 10 * classes) / 1000, 1, 10)
+    samples = _count_samples(report)
+    # The augmentation experiment makes a validation split of up to half of the pictures.
+    batch_size = BATCH_SIZE if pictures >= 2 * BATCH_SIZE else BATCH_SIZE // 2
     return f"""\
 # yaml-language-server: $schema=../parameters.schema.json
 # Settings that kedro experiment chose for {pictures:,} training pictures of {classes} class{"es" * (classes > 1)}.
@@ -76,7 +115,7 @@ variants:
     penalty: {{at: real, target_norm: 0, weight: 1}}   # R1 regularisation of the discriminator
     generator_optimizer: {{learning_rate: {LEARNING_RATE}, betas: [0, 0.9]}}
     discriminator_optimizer: {{learning_rate: {LEARNING_RATE}, betas: [0, 0.9]}}
-    batch_size: {BATCH_SIZE}
+    batch_size: {batch_size}
     ema_decay: 0.99
     epochs: {epochs}   # minutes on {"a GPU" if has_gpu else "two cores"}; more epochs give better images
 
@@ -93,13 +132,44 @@ reporting:
 """
 
 
+def _require_scorable(report: FolderReport) -> None:
+    """Raise `DatasetUnusable` if there is no test split for the feature extractor, or a class is too rare."""
+    counts, folder = report.train_counts, report.dataset.path
+    if len(counts) > 1 and "test" not in report.class_counts:
+        raise DatasetUnusable(
+            f"{folder} has no folder test, on which the feature extractor is tested; make one, with some "
+            "pictures of each class."
+        )
+    rarest = min(counts, key=counts.__getitem__)
+    if _count_samples(report) > max(MAX_SAMPLES, 10 * len(counts)):
+        raise DatasetUnusable(
+            f"Class {rarest} has {counts[rarest]} of {sum(counts.values()):,} training pictures, too few to score it; "
+            "add some, or remove its folder."
+        )
+
+
+def _count_samples(report: FolderReport) -> int:
+    """About as many as training pictures, in thousands; more if the rarest class would get too few."""
+    counts = report.train_counts.values()
+    pictures = sum(counts)
+    # One sample more than needed: a run counts unusable files as well before it decodes them.
+    needed = (MIN_CLASS_IMAGES + 1) * pictures / min(counts)
+    return 1000 * max(_bounded(max(pictures, 10 * len(counts)) / 1000, 1, 10), math.ceil(needed / 1000))
+
+
+def _quote(text: str) -> str:
+    r"""Quote a text for YAML and OmegaConf, where ``${`` stands for another setting and ``\${`` for itself."""
+    quoted = json.dumps(re.sub(r"(\\*)\$\{", r"\1\1\\${", text), ensure_ascii=False)
+    return re.sub(UNPRINTABLE, lambda found: f"\\u{ord(found[0]):04x}", quoted)
+
+
 def _bounded(value: float, lowest: int, highest: int) -> int:
     return min(highest, max(lowest, round(value)))
 
 
 def _describe_folder(report: FolderReport, path: str) -> str:
     dataset = report.dataset
-    lines = [f"path: {json.dumps(path, ensure_ascii=False)}"]
+    lines = [f"path: {_quote(path)}"]
     if dataset.folder_split is not None:
         lines += [
             f"folder_split: {dataset.folder_split}   # the folders are classes, not splits",

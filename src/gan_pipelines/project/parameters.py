@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 
 from gan_pipelines.augmentation.config import AugmentationConfig
@@ -67,6 +69,15 @@ class Parameters:
     reporting: ReportingConfig | None = None
     runtime: RuntimeConfig | None = None
 
+    def anchored(self, project: Path) -> Parameters:
+        """Take relative paths of files from the project's folder, wherever the run is started."""
+        dataset, scoring = self.dataset, self.scoring
+        if dataset is not None and dataset.path is not None:
+            dataset = replace(dataset, path=_anchor(dataset.path, project))
+        if scoring is not None and scoring.inception_weights is not None:
+            scoring = replace(scoring, inception_weights=_anchor(scoring.inception_weights, project))
+        return replace(self, dataset=dataset, scoring=scoring)
+
     def value(self, entry: str) -> Any:
         """The typed value of a catalog entry such as ``params:dataset`` or ``params:runtime.device``."""
         section, name = _split_entry(entry)
@@ -74,6 +85,12 @@ class Parameters:
         if not name:
             return found
         return found[name] if section == "variants" else getattr(found, name)
+
+
+def _anchor(path: str, project: Path) -> str:
+    """The path as seen from the working directory: as stated, if this is the project's folder."""
+    stated = Path(path).expanduser()
+    return str(stated) if stated.is_absolute() else os.path.relpath(project / stated)
 
 
 def parse_parameters(raw: Mapping[str, Any], entries: Iterable[str]) -> Parameters:

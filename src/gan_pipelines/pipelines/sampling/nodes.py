@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_pipelines import figures, gan
+from gan_pipelines.core.files import folder_name
 from gan_pipelines.core.runtime import DeviceName
 
 Pictures = dict[str, NDArray[np.uint8]]
@@ -25,5 +26,4 @@ def make_samples(
 
 
 def _folder(class_name: str | None) -> str:
-    """Folder of a class; a slash, as in T-shirt/top, becomes a hyphen."""
-    return "" if class_name is None else f"{class_name.replace('/', '-')}/"
+    return "" if class_name is None else f"{folder_name(class_name)}/"
