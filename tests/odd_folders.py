@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import unicodedata
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def picture(seed: int, mode: str = "RGB", size: tuple[int, int] = (SIZE, SIZE)) 
 def fill(folder: Path, count: int = COUNT, suffix: str = "png", mode: str = "RGB") -> None:
     """Write pictures into a folder; those of two folders differ."""
     folder.mkdir(parents=True, exist_ok=True)
-    seed = int.from_bytes(os.fsencode(folder.relative_to(folder.parents[1]))) % 2**32
+    seed = zlib.crc32(os.fsencode(folder.relative_to(folder.parents[1])))
     for number in range(count):
         picture(seed + number, mode).save(folder / f"{number:02d}.{suffix}")
 

@@ -88,7 +88,8 @@ def test_an_odd_folder_works(kind, folder):
     ODD_FOLDERS[kind](folder)
     image_set = prepare(folder, folder_split=find_folder_split(folder))
     assert (image_set.class_names, image_set.split_sizes) == WORKS[kind]
-    print(*image_set.names, *inspect_folder(folder).describe())
+    shown = [*image_set.names, *inspect_folder(folder).describe()]
+    assert all(text.encode() for text in shown)  # a terminal refuses what is not UTF-8
 
 
 @pytest.mark.parametrize("kind", REFUSED)
@@ -98,4 +99,4 @@ def test_an_odd_folder_gets_its_sentence(kind, folder):
         prepare(folder, folder_split=find_folder_split(folder))
     sentence = str(caught.value).replace(f"{folder}/", "")
     assert sentence == REFUSED[kind]
-    print(sentence)  # a terminal refuses what is not UTF-8
+    assert sentence.encode()

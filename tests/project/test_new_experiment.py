@@ -136,7 +136,7 @@ def test_a_fraction_leaves_pictures_to_train_on(report, pictures, fraction):
 @pytest.mark.parametrize("has_gpu", [False, True])
 def test_any_numbers_of_classes_and_pictures_get_settings_that_fit_them(report, has_gpu):
     draws, refused = np.random.default_rng(0), 0
-    for _ in range(300):
+    for _ in range(80):
         classes = int(draws.choice([2, 3, 10, 100, 1000, 5200]))
         counts = 2 + (draws.pareto(draws.choice([0.5, 1, 5]), classes) * draws.choice([1, 20, 500])).astype(int)
         counts = np.minimum(counts, 200_000)
@@ -153,7 +153,7 @@ def test_any_numbers_of_classes_and_pictures_get_settings_that_fit_them(report, 
         scoring = parse(ScoringConfig, stated["scoring"], "scoring")
         check_class_sizes(names, counts, scoring.samples)
         check_steps(parse_variant("cdcgan", stated["variants"]["cdcgan"]), counts.sum())
-    assert refused < 150  # the others are written
+    assert refused < 40  # the others are written
 
 
 @pytest.mark.parametrize("counts", [[2] * 25, [2, 48], [3] * 17, [50, 50], [2] * 300, [2000, 2]])
@@ -178,6 +178,7 @@ def test_the_generators_of_an_augmentation_experiment_get_a_batch_of_pictures(re
         check_steps(parse_variant("cdcgan", stated["variants"]["cdcgan"]), len(draw.images))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("seed", range(12))
 def test_what_is_written_for_any_folder_runs(tmp_path, seed, monkeypatch):
     monkeypatch.setattr(preflight, "open_inception", lambda weights: None)
