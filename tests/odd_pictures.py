@@ -199,6 +199,9 @@ def eight_bit(seed: int = 0) -> dict[str, Odd]:
         "JPEG": Odd(".jpg", encode(rgb, "JPEG", quality=95), levels, 16),
         "JPEG, CMYK": Odd(".jpg", encode(rgb.convert("CMYK"), "JPEG", quality=95), levels, 16),
         "JPEG with broken EXIF": Odd(".jpg", encode(rgb, "JPEG", quality=95, exif=b"Exif\0\0MM\0*\xff"), levels, 16),
+        "JPEG upside down, with EXIF that cannot be written again": Odd(
+            ".jpg", encode(rgb, "JPEG", quality=95, exif=UPSIDE_DOWN), levels[::-1, ::-1], 16
+        ),
         "JPEG called PNG": Odd(".png", encode(rgb, "JPEG", quality=95), levels, 16),
         "TIFF, CMYK": Odd(".tif", encode(rgb.convert("CMYK"), "TIFF"), levels, 2),
         "TIFF, LZW": Odd(".tif", encode(rgb, "TIFF", compression="tiff_lzw"), levels),
@@ -279,4 +282,10 @@ def refused(seed: int = 0) -> dict[str, Odd]:
     return {kind: Odd(suffix, content, sentence=reason) for kind, (suffix, content, reason) in sentences.items()}
 
 
+UPSIDE_DOWN = (
+    b"Exif\0\0MM\0*\0\0\0\x08\0\2"
+    b"\x01\x12\0\3\0\0\0\1\0\3\0\0"  # orientation 3
+    b"\x01\x1f\0\2\0\0\0\5\0\0\0\x26"  # a text where a number belongs
+    b"\0\0\0\0Make\0"
+)
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)
