@@ -76,7 +76,7 @@ def check(folder, report, *pipelines):
     catalog[f"{choose_variant(report)}.synthetic_store"] = store
     for pipeline in filter(None, pipelines):
         run = register_pipelines()[pipeline]
-        check_run(run, catalog, parse_parameters(parameters, run.inputs()))
+        check_run(run, catalog, parse_parameters(parameters, run.inputs()), register_pipelines())
 
 
 @pytest.mark.integration
