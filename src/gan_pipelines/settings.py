@@ -2,7 +2,6 @@
 
 import os
 import warnings
-from pathlib import Path
 
 from omegaconf.resolvers import oc
 
@@ -20,7 +19,8 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # Kedro and kedro-mlflow cause ten lines of OmegaConf warnings in each run.
 warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
 
-HOOKS = (ErrorHooks(), PreflightHooks(), SummaryHooks(), TrackingHooks())
+# Of two hooks of a kind, the later one is called first: the environment is checked before MLflow's settings are read.
+HOOKS = (ErrorHooks(), TrackingHooks(), PreflightHooks(), SummaryHooks())
 
 CONTEXT_CLASS = ProjectContext
 CONFIG_LOADER_CLASS = ExperimentConfigLoader
@@ -28,9 +28,6 @@ CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
     "merge_strategy": {"globals": "soft", "mlflow": "soft"},
-    "custom_resolvers": {
-        "oc.env": oc.env,
-        # MLflow's addresses must not depend on the working directory.
-        "project_root": Path(__file__).resolve().parents[2].as_posix,
-    },
+    "config_patterns": {"mlflow": ["mlflow*", "mlflow*/**", "**/mlflow*"]},
+    "custom_resolvers": {"oc.env": oc.env},
 }

@@ -31,7 +31,7 @@ def prepare(folder, **dataset):
     hooks = PreflightHooks()
     (folder / "conf/base").mkdir(parents=True)
     context = SimpleNamespace(env=None, config_loader=SimpleNamespace(conf_source=str(folder / "conf")))
-    hooks.after_context_created(context)
+    next(hooks.after_context_created(context))
     hooks.before_pipeline_run(register_pipelines()["ingest"], catalog)
     return catalog
 

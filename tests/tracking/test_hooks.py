@@ -49,8 +49,15 @@ def begin(folder, catalog, pipelines=("train_wgan_gp",)):
     return hooks, hooks.tracker.run_id
 
 
-def with_context(hooks, folder, error=None):
-    run_wrapper(hooks.after_context_created(SimpleNamespace(project_path=folder)), error)
+def with_context(hooks, folder, error=None, address=None, name="tests"):
+    """Let the hooks fill in the settings, as if kedro-mlflow set up the store with them."""
+    settings = {
+        "server": {"mlflow_tracking_uri": address or mlflow.get_tracking_uri()},
+        "tracking": {"experiment": {"name": name}},
+    }
+    context = SimpleNamespace(project_path=folder, config_loader={"mlflow": settings})
+    run_wrapper(hooks.after_context_created(context), error)
+    return context.config_loader["mlflow"]
 
 
 def run_wrapper(wrapper, error=None):
@@ -193,10 +200,11 @@ def test_a_pipeline_that_fails_is_a_failed_run_with_its_findings_and_its_sentenc
 
 
 def test_an_mlflow_that_does_not_answer_at_the_start_is_a_sentence(tmp_path):
-    with pytest.raises(TrackingUnavailable, match=r"^MLflow does not answer \(down\); start its server"):
-        with_context(TrackingHooks(), tmp_path, requests.ConnectionError("down"))
+    address = "http://127.0.0.1:9"
+    with pytest.raises(TrackingUnavailable, match=rf"^MLflow at {address} does not answer \(down\); start its server"):
+        with_context(TrackingHooks(), tmp_path, requests.ConnectionError("down"), address)
     with pytest.raises(ValueError, match="own"):
-        with_context(TrackingHooks(), tmp_path, ValueError("own"))
+        with_context(TrackingHooks(), tmp_path, ValueError("own"), address)
 
 
 def test_a_callers_run_is_neither_named_nor_ended(local, tmp_path):

@@ -70,14 +70,15 @@ def explain(error: BaseException) -> str | None:
 class PreflightHooks:
     """Parse parameters and check a run before it starts and before MLflow opens it."""
 
-    @hook_impl(tryfirst=True)
-    def after_context_created(self, context: KedroContext) -> None:
+    @hook_impl(wrapper=True)
+    def after_context_created(self, context: KedroContext) -> Generator[None]:
         """Raise a `ConfigError` if the environment does not exist; Kedro would run without its settings."""
         conf = Path(context.config_loader.conf_source)
         self.env = context.env
         known = sorted(path.name for path in conf.iterdir() if path.is_dir())
         if context.env is not None and context.env not in known:
             raise ConfigError(f"There is no environment {context.env!r} in {conf.name}; {suggest(context.env, known)}")
+        return (yield)
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
