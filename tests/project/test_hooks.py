@@ -30,7 +30,9 @@ def prepare(folder, **dataset):
     )
     hooks = PreflightHooks()
     (folder / "conf/base").mkdir(parents=True)
-    context = SimpleNamespace(env=None, config_loader=SimpleNamespace(conf_source=str(folder / "conf")))
+    context = SimpleNamespace(
+        project_path=folder, env=None, config_loader=SimpleNamespace(conf_source=str(folder / "conf"))
+    )
     next(hooks.after_context_created(context))
     hooks.before_pipeline_run(register_pipelines()["ingest"], catalog)
     return catalog
@@ -44,6 +46,14 @@ def test_nodes_receive_typed_parameters(tmp_path):
 def test_a_run_with_a_mistake_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"^dataset.channels is 2, but must be 1 or 3\.$"):
         prepare(tmp_path, channels=2)
+
+
+@pytest.mark.parametrize("name", ["a[b", "a*", "what?", "{variant}"])
+def test_a_project_whose_path_kedro_would_take_for_a_pattern_is_refused(tmp_path, name):
+    with pytest.raises(ConfigError) as caught:
+        prepare(tmp_path / name)
+    found = next(character for character in name if character in "[*?{")
+    assert str(caught.value).startswith(f"{tmp_path / name} has {found} in its path, which Kedro takes for a pattern")
 
 
 def test_a_summary_has_findings_then_files_and_comes_after_all_other_hooks(tmp_path, capsys):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from mlflow.tracking import MlflowClient
 from sqlalchemy import create_engine
 
+from command_line import PROJECT, copy_project, kedro
+from gan_pipelines import settings
 from gan_pipelines.tracking.address import complete_settings, find_database, write_address
+from processes import ONE_THREAD
 
 
 def complete(address=None, folder="/project/mlruns", name="digits", **options):
@@ -42,6 +48,52 @@ def test_a_stated_place_of_artifacts_stays():
 
 def test_an_experiments_name_makes_no_path_out_of_the_folder():
     assert complete(name="/users/me/../cards")[1] == "file:///project/mlruns/artifacts/-users-me-..-cards"
+
+
+def load(conf=PROJECT / "conf", **environment):
+    """The address and the name of the experiment, as mlflow.yml gives them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+            patch.delenv(name, raising=False)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        loaded = settings.CONFIG_LOADER_CLASS(str(conf), **settings.CONFIG_LOADER_ARGS)["mlflow"]
+    return loaded["server"]["mlflow_tracking_uri"], loaded["tracking"]["experiment"]["name"]
+
+
+def test_mlflows_environment_variables_are_honoured():
+    assert load() == (None, "digits")
+    assert load(MLFLOW_TRACKING_URI="http://here") == ("http://here", "digits")
+    assert load(MLFLOW_EXPERIMENT_NAME="mine") == (None, "mine")
+
+
+def test_an_address_in_mlflow_yml_comes_before_the_environment_variable(tmp_path):
+    shutil.copytree(PROJECT / "conf/base", tmp_path / "base")
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local/mlflow.yml").write_text("server: {mlflow_tracking_uri: 'http://there'}")
+    assert load(tmp_path, MLFLOW_TRACKING_URI="http://here") == ("http://there", "digits")
+
+
+@pytest.mark.integration
+def test_a_run_and_the_user_interface_use_the_store_of_the_environment_variable(tmp_path, empty_database):
+    project = copy_project(tmp_path / "project")
+    shutil.copy2(empty_database, tmp_path / "all.db")
+    (tmp_path / "mlflow").write_text('#!/bin/sh\necho "$@"')
+    (tmp_path / "mlflow").chmod(0o755)
+    address = f"sqlite:///{tmp_path}/all.db"
+    names = {"MLFLOW_TRACKING_URI": address, "MLFLOW_EXPERIMENT_NAME": "mine"}
+    environment = {**ONE_THREAD, **names, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    kedro(project, "run", "--pipelines=ingest", env=environment)
+    client = MlflowClient(address)
+    (run,) = client.search_runs([client.get_experiment_by_name("mine").experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.info.artifact_uri.startswith(f"file://{project}/mlruns/artifacts/mine/")
+    assert not (project / "mlruns/mlflow.db").exists()
+    assert f"--backend-store-uri {address} " in kedro(project, "mlflow", "ui", env=environment).stdout
+
+    unknown = kedro(project, "run", "--pipelines=ingest", env={**environment, "MLFLOW_RUN_ID": "abc"}, code=1)
+    assert f"Error: MLFLOW_RUN_ID is 'abc', but must be a run of the experiment mine in {address}" in unknown.stderr
+    assert "Running node" not in unknown.stderr
 
 
 NAMES = [

@@ -6,13 +6,16 @@ import shutil
 import sqlite3
 import threading
 from contextlib import closing
+from types import SimpleNamespace
 
 import mlflow
 import pytest
 from mlflow.store.tracking import sqlalchemy_store
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from command_line import KEDRO, copy_project
 from gan_pipelines.tracking import database
+from gan_pipelines.tracking.address import find_database, write_address
 from gan_pipelines.tracking.database import await_database, set_up_alone
 from processes import Process
 
@@ -75,6 +78,22 @@ def test_a_set_up_that_is_cut_short_leaves_no_database(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt), set_up_alone(f"sqlite:///{tmp_path}/mlflow.db", tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == [".mlflow.db.lock"]
+
+
+@pytest.mark.parametrize("name", ["o'clock", "100%20", "gan #1"])
+def test_a_database_is_made_whatever_its_path(tmp_path, monkeypatch, name):
+    folder = tmp_path / name / "mlruns"
+
+    def note(address, root):
+        assert find_database(address) == folder / ".unfinished-mlflow.db"
+        assert local_file_uri_to_path(root) == str(folder / "artifacts")
+        assert "'" not in root  # MLflow writes it into a statement as it is
+        return SimpleNamespace(engine=SimpleNamespace(dispose=lambda: None))
+
+    monkeypatch.setattr(sqlalchemy_store, "SqlAlchemyStore", note)
+    with set_up_alone(write_address(folder / "mlflow.db"), folder):
+        assert (folder / "mlflow.db").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.integration

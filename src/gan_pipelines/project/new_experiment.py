@@ -99,7 +99,7 @@ def _bounded(value: float, lowest: int, highest: int) -> int:
 
 def _describe_folder(report: FolderReport, path: str) -> str:
     dataset = report.dataset
-    lines = [f"path: {json.dumps(path, ensure_ascii=False)}"]
+    lines = [f"path: {json.dumps(_escape_interpolation(path), ensure_ascii=False)}"]
     if dataset.folder_split is not None:
         lines += [
             f"folder_split: {dataset.folder_split}   # the folders are classes, not splits",
@@ -112,6 +112,11 @@ def _describe_folder(report: FolderReport, path: str) -> str:
         f"channels: {dataset.channels}      # {'grey' if dataset.channels == 1 else 'colour'}",
     ]
     return indent("\n".join(lines), "  ")
+
+
+def _escape_interpolation(text: str) -> str:
+    """Keep OmegaConf from taking ``${...}`` in a text for the name of another setting."""
+    return re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", text)
 
 
 def _describe_extractor(pictures: int, classes: int) -> str:

@@ -12,8 +12,8 @@ from gan_pipelines.core.config import merge
 def complete_settings(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Fill in what mlflow.yml leaves open.
 
-    Without an address, runs go to the database ``mlflow.db`` in ``folder``. With a database in a file, artifacts of a new
-    experiment go to ``folder`` too; otherwise MLflow or its server chooses their place.
+    Without an address, runs go to the database ``mlflow.db`` in ``folder``. With a database in a file, artifacts of a
+    new experiment go to ``folder`` too; otherwise MLflow or its server chooses their place.
 
     Args:
         settings: kedro-mlflow's settings, with the name of the experiment.

@@ -70,6 +70,7 @@ def await_database(address: str) -> None:
 def _try_writing(database: Path, seconds: float) -> None:
     with closing(sqlite3.connect(database, timeout=seconds, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
+        connection.execute("PRAGMA user_version = 1")  # only a change shows that file and folder may be written
         connection.execute("ROLLBACK")
 
 
@@ -114,5 +115,6 @@ def _create(database: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415 (takes seconds to load)
 
     with atomic_write(database) as unfinished:
-        store = SqlAlchemyStore(write_address(unfinished), str(database.parent / "artifacts"))
+        _try_writing(unfinished, BRIEF_SECONDS)  # MLflow would try for minutes where a file cannot be opened
+        store = SqlAlchemyStore(write_address(unfinished), (database.parent / "artifacts").absolute().as_uri())
         store.engine.dispose()

@@ -10,19 +10,19 @@ from pathlib import Path
 
 from gan_pipelines.core.errors import first_line
 from gan_pipelines.tracking.address import find_database
-from gan_pipelines.tracking.database import PATIENCE_SECONDS, PRIMARY
+from gan_pipelines.tracking.database import PRIMARY
 from gan_pipelines.tracking.errors import ELSEWHERE, TrackingUnavailable
 from gan_pipelines.tracking.outages import comes_from_mlflow, get_status, is_outage
 
-MAX_PATH_BYTES = 503
-"""Maximum length of a database's path: SQLite allows 511 bytes, and its journal's name is eight bytes longer."""
+MAX_PATH_BYTES = 490
+"""Maximum length of a database's path: SQLite allows 511 bytes, and names of temporary files beside it are longer."""
 
 BY_CODE = {
-    sqlite3.SQLITE_BUSY: f"has been locked by another program for {PATIENCE_SECONDS:g} seconds; end that program",
+    sqlite3.SQLITE_BUSY: "stays locked by another program; end that one",
     sqlite3.SQLITE_NOTADB: "is no SQLite database; move it away, and the next run makes a new one",
     sqlite3.SQLITE_CORRUPT: "is damaged; put back a copy, or move it away, and the next run makes a new one",
     sqlite3.SQLITE_FULL: "cannot grow, the disk is full; free some space",
-    sqlite3.SQLITE_READONLY: "may not be written; change its permissions",
+    sqlite3.SQLITE_READONLY: "may not be written; change its permissions, and those of its folder",
     sqlite3.SQLITE_CANTOPEN: "may not be opened; change its permissions, and those of its folder",
 }
 """Problem and remedy by SQLite's primary error code."""
