@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
-from gan_pipelines.core.config import Degrees, Share, Switch, Texts, config, require
+from gan_pipelines.core.config import Degrees, Share, Switch, Texts, config, require, require_local
 
 SourceName = Literal["digits", "image_folder", "cifar10", "fashion_mnist"]
 SplitName = Literal["train", "test", "valid"]
@@ -62,6 +62,7 @@ class DatasetConfig:
         require(may_divide, "test_fraction", self.test_fraction, "0 unless folder_split is train")
         needs_path = self.source != "digits"
         require(not needs_path or bool(self.path), "path", self.path, f"the folder of the {self.source} images")
+        require_local("path", self.path)
         require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
         require(len(self.train_splits) > 0, "train_splits", self.train_splits, "a list of at least one split")
 

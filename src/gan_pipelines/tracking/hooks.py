@@ -78,7 +78,7 @@ class TrackingHooks:
             with require_mlflow(self.address):
                 await_database(self.address)
                 if self.is_own_run:
-                    _check_asked_run(self.settings)
+                    check_asked_run(self.settings)
                 result = yield
             self._begin(run_params["pipeline_names"] or [], pipeline, catalog)
             return result
@@ -154,7 +154,7 @@ def _name_run(pipelines: list[str], pipeline: Pipeline, catalog: DataCatalog) ->
     return " ".join([name, *seeds, catalog.load("params:experiment")])
 
 
-def _check_asked_run(settings: Mapping[str, Any]) -> None:
+def check_asked_run(settings: Mapping[str, Any]) -> None:
     """Raise a `ConfigError` if there is no such run to go on with as MLFLOW_RUN_ID or mlflow.yml ask for."""
     from mlflow import MlflowClient  # noqa: PLC0415
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
