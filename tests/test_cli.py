@@ -271,11 +271,8 @@ def test_a_server_that_is_down_is_seen_before_the_start(project, first_run):
     (project / "conf/local/mlflow.yml").write_text("server: {mlflow_tracking_uri: 'http://127.0.0.1:9'}")
     result = kedro(project, "run", "--pipelines=train_wgan_gp", f"--params={SMALL}", code=1)
     (project / "conf/local/mlflow.yml").unlink()
-    assert "Error: MLflow does not answer (" in result.stderr
-    assert (
-        "set another address in server.mlflow_tracking_uri of mlflow.yml in conf/local or, with --env, in its folder."
-        in result.stderr
-    )
+    assert "Error: MLflow at http://127.0.0.1:9 does not answer (" in result.stderr
+    assert "start its server, or set another address in MLFLOW_TRACKING_URI, or in server.mlflow_" in result.stderr
     assert "Traceback" not in result.stderr
     assert "Running node" not in result.stderr
 

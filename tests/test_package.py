@@ -12,7 +12,6 @@ import venv
 import pytest
 
 from command_line import copy_project
-from gan_pipelines.project.config_loader import find_project
 
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
 
@@ -55,15 +54,3 @@ def test_the_package_runs_in_a_folder_with_nothing_but_conf(installed, tmp_path)
     assert {*installed.parents[1].rglob("*")} == before
     assert {path.name for path in tmp_path.iterdir()} == {"project", "wheels", "fresh", "work"}
     assert (next(installed.parents[1].rglob("gan_pipelines")) / "py.typed").is_file()
-
-
-def test_the_project_is_that_of_the_sources_or_else_the_working_directory(tmp_path, monkeypatch):
-    settings = tmp_path / "somewhere/src/gan_pipelines/settings.py"
-    settings.parent.mkdir(parents=True)
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    assert find_project(settings) == tmp_path / "work"
-    (tmp_path / "pyproject.toml").write_text("[tool.kedro]")
-    assert find_project(settings) == tmp_path
-    (tmp_path / "somewhere/pyproject.toml").write_text("[tool.kedro]")
-    assert find_project(settings) == tmp_path / "somewhere"

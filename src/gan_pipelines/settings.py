@@ -2,11 +2,10 @@
 
 import os
 import warnings
-from pathlib import Path
 
 from omegaconf.resolvers import oc
 
-from gan_pipelines.project.config_loader import ExperimentConfigLoader, find_project
+from gan_pipelines.project.config_loader import ExperimentConfigLoader
 from gan_pipelines.project.context import ProjectContext
 from gan_pipelines.project.hooks import PreflightHooks, SummaryHooks, install_excepthook
 from gan_pipelines.project.session import ProjectSession
@@ -24,7 +23,8 @@ warnings.filterwarnings("ignore", message="register_new_resolver", category=User
 # Before the configuration is read, which can fail.
 install_excepthook()
 
-HOOKS = (PreflightHooks(), SummaryHooks(), TrackingHooks())
+# Of two hooks of a kind, the later one is called first: the environment is checked before MLflow's settings are read.
+HOOKS = (TrackingHooks(), PreflightHooks(), SummaryHooks())
 
 SESSION_CLASS = ProjectSession
 CONTEXT_CLASS = ProjectContext
@@ -33,10 +33,6 @@ CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
     "merge_strategy": {"globals": "soft", "mlflow": "soft"},
-    "custom_resolvers": {
-        "oc.decode": oc.decode,
-        "oc.env": oc.env,
-        # MLflow's addresses must not depend on the working directory.
-        "project_root": find_project(Path(__file__)).as_posix,
-    },
+    "config_patterns": {"mlflow": ["mlflow*", "mlflow*/**", "**/mlflow*"]},
+    "custom_resolvers": {"oc.decode": oc.decode, "oc.env": oc.env},
 }

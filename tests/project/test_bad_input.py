@@ -6,21 +6,27 @@ import logging
 import os
 import re
 import shutil
+import sqlite3
 import struct
 import tempfile
 import urllib.request
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache, reduce
 from pathlib import Path
+from types import SimpleNamespace
 
+import mlflow
 import numpy as np
 import pytest
+import requests
 import torch
 from kedro.io import DataCatalog, Version
 from kedro.runner import ParallelRunner
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -47,11 +53,15 @@ from gan_pipelines.images import DatasetConfig, ImageSet, inspect_folder, prepar
 from gan_pipelines.images.duplicates import make_thumbnails
 from gan_pipelines.metrics import FeatureExtractor, open_reference
 from gan_pipelines.pipeline_registry import register_pipelines
-from gan_pipelines.project.hooks import explain
+from gan_pipelines.project.hooks import PreflightHooks, explain
 from gan_pipelines.project.new_experiment import check_name, check_path, suggest_parameters
 from gan_pipelines.project.parameters import parse_parameters
 from gan_pipelines.project.preflight import check_run
 from gan_pipelines.project.session import check_load_versions, check_runner, check_runner_name, select_nodes
+from gan_pipelines.tracking import database
+from gan_pipelines.tracking.database import set_up_alone
+from gan_pipelines.tracking.hooks import check_asked_run
+from gan_pipelines.tracking.remedies import require_mlflow
 from odd_folders import LATIN_1, ODD_FOLDERS
 from pictures import write_pictures
 
@@ -605,6 +615,106 @@ def kedro_experiment_of_a_class_that_is_too_rare_to_be_scored(folder):
     report = inspect_folder(write_pictures(folder, count=30))
     counts = {"train": {"ace": 100_000, "king": 2}, "test": {"ace": 1, "king": 1}}
     suggest_parameters(replace(report, class_counts=counts), "cards", has_gpu=False)
+
+
+# Places
+
+
+@case("a dataset of the catalog with a remote path")
+def a_dataset_of_the_catalog_with_a_remote_path(_):
+    config = {"type": "gan_pipelines.datasets.JSONDataset", "filepath": "s3://bucket/scores.json"}
+    DataCatalog.from_config({"dcgan.scores": config}).get("dcgan.scores")
+
+
+case("images with a remote path")(lambda _: preflight(dataset__source="cifar10", dataset__path="s3://bucket/cards"))
+
+
+@case("a project whose path Kedro takes for a pattern")
+def a_project_whose_path_kedro_takes_for_a_pattern(folder):
+    conf = SimpleNamespace(conf_source=str(folder))
+    next(PreflightHooks().after_context_created(SimpleNamespace(project_path=folder / "cards[1]", config_loader=conf)))
+
+
+# MLflow
+
+
+def use_database(folder, *statements):
+    """Set up MLflow's store in a database that some statements have made."""
+    with closing(sqlite3.connect(folder / "mlflow.db")) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+    set_up_store(folder)
+
+
+def set_up_store(folder):
+    address = f"sqlite:///{folder}/mlflow.db"
+    with require_mlflow(address), set_up_alone(address, folder):
+        pass
+
+
+def with_schema(folder, version):
+    stated = f"INSERT INTO alembic_version VALUES ('{version}')"
+    use_database(folder, "CREATE TABLE alembic_version (version_num)", stated)
+
+
+def use_server(error, address="http://localhost:5000"):
+    with require_mlflow(address):
+        raise error
+
+
+def refuse(code, message):
+    return MlflowException(message, error_code=code)
+
+
+case("an MLflow server that does not answer")(lambda _: use_server(requests.ConnectionError("down")))
+case("an MLflow server that refuses the user")(lambda _: use_server(refuse(PERMISSION_DENIED, "who?")))
+case("an address that MLflow does not know")(
+    lambda _: use_server(refuse(INVALID_PARAMETER_VALUE, "unsupported"), "localhost:5000")
+)
+case("an MLflow database of an older version")(lambda folder: with_schema(folder, "451aebb31d03"))
+case("an MLflow database of a newer version")(lambda folder: with_schema(folder, "ffffffffffff"))
+case("a database of another program in place of MLflow's")(
+    lambda folder: use_database(folder, "CREATE TABLE songs (title)")
+)
+
+
+@case("a file that is not a database in place of MLflow's")
+def a_file_that_is_not_a_database_in_place_of_mlflows(folder):
+    (folder / "mlflow.db").write_text("Dear diary, " * 100)
+    set_up_store(folder)
+
+
+@case("a folder in place of MLflow's database")
+def a_folder_in_place_of_mlflows_database(folder):
+    (folder / "mlflow.db").mkdir()
+    set_up_store(folder)
+
+
+@case("an MLflow database without write permission")
+def an_mlflow_database_without_write_permission(folder):
+    (folder / "mlflow.db").touch(0o444)
+    without_rights(lambda: set_up_store(folder))
+
+
+@case("an MLflow database that stays locked")
+def an_mlflow_database_that_stays_locked(folder):
+    with pytest.MonkeyPatch.context() as patch, closing(sqlite3.connect(folder / "mlflow.db")) as other:
+        patch.setattr(database, "BRIEF_SECONDS", 0.01)
+        patch.setattr(database, "PATIENCE_SECONDS", 0.01)
+        other.execute("BEGIN EXCLUSIVE")
+        set_up_store(folder)
+
+
+@case("an MLflow run to go on with that does not exist")
+def an_mlflow_run_to_go_on_with_that_does_not_exist(_):
+    def get_run(_):
+        raise refuse(RESOURCE_DOES_NOT_EXIST, "not found")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_RUN_ID", "abc")
+        patch.setattr(mlflow, "MlflowClient", lambda: SimpleNamespace(get_run=get_run))
+        experiment = {"experiment": {"name": "digits"}}
+        check_asked_run({"server": {"mlflow_tracking_uri": "http://localhost:5000"}, "tracking": experiment})
 
 
 # torchvision's files

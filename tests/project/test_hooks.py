@@ -34,7 +34,7 @@ def prepare(folder, **dataset):
     context = SimpleNamespace(
         env=None, project_path=folder, config_loader=SimpleNamespace(conf_source=str(folder / "conf"))
     )
-    hooks.after_context_created(context)
+    next(hooks.after_context_created(context))
     hooks.before_pipeline_run(register_pipelines()["ingest"], catalog)
     return catalog
 
@@ -57,6 +57,14 @@ def test_a_relative_path_of_pictures_is_that_of_the_project_wherever_the_run_is_
 def test_a_run_with_a_mistake_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"^dataset.channels is 2, but must be 1 or 3\.$"):
         prepare(tmp_path, channels=2)
+
+
+@pytest.mark.parametrize("name", ["a[b", "a*", "what?", "{variant}"])
+def test_a_project_whose_path_kedro_would_take_for_a_pattern_is_refused(tmp_path, name):
+    with pytest.raises(ConfigError) as caught:
+        prepare(tmp_path / name)
+    found = next(character for character in name if character in "[*?{")
+    assert str(caught.value).startswith(f"{tmp_path / name} has {found} in its path, which Kedro takes for a pattern")
 
 
 def test_a_summary_has_findings_then_files_and_comes_after_all_other_hooks(tmp_path, capsys):

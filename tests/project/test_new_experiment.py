@@ -79,6 +79,16 @@ def check(folder, report, *pipelines):
         check_run(run, catalog, parse_parameters(parameters, run.inputs()), register_pipelines())
 
 
+@pytest.mark.parametrize(
+    "path", ["/pictures/${x}", r"/a\${b}\\${", "/what #1?: é 100%", "/'\"`", "$HOME/~ {x}", "/a\tb\nc"]
+)
+def test_the_path_of_the_pictures_is_read_as_it_was_written(tmp_path, report, path):
+    (tmp_path / "conf/base").mkdir(parents=True)
+    write_experiment(tmp_path / "conf", "cards", suggest_parameters(report, path, has_gpu=False))
+    loader = settings.CONFIG_LOADER_CLASS(str(tmp_path / "conf"), env="cards", **settings.CONFIG_LOADER_ARGS)
+    assert loader["parameters"]["dataset"]["path"] == path
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("pipeline", ["train_cdcgan", "augment_cdcgan"])
 @pytest.mark.parametrize("splits", [("",), ("train", "test")])

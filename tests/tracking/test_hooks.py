@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -49,8 +50,15 @@ def begin(folder, catalog, pipelines=("train_wgan_gp",)):
     return hooks, hooks.tracker.run_id
 
 
-def with_context(hooks, folder, error=None):
-    run_wrapper(hooks.after_context_created(SimpleNamespace(project_path=folder)), error)
+def with_context(hooks, folder, error=None, address=None):
+    """Let the hooks fill in the settings, as if kedro-mlflow set up the store with them."""
+    context = SimpleNamespace(project_path=folder, config_loader={"mlflow": settings_of(address)})
+    run_wrapper(hooks.after_context_created(context), error)
+
+
+def settings_of(address=None):
+    address = address or mlflow.get_tracking_uri()
+    return {"server": {"mlflow_tracking_uri": address}, "tracking": {"experiment": {"name": "tests"}}}
 
 
 def run_wrapper(wrapper, error=None):
@@ -193,10 +201,51 @@ def test_a_pipeline_that_fails_is_a_failed_run_with_its_findings_and_its_sentenc
 
 
 def test_an_mlflow_that_does_not_answer_at_the_start_is_a_sentence(tmp_path):
-    with pytest.raises(TrackingUnavailable, match=r"^MLflow does not answer \(down\); start its server"):
-        with_context(TrackingHooks(), tmp_path, requests.ConnectionError("down"))
+    address = "http://127.0.0.1:9"
+    with pytest.raises(TrackingUnavailable, match=rf"^MLflow at {address} does not answer \(down\); start its server"):
+        with_context(TrackingHooks(), tmp_path, requests.ConnectionError("down"), address)
     with pytest.raises(ValueError, match="own"):
-        with_context(TrackingHooks(), tmp_path, ValueError("own"))
+        with_context(TrackingHooks(), tmp_path, ValueError("own"), address)
+
+
+def test_the_next_session_does_not_take_an_address_that_mlflow_has_set_for_the_users(tmp_path, local, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    context = SimpleNamespace(project_path=tmp_path, config_loader={"mlflow": settings_of()})
+    wrapper = TrackingHooks().after_context_created(context)
+    next(wrapper)
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/other.db")
+    assert "MLFLOW_TRACKING_URI" in os.environ
+    with pytest.raises(StopIteration):
+        wrapper.send(None)
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+@pytest.mark.parametrize("kind", ["unknown", "not an id/", "deleted", "of another experiment"])
+def test_a_run_to_go_on_with_that_is_not_there_is_a_sentence(local, tmp_path, monkeypatch, kind):
+    elsewhere = local.create_experiment("elsewhere")
+    experiment = elsewhere if kind == "of another experiment" else local.get_experiment_by_name("tests").experiment_id
+    run_id = local.create_run(experiment).info.run_id if kind in ("deleted", "of another experiment") else kind
+    if kind == "deleted":
+        local.delete_run(run_id)
+    hooks = TrackingHooks()
+    with_context(hooks, tmp_path)
+    hooks.after_catalog_created(make_catalog(tmp_path), VERSION)
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    with pytest.raises(ConfigError) as caught:
+        run_wrapper(hooks.before_pipeline_run({"pipeline_names": []}, PIPELINE, make_catalog(tmp_path)))
+    assert str(caught.value) == (
+        f"MLFLOW_RUN_ID is {run_id!r}, but must be a run of the experiment tests in {mlflow.get_tracking_uri()}: unset "
+        "it to begin a new run."
+    )
+
+
+def test_a_run_of_the_experiment_can_be_gone_on_with(local, tmp_path, monkeypatch):
+    run_id = local.create_run(local.get_experiment_by_name("tests").experiment_id).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    hooks, begun_id = begin(tmp_path, make_catalog(tmp_path))
+    hooks.tracker.end_run("FINISHED")
+    assert begun_id == run_id
+    assert local.get_run(run_id).info.status == "FINISHED"
 
 
 def test_a_callers_run_is_neither_named_nor_ended(local, tmp_path):

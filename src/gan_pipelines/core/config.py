@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
@@ -46,6 +47,12 @@ def require_choice(name: str, value: object, literal: Any) -> None:
     """Raise a `ConfigError` unless ``value`` is one of the values of a ``Literal``."""
     choices = get_args(literal)
     require(value in choices, name, value, f"one of {', '.join(map(str, choices))}")
+
+
+def require_local(name: str, path: object) -> None:
+    """Raise a `ConfigError` if a path begins with a protocol, such as ``s3://`` or ``file://``."""
+    allowed = "a path on this machine, without a protocol such as s3:// or file://"
+    require(re.match(r"[\w+.:-]*://", str(path)) is None, name, str(path), allowed)
 
 
 @contextmanager

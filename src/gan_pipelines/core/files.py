@@ -1,13 +1,19 @@
-"""Atomic writing of files and folders."""
+"""Atomic writing of files and folders, and locks between processes."""
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from filelock import AcquireReturnProxy, FileLock, Timeout
+
+logger = logging.getLogger(__name__)
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
@@ -50,6 +56,21 @@ def atomic_write(target: Path) -> Iterator[Path]:
         raise OSError(number, os.strerror(number), str(target)) from error
     finally:
         _remove(unfinished)
+
+
+def acquire(path: Path, work: str) -> AcquireReturnProxy[Any]:
+    """Lock a file, which appears, against other processes; log whom it waits for.
+
+    Args:
+        path: the file.
+        work: what the lock is for, as in "building the same entry".
+    """
+    lock = FileLock(path)
+    try:
+        return lock.acquire(blocking=False)
+    except Timeout:
+        logger.info("Waiting for another process that is %s (%s)", work, path)
+        return lock.acquire()
 
 
 def _error_number(error: BaseException) -> int | None:

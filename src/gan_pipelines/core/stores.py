@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from filelock import AcquireReturnProxy, FileLock, Timeout
-
-from gan_pipelines.core.files import atomic_write
-
-logger = logging.getLogger(__name__)
+from gan_pipelines.core.files import acquire, atomic_write
 
 
 class KeyedStore:
@@ -36,17 +30,9 @@ class KeyedStore:
         entry = self.root / key
         if not entry.exists():
             self.root.mkdir(parents=True, exist_ok=True)
-            with _acquire(FileLock(self.root / f".{key}.lock")):
+            with acquire(self.root / f".{key}.lock", "building the same entry"):
                 if not entry.exists():
                     with atomic_write(entry) as unfinished:
                         unfinished.mkdir()
                         build(unfinished)
         return entry
-
-
-def _acquire(lock: FileLock) -> AcquireReturnProxy[Any]:
-    try:
-        return lock.acquire(blocking=False)
-    except Timeout:
-        logger.info("Waiting for another process that is building the same entry (%s)", lock.lock_file)
-        return lock.acquire()

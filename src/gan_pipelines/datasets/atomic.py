@@ -8,9 +8,10 @@ from typing import Any
 from kedro_datasets import json, matplotlib, pandas, text
 
 from gan_pipelines.core.files import atomic_write
+from gan_pipelines.datasets.local import LocalDataset
 
 
-class AtomicSave:
+class AtomicSave(LocalDataset):
     """Mixin for a versioned dataset of one local file: an interrupted save leaves no half-written version."""
 
     def save(self: Any, data: Any) -> None:

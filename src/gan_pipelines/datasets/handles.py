@@ -12,6 +12,7 @@ from typing import Any, Generic, Never, TypeVar
 from kedro.io import AbstractDataset, DatasetError
 
 from gan_pipelines.core.stores import KeyedStore
+from gan_pipelines.datasets.local import LocalDataset
 from gan_pipelines.gan.checkpoint import CheckpointStore
 from gan_pipelines.tracking import MlflowTracker
 
@@ -29,7 +30,7 @@ class HandleDataset(AbstractDataset[Never, Handle], Generic[Handle]):
         raise DatasetError(f"{type(self).__name__} is an input only: nodes write through what it loads.")
 
 
-class FolderHandleDataset(HandleDataset[Handle]):
+class FolderHandleDataset(LocalDataset, HandleDataset[Handle]):
     """Base of the handles on a local folder, which is created when something is written to it."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:

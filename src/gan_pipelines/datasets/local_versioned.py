@@ -10,11 +10,12 @@ from kedro.io import AbstractVersionedDataset, Version
 from kedro.io.core import VersionNotFoundError
 
 from gan_pipelines.core.files import atomic_write
+from gan_pipelines.datasets.local import LocalDataset
 
 Data = TypeVar("Data")
 
 
-class LocalVersionedDataset(AbstractVersionedDataset[Data, Data]):
+class LocalVersionedDataset(LocalDataset, AbstractVersionedDataset[Data, Data]):
     """Saves to a temporary path and renames: an interrupted save leaves no half-written version."""
 
     def __init__(

@@ -10,6 +10,8 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
+from gan_pipelines.core.config import require_local
+
 
 @dataclass(frozen=True)
 class CataloguedRun:
@@ -46,6 +48,8 @@ class RunsDataset(AbstractDataset[None, list[CataloguedRun]]):
     """
 
     def __init__(self, *, entries: dict[str, dict[str, Any]], metadata: dict[str, Any] | None = None) -> None:
+        for name, config in entries.items():
+            require_local(f"entries.{name}.filepath", config["filepath"])
         self._entries = entries
         self.metadata = metadata
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, Strict
 
-from gan_pipelines.core.config import Degrees, Real, Share, Switch, Texts, config, require, split_numbers
+from gan_pipelines.core.config import Degrees, Real, Share, Switch, Texts, config, require, require_local, split_numbers
 
 SourceName = Literal["digits", "image_folder", "cifar10", "fashion_mnist"]
 SplitName = Literal["train", "test", "valid"]
@@ -71,6 +71,7 @@ class DatasetConfig:
         require(may_divide, "test_fraction", self.test_fraction, "0 unless folder_split is train")
         needs_path = self.source != "digits"
         require(not needs_path or bool(self.path), "path", self.path, f"the folder of the {self.source} images")
+        require_local("path", self.path)
         require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
         has_order = self.value_range is None or self.value_range[0] < self.value_range[1]
         require(has_order, "value_range", self.value_range, "two numbers, the smaller one first")

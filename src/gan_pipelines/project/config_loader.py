@@ -1,28 +1,14 @@
-"""Loading of parameters: where they are, and how an environment changes those of base."""
+"""Loading of parameters: how an environment changes those of base."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
-from kedro.utils import find_kedro_project, is_kedro_project
 from omegaconf.errors import GrammarParseError, InterpolationKeyError
 
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.errors import first_line
-
-
-def find_project(settings: Path) -> Path:
-    """Find the folder of the project: of an installed package it is the working directory, as for Kedro.
-
-    Args:
-        settings: ``settings.py`` of the package.
-    """
-    sources = settings.resolve().parents[2]
-    if is_kedro_project(sources):
-        return sources
-    return find_kedro_project(Path.cwd()) or Path.cwd()
 
 
 class ExperimentConfigLoader(OmegaConfigLoader):

@@ -22,6 +22,9 @@ from gan_pipelines.core.findings import Findings
 from gan_pipelines.project.summary import summarize_run
 from gan_pipelines.tracking.entries import PARAMETERS, find_saved_path
 
+PATTERN_CHARACTERS = "*?[{}"
+"""Characters with a meaning in Kedro's patterns for files of settings, versions and entries of the catalog."""
+
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "your quota of the disk is used up; free some space",
@@ -61,15 +64,18 @@ def explain(error: BaseException) -> str | None:
 class PreflightHooks:
     """Parse parameters and check a run before it starts and before MLflow opens it."""
 
-    @hook_impl(tryfirst=True)
-    def after_context_created(self, context: KedroContext) -> None:
-        """Raise a `ConfigError` if the environment does not exist; Kedro would run without its settings."""
+    @hook_impl(wrapper=True)
+    def after_context_created(self, context: KedroContext) -> Generator[None]:
+        """Raise a `ConfigError` if the environment does not exist, or Kedro would read settings from other folders."""
         conf = Path(context.config_loader.conf_source)
+        for folder in (Path(context.project_path), conf.absolute()):
+            _check_path(folder)
         self.env = context.env
         self.project_path = Path(context.project_path)
         known = sorted(path.name for path in conf.iterdir() if path.is_dir())
         if context.env is not None and context.env not in known:
             raise ConfigError(f"There is no environment {context.env!r} in {conf.name}; {suggest(context.env, known)}")
+        return (yield)
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -87,6 +93,15 @@ class PreflightHooks:
         for name in inputs:
             if name.startswith(PARAMETERS):
                 catalog[name].save(parameters.value(name))
+
+
+def _check_path(folder: Path) -> None:
+    """Raise a `ConfigError` if a path has a character that Kedro takes for a pattern, which can match other folders."""
+    found = next((character for character in PATTERN_CHARACTERS if character in str(folder)), None)
+    if found:
+        raise ConfigError(
+            f"{folder} has {found} in its path, which Kedro takes for a pattern; rename or move that folder."
+        )
 
 
 class SummaryHooks:

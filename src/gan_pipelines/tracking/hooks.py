@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import os
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -13,12 +14,19 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
+from gan_pipelines.core.config import require
 from gan_pipelines.core.errors import ProjectError, first_line
+from gan_pipelines.tracking.address import complete_settings
+from gan_pipelines.tracking.database import await_database, set_up_alone
 from gan_pipelines.tracking.entries import PARAMETERS, EntryLogging, find_saved_path, read_logging
-from gan_pipelines.tracking.errors import TrackingUnavailable
-from gan_pipelines.tracking.outages import comes_from_mlflow, tolerate_mlflow
+from gan_pipelines.tracking.outages import is_outage, tolerate_mlflow
+from gan_pipelines.tracking.remedies import require_mlflow
 from gan_pipelines.tracking.tracker import MlflowTracker
 
+MLRUNS = "mlruns"
+"""Folder of the project for MLflow."""
+ADDRESS_VARIABLE = "MLFLOW_TRACKING_URI"
+RUN_VARIABLE = "MLFLOW_RUN_ID"
 VARIANTS = f"{PARAMETERS}variants."
 
 
@@ -30,12 +38,19 @@ class TrackingHooks:
 
     @hook_impl(wrapper=True)
     def after_context_created(self, context: KedroContext) -> Generator[None]:
-        """Check that MLflow answers. Raises `TrackingUnavailable` if it does not."""
-        from mlflow import active_run  # noqa: PLC0415 (kedro-mlflow has loaded it)
+        """Fill in MLflow's settings, and let its store be set up. Raises `TrackingUnavailable` if that fails."""
+        from mlflow import active_run, get_tracking_uri  # noqa: PLC0415 (kedro-mlflow has loaded it)
 
         self.project_path = Path(context.project_path)
-        self.is_own_run = active_run() is None  # a caller's run is not named or ended here
-        with _require_mlflow():
+        self.is_own_run = active_run() is None
+        if not self.is_own_run:  # a caller's run is not named or ended here, and kedro-mlflow ignores the settings
+            self.address = get_tracking_uri()
+            return (yield)
+        folder = self.project_path / MLRUNS
+        self.settings = complete_settings(context.config_loader["mlflow"], folder)
+        context.config_loader["mlflow"] = self.settings
+        self.address = self.settings["server"]["mlflow_tracking_uri"]
+        with require_mlflow(self.address), set_up_alone(self.address, folder), _keep_environment(ADDRESS_VARIABLE):
             return (yield)
 
     @hook_impl
@@ -43,8 +58,8 @@ class TrackingHooks:
         """Keep the catalog, which hooks on datasets do not receive."""
         self.catalog = catalog
         self.save_version = save_version
-        mlruns = self.project_path / "mlruns"
-        self.tracker: MlflowTracker = catalog.load("tracker") if "tracker" in catalog else MlflowTracker(mlruns)
+        own = MlflowTracker(self.project_path / MLRUNS)
+        self.tracker: MlflowTracker = catalog.load("tracker") if "tracker" in catalog else own
 
     @hook_impl(wrapper=True)
     def before_pipeline_run(
@@ -53,13 +68,16 @@ class TrackingHooks:
         """Check the metadata of entries, let the run be checked and opened, then name it and log its parameters.
 
         Raises:
-            ConfigError: if the metadata of an entry is wrong.
+            ConfigError: if the metadata of an entry is wrong, or the run that was asked for does not exist.
             TrackingUnavailable: if MLflow does not answer.
         """
         self.logging = read_logging(catalog, pipeline.datasets())
         self.sentences: list[str] = []
         try:
-            with _require_mlflow():
+            with require_mlflow(self.address):
+                await_database(self.address)
+                if self.is_own_run:
+                    check_asked_run(self.settings)
                 result = yield
             self._begin(run_params["pipeline_names"] or [], pipeline, catalog)
             return result
@@ -135,18 +153,38 @@ def _name_run(pipelines: list[str], pipeline: Pipeline, catalog: DataCatalog) ->
     return " ".join([name, *seeds, catalog.load("params:experiment")])
 
 
+def check_asked_run(settings: Mapping[str, Any]) -> None:
+    """Raise a `ConfigError` if there is no such run to go on with as MLFLOW_RUN_ID or mlflow.yml ask for."""
+    from mlflow import MlflowClient  # noqa: PLC0415
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    stated = (settings["tracking"].get("run") or {}).get("id")
+    name, run_id = ("tracking.run.id", stated) if stated else (RUN_VARIABLE, os.environ.get(RUN_VARIABLE))
+    if not run_id:
+        return
+    client, experiment = MlflowClient(), settings["tracking"]["experiment"]["name"]
+    try:
+        run = client.get_run(run_id).info
+        is_there = run.lifecycle_stage == "active" and client.get_experiment(run.experiment_id).name == experiment
+    except MlflowException as error:
+        if is_outage(error):
+            raise
+        is_there = False
+    address = settings["server"]["mlflow_tracking_uri"]
+    require(is_there, name, run_id, f"a run of the experiment {experiment} in {address}: unset it to begin a new run")
+
+
 @contextmanager
-def _require_mlflow() -> Iterator[None]:
-    """Raise a `TrackingUnavailable` instead of an exception that comes from MLflow."""
+def _keep_environment(variable: str) -> Iterator[None]:
+    """Undo changes of an environment variable: MLflow sets its address, which the next Kedro session would obey."""
+    before = os.environ.get(variable)
     try:
         yield
-    except Exception as error:
-        if not comes_from_mlflow(error):
-            raise
-        raise TrackingUnavailable(
-            f"MLflow does not answer ({first_line(error)}); start its server, or set another address in "
-            "server.mlflow_tracking_uri of mlflow.yml in conf/local or, with --env, in its folder."
-        ) from error
+    finally:
+        if before is None:
+            os.environ.pop(variable, None)
+        else:
+            os.environ[variable] = before
 
 
 def _to_plain(value: Any) -> Any:

@@ -20,9 +20,14 @@ def comes_from_mlflow(error: BaseException) -> bool:
 
 def is_outage(error: BaseException) -> bool:
     """Whether a call may succeed later: the store does not answer, is busy, or failed internally."""
-    if isinstance(error, mlflow.exceptions.MlflowException):
-        return bool(error.get_http_status_code() >= 500 or error.get_http_status_code() == 429)
+    if (status := get_status(error)) is not None:
+        return status >= 500 or status == 429
     return isinstance(error, ConnectionError | TimeoutError) or type(error).__module__.startswith("requests.")
+
+
+def get_status(error: BaseException) -> int | None:
+    """The HTTP status that MLflow gives to one of its exceptions, or None for any other exception."""
+    return int(error.get_http_status_code()) if isinstance(error, mlflow.exceptions.MlflowException) else None
 
 
 @contextmanager

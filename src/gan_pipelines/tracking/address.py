@@ -1,0 +1,51 @@
+"""Where MLflow keeps runs: kedro-mlflow's settings, filled in with the project's own database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gan_pipelines.core.config import merge
+
+
+def complete_settings(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Fill in what mlflow.yml leaves open.
+
+    Without an address, runs go to the database ``mlflow.db`` in ``folder``. With a database in a file, artifacts of a
+    new experiment go to ``folder`` too; otherwise MLflow or its server chooses their place.
+
+    Args:
+        settings: kedro-mlflow's settings, with the name of the experiment.
+        folder: folder of the project for MLflow.
+    """
+    stated = merge({"server": {}, "tracking": {"experiment": {"create_experiment_kwargs": {}}}}, settings)
+    server, experiment = stated["server"], stated["tracking"]["experiment"]
+    server["mlflow_tracking_uri"] = server.get("mlflow_tracking_uri") or write_address(folder / "mlflow.db")
+    if find_database(server["mlflow_tracking_uri"]):
+        artifacts = folder / "artifacts" / experiment["name"].replace("/", "-")
+        options = experiment["create_experiment_kwargs"]
+        options["artifact_location"] = options.get("artifact_location") or artifacts.as_uri()
+    return stated
+
+
+def write_address(database: Path) -> str:
+    """The address of an SQLite database for MLflow, for a path with any characters."""
+    from sqlalchemy.engine import URL, make_url  # noqa: PLC0415 (MLflow loads it when it opens a store)
+
+    plain = f"sqlite:///{database}"
+    if make_url(plain).database == str(database):
+        return plain
+    # Without the name of the driver, MLflow would take the quoted path for that of a folder, and make it.
+    return URL.create("sqlite+pysqlite", database=str(database)).render_as_string()
+
+
+def find_database(address: str) -> Path | None:
+    """The file of an SQLite database, or None if the address is another one."""
+    from sqlalchemy.engine import make_url  # noqa: PLC0415
+
+    if not address.startswith("sqlite"):
+        return None
+    url = make_url(address)
+    is_file = url.database and url.database != ":memory:" and "uri" not in url.query
+    return Path(str(url.database)) if is_file else None
