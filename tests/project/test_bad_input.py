@@ -31,6 +31,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 import odd_pictures
+from gan_pipelines import settings
 from gan_pipelines.classifier.resnet import Prediction
 from gan_pipelines.core import disk
 from gan_pipelines.core.errors import ProjectError
@@ -150,6 +151,15 @@ def preflight(pipeline="train_wgan_gp", extra=(), datasets=None, **changes):
 
 case("a setting that does not exist")(lambda _: preflight(variants__wgan_gp__discriminator_step=3))
 case("a section that does not exist")(lambda _: preflight(variant__cdcgan__epochs=3))
+
+
+@case("a text with `${` that names no setting")
+def a_text_with_the_sign_of_another_setting(folder):
+    (folder / "base").mkdir()
+    (folder / "base/parameters.yml").write_text("dataset: {path: 'pictures/${cards}'}")
+    settings.CONFIG_LOADER_CLASS(str(folder), env="base", **settings.CONFIG_LOADER_ARGS)["parameters"]
+
+
 case("a variant that does not exist")(lambda _: preflight(variants__cdgan__epochs=3))
 case("a pipeline that does not exist")(lambda _: preflight("train_wgan_pg"))
 case("a number out of range")(lambda _: preflight(variants__wgan_gp__epochs=0))
@@ -603,6 +613,13 @@ def kedro_experiment_with_the_name_of_an_earlier_experiment(folder):
 
 
 case("`kedro experiment` of a folder whose path is not UTF-8")(lambda folder: check_path(folder / LATIN_1))
+
+
+@case("`kedro experiment` of pictures that are all the same")
+def kedro_experiment_of_pictures_that_are_all_the_same(folder):
+    for path in write_pictures(folder, count=30).rglob("*.png"):
+        Image.new("RGB", (16, 16)).save(path)
+    inspect_folder(folder)
 
 
 @case("`kedro experiment` of classes without a test split")

@@ -6,7 +6,9 @@ import pytest
 
 from gan_pipelines.core.config import ConfigError, parse
 from gan_pipelines.gan import VARIANTS, OptimizerConfig, SamplingConfig
-from gan_pipelines.project.parameters import parse_parameters, parse_variant
+from gan_pipelines.images import DatasetConfig
+from gan_pipelines.metrics import ScoringConfig
+from gan_pipelines.project.parameters import Parameters, parse_parameters, parse_variant
 
 RAW = {
     "experiment": "digits",
@@ -70,3 +72,12 @@ def test_classes_are_a_list_or_a_text_as_the_command_line_gives_it(classes):
     assert parse(SamplingConfig, {"classes": classes}, "sampling").classes == ("3", "7")
     assert parse(SamplingConfig, {"classes": 3}, "sampling").classes == ("3",)
     assert parse(SamplingConfig, {"classes": None}, "sampling").classes is None
+
+
+@pytest.mark.parametrize(("stated", "read"), [("/disk/cards", "/disk/cards"), ("~/cards", "/home/me/cards")])
+def test_absolute_paths_and_the_home_folder_are_not_those_of_the_project(monkeypatch, tmp_path, stated, read):
+    monkeypatch.setenv("HOME", "/home/me")
+    dataset = DatasetConfig(source="image_folder", path=stated, image_size=8, channels=1)
+    scoring = ScoringConfig(inception_weights=stated)
+    anchored = Parameters("digits", dataset=dataset, scoring=scoring).anchored(tmp_path)
+    assert (anchored.dataset.path, anchored.scoring.inception_weights) == (read, read)

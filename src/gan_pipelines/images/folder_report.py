@@ -201,6 +201,8 @@ def inspect_folder(
     dataset = replace(dataset, image_size=_fitting_size(sizes, largest_size))
     with TemporaryDirectory() as scratch:
         image_set = prepare_image_set(KeyedStore(Path(scratch)), dataset)
+        if len(np.unique(image_set.image_hashes, axis=0)) == 1:
+            raise DatasetUnusable(f"The pictures of {folder} are all the same; replace them.")
         report = FolderReport(
             dataset=replace(
                 dataset,
