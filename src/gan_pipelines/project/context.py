@@ -30,7 +30,7 @@ class ProjectContext(KedroContext):
         catalog_class: type = DataCatalog,
         save_version: str | None = None,
         load_versions: dict[str, str] | None = None,
-    ) -> CatalogProtocol[Any]:
+    ) -> CatalogProtocol[Any, Any]:
         """Create a run's catalog with a version that no other run has, even if both start in the same millisecond."""
         if save_version is not None:
             lock = self.project_path / MLRUNS / ".version.lock"
