@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import sqlite3
+import sys
 import threading
 import time
 from contextlib import closing, contextmanager
@@ -157,11 +158,19 @@ def test_a_path_that_is_too_long(tmp_path):
     assert time.monotonic() - started < 5
 
 
-@pytest.mark.parametrize("address", ["localhost:5000", "htp://localhost", "nonsense://x", "sqlite://mlflow.db"])
+@pytest.mark.parametrize(
+    "address", ["localhost:5000", "htp://localhost", "nonsense://x", "sqlite://mlflow.db", "sqlite:/x.db"]
+)
 def test_an_address_that_mlflow_does_not_know(folder, address):
     sentence = set_up(folder, address)
     assert sentence.startswith(f"{address} cannot be used as MLflow's address (")
     assert sentence.endswith(f"; {ELSEWHERE}.")
+
+
+def test_a_database_server_without_its_driver(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    sentence = set_up(folder, "postgresql+psycopg://me:secret@localhost/runs")
+    assert sentence == f"MLflow's address needs the Python package psycopg; install it, or {ELSEWHERE}."
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def find_database(address: str) -> Path | None:
     """The file of an SQLite database, or None if the address is another one."""
     from sqlalchemy.engine import make_url  # noqa: PLC0415
 
-    if not address.startswith("sqlite"):
+    if not re.match(r"sqlite(\+\w+)?://", address):
         return None
     url = make_url(address)
     is_file = url.database and url.database != ":memory:" and "uri" not in url.query

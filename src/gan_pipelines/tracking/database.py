@@ -39,7 +39,7 @@ def set_up_alone(address: str, folder: Path) -> Iterator[None]:
 
     Raises:
         sqlite3.Error: if the database cannot be read and written.
-        TrackingUnavailable: if it has another schema than this MLflow.
+        TrackingUnavailable: if it has another schema than this MLflow, or a package is missing that the address needs.
     """
     database = find_database(address)
     guarded = database or folder / "store"
@@ -50,7 +50,12 @@ def set_up_alone(address: str, folder: Path) -> Iterator[None]:
             _check_schema(database, address)
         elif database:
             _create(database)
-        yield
+        try:
+            yield
+        except ModuleNotFoundError as error:  # the driver of a database server
+            raise TrackingUnavailable(
+                f"MLflow's address needs the Python package {error.name}; install it, or {ELSEWHERE}."
+            ) from error
 
 
 def await_database(address: str) -> None:
