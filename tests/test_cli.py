@@ -305,7 +305,7 @@ def test_a_killed_experiment_goes_on_and_the_default_is_the_whole_chain(project,
     finished = {path: path.stat().st_mtime_ns for path in fits.rglob("record.json")}
     assert 14 <= len(finished) < 28
 
-    printed = cold_kedro(project, "run", f"--params={SMALL_EXPERIMENT}")
+    printed = cold_kedro(project, "run", f"--params={SMALL_EXPERIMENT},runtime.workers=1")
     assert "This training is finished" in printed.stderr
     assert "last epoch, ema weights: FID" in printed.stdout
     assert "Augmentation with 10% of the real images (116): " in printed.stdout

@@ -7,10 +7,12 @@ import shutil
 import socket
 import sqlite3
 import sys
+import tempfile
 import threading
 import time
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import mlflow
 import pytest
@@ -27,16 +29,16 @@ NOBODY = 65534
 
 
 @pytest.fixture
-def folder(tmp_path, empty_database):
+def folder(empty_database):
     """A folder with a database, which is open to a user without rights."""
-    for parent in [tmp_path, *tmp_path.parents][:3]:
-        parent.chmod(0o755)
-    folder = tmp_path / "mlruns"
-    folder.mkdir()
-    folder.chmod(0o777)
-    shutil.copy2(empty_database, folder / "mlflow.db")
-    (folder / "mlflow.db").chmod(0o666)
-    return folder
+    with tempfile.TemporaryDirectory() as place:  # pytest's own folders are closed to others
+        Path(place).chmod(0o755)
+        folder = Path(place, "mlruns")
+        folder.mkdir()
+        folder.chmod(0o777)
+        shutil.copy2(empty_database, folder / "mlflow.db")
+        (folder / "mlflow.db").chmod(0o666)
+        yield folder
 
 
 def set_up(folder, address=None):
