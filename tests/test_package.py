@@ -43,9 +43,12 @@ def test_the_package_runs_in_a_folder_with_nothing_but_conf(installed, tmp_path)
     (tmp_path / "project/conf").rename(work / "conf")
     before = {*installed.parents[1].rglob("*")}
     environment = {
-        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MLFLOW_TRACKING_URI")
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path / "home"),
+        "OMP_NUM_THREADS": "1",
+        "DO_NOT_TRACK": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
-    environment |= {"OMP_NUM_THREADS": "1", "DO_NOT_TRACK": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     arguments = ["-m", "gan_pipelines", "--pipelines=ingest", "--params=dataset.image_size=8"]
     printed = call(installed, *arguments, cwd=work, env=environment)
     assert "Running node: prepare_images" in printed
