@@ -8,8 +8,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # Two files of tests at a time, the longest first, each on one core.
 check test test-all: export OMP_NUM_THREADS := 1
-UNIT_TESTS := -m "not integration" $(addprefix --ignore=,tests/browser tests/pipelines tests/tracking $(wildcard tests/test_*.py))
 TWO_AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+
+# Folders and files that are about the project as a whole are not even imported: that takes seconds.
+UNIT_TESTS := -m "not integration" $(addprefix --ignore=,tests/browser tests/pipelines tests/tracking $(wildcard tests/test_*.py))
 
 # Neither Kedro nor MLflow calls home.
 export DO_NOT_TRACK := 1

@@ -9,7 +9,7 @@ LONGEST = ["test_cli.py", "test_tracker.py", "test_resume.py", "test_adding_a_va
 
 def pytest_configure(config):
     """Load the shared fixtures, and PyTorch with them, only in a process that runs tests."""
-    if config.getoption("numprocesses") is None or hasattr(config, "workerinput"):
+    if not config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
         config.pluginmanager.import_plugin("shared_fixtures")
 
 
