@@ -57,5 +57,5 @@ def test_the_package_runs_in_a_folder_with_nothing_but_conf(installed, tmp_path)
     assert (work / "mlruns/mlflow.db").is_file()
     assert [*(work / "mlruns/artifacts/digits").rglob("manifest.json")]
     assert {*installed.parents[1].rglob("*")} == before
-    assert {path.name for path in tmp_path.iterdir()} == {"project", "wheels", "fresh", "work"}
+    assert {path.name for path in tmp_path.iterdir()} == {"project", "wheels", "fresh", "work", "home"}
     assert (next(installed.parents[1].rglob("gan_pipelines")) / "py.typed").is_file()
