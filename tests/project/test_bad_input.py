@@ -24,6 +24,7 @@ from kedro.runner import ParallelRunner
 from omegaconf import OmegaConf
 from PIL import Image
 
+from gan_pipelines import cli, settings
 from gan_pipelines.classifier.resnet import Prediction
 from gan_pipelines.core import disk
 from gan_pipelines.core.errors import ProjectError
@@ -139,6 +140,31 @@ def preflight(pipeline="train_wgan_gp", extra=(), datasets=None, **changes):
 case("a setting that does not exist")(lambda _: preflight(variants__wgan_gp__discriminator_step=3))
 case("a section that does not exist")(lambda _: preflight(variant__cdcgan__epochs=3))
 case("a variant that does not exist")(lambda _: preflight(variants__cdgan__epochs=3))
+
+
+def configure(folder, content="", env=None, conf="conf"):
+    (folder / "conf/base").mkdir(parents=True)
+    (folder / "conf/base/parameters.yml").write_text(content)
+    settings.CONFIG_LOADER_CLASS(str(folder / conf), env=env, **settings.CONFIG_LOADER_ARGS)["parameters"]
+
+
+case("an environment that does not exist")(lambda folder: configure(folder, env="bse"))
+case("a tab in a file of the configuration")(lambda folder: configure(folder, "dataset:\n\tpath: cards"))
+case("a setting that is there twice")(lambda folder: configure(folder, "dataset:\n  path: a\n  path: b"))
+case("a file of the configuration that is not YAML")(lambda folder: configure(folder, "dataset: [1"))
+case("a `${...}` that stands for nothing")(lambda folder: configure(folder, "dataset:\n  path: ${cards}"))
+case("a `--conf-source` without a configuration")(lambda folder: configure(folder, conf="conf/base"))
+
+
+@case("an archive for `--conf-source` that is torn")
+def an_archive_that_is_torn(folder):
+    (folder / "conf.zip").write_bytes(b"torn")
+    configure(folder, conf="conf.zip")
+
+
+case("a value in `--params` that is not YAML")(
+    lambda _: cli.run.make_context("run", ["--params=augmentation.fractions=[0.1"])
+)
 case("a pipeline that does not exist")(lambda _: preflight("train_wgan_pg"))
 case("a number out of range")(lambda _: preflight(variants__wgan_gp__epochs=0))
 case("a text in place of a number")(lambda _: preflight(variants__wgan_gp__penalty__weight="ten"))

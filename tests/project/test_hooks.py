@@ -29,9 +29,7 @@ def prepare(folder, **dataset):
         }
     )
     hooks = PreflightHooks()
-    (folder / "conf/base").mkdir(parents=True)
-    context = SimpleNamespace(env=None, config_loader=SimpleNamespace(conf_source=str(folder / "conf")))
-    hooks.after_context_created(context)
+    hooks.after_context_created(SimpleNamespace(env=None))
     hooks.before_pipeline_run(register_pipelines()["ingest"], catalog)
     return catalog
 

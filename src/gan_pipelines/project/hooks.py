@@ -16,7 +16,6 @@ from kedro.framework.project import pipelines
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from gan_pipelines.core.config import ConfigError, suggest
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.findings import Findings
 from gan_pipelines.project.summary import summarize_run
@@ -63,12 +62,8 @@ class PreflightHooks:
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
-        """Raise a `ConfigError` if the environment does not exist; Kedro would run without its settings."""
-        conf = Path(context.config_loader.conf_source)
+        """Keep the environment."""
         self.env = context.env
-        known = sorted(path.name for path in conf.iterdir() if path.is_dir())
-        if context.env is not None and context.env not in known:
-            raise ConfigError(f"There is no environment {context.env!r} in {conf.name}; {suggest(context.env, known)}")
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
