@@ -236,6 +236,18 @@ case("a file of Inception's weights that does not exist")(
 case("a class that the generator does not know")(
     lambda _: sample_classes(conditional_generator(), SamplingConfig(classes=("ace", "quen")), "cpu")
 )
+
+
+def ask_for(classes, known):
+    """Check a run that generates images of classes, as the command line gives their names."""
+    typed = OmegaConf.to_container(OmegaConf.from_dotlist([f"classes={classes}"]))
+    preflight(
+        "sample_acgan", datasets={"acgan.generator": conditional_generator(known)}, sampling__classes=typed["classes"]
+    )
+
+
+case("a class whose name YAML reads as a number")(lambda _: ask_for("007", ("007", "1,2", "a;b")))
+case("a class whose name has a comma")(lambda _: ask_for("1", ("1,2", "three")))
 case("two trainings in one run")(lambda _: preflight("train_dcgan", ["train_wgan_gp"]))
 case("scoring before training")(lambda _: preflight("evaluate_dcgan"))
 
@@ -268,9 +280,8 @@ case("a split of an unknown name")(
 )
 
 
-def conditional_generator():
-    shape = ImageShape(1, 8, 8)
-    return TrainedGenerator(VARIANTS["acgan"], shape, ("ace", "king", "queen"), training={}, weights={})
+def conditional_generator(class_names=("ace", "king", "queen")):
+    return TrainedGenerator(VARIANTS["acgan"], ImageShape(1, 8, 8), class_names, training={}, weights={})
 
 
 @case("too little disk space for the data")
@@ -370,6 +381,36 @@ def test_settings_of_other_pipelines_are_not_checked(folder, monkeypatch):
     monkeypatch.chdir(folder)
     preflight(variants__dcgan__epochs=0)
     preflight("ingest", scoring__samples=0)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["three", "7", "3;7", '["007"]', '["1;2"]', '["a;b", "yes"]', "1.5", '["1.50"]', '["[x"]', "ä b", '["null"]'],
+)
+def test_any_class_can_be_asked_for(folder, monkeypatch, typed):
+    monkeypatch.chdir(folder)
+    known = ("three", "3", "7", "007", "1;2", "a;b", "yes", "1.5", "1.50", "[x", "ä b", "null", "1,2")
+    ask_for(typed, known)
+    preflight("sample_acgan", datasets={"acgan.generator": conditional_generator(known)}, sampling__classes=["1,2"])
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("007", """(a name such as 007 is quoted: --params='sampling.classes=["007"]')"""),
+        ("yes", """(a name such as yes is quoted: --params='sampling.classes=["yes"]')"""),
+        ("a;b", """(a name such as a;b is quoted: --params='sampling.classes=["a;b"]')"""),
+        ("[x", """(a name such as [x is quoted: --params='sampling.classes=["[x"]')"""),
+        ("1,2", '(a name such as 1,2 is quoted: sampling: {classes: ["1,2"]} in parameters.yml)'),
+        ("ace", "did you mean ace?"),
+        ("7", "known are 7"),
+    ],
+)
+def test_the_sentence_about_a_class_says_how_to_ask_for_odd_names(folder, monkeypatch, name, how):
+    monkeypatch.chdir(folder)
+    with pytest.raises(ProjectError) as caught:
+        ask_for("aces", (name,))
+    assert str(caught.value).endswith(how)
 
 
 # Folders of pictures

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from kedro.io import AbstractVersionedDataset, DataCatalog
 from kedro.io.core import VersionNotFoundError
 from kedro.pipeline import Pipeline
@@ -21,7 +24,16 @@ from gan_pipelines.core.config import ConfigError, naming, require
 from gan_pipelines.core.devices import resolve_device
 from gan_pipelines.core.disk import require_space
 from gan_pipelines.core.stores import KeyedStore
-from gan_pipelines.gan import CheckpointStore, ImageShape, check_steps, checkpoint_bytes, summarize_networks
+from gan_pipelines.gan import (
+    CheckpointStore,
+    ImageShape,
+    SamplingConfig,
+    TrainedGenerator,
+    check_classes,
+    check_steps,
+    checkpoint_bytes,
+    summarize_networks,
+)
 from gan_pipelines.gan.config import GanConfig, TransformConfig
 from gan_pipelines.gan.networks import FAMILIES
 from gan_pipelines.gan.summary import LayerSummary
@@ -61,6 +73,10 @@ def check_run(
     if parameters.dataset is not None:
         _check_images(parameters.dataset, open_source(parameters.dataset), pipeline, catalog, parameters)
     _check_entries(pipeline.inputs(), catalog, pipelines, f"kedro run --env={env}" if env else "kedro run")
+    if parameters.sampling is not None:
+        for name in sorted(pipeline.inputs()):
+            if name.endswith(".generator"):
+                _check_classes(parameters.sampling, catalog.load(name))
 
 
 def check_transforms(path: str, transforms: TransformConfig, dataset: DatasetConfig) -> None:
@@ -109,6 +125,31 @@ def _list_versions(dataset: AbstractVersionedDataset[Any, Any]) -> list[str]:
     with suppress(VersionNotFoundError):
         return dataset.list_versions(full_path=False)
     return []
+
+
+def _check_classes(sampling: SamplingConfig, generator: TrainedGenerator) -> None:
+    """Check the classes to generate; the sentence says how to ask for names that need quotes."""
+    try:
+        check_classes(generator, sampling)
+    except ConfigError as error:
+        odd = next((name for name in generator.class_names if not _is_read_as_typed(name)), None)
+        if odd is None:
+            raise
+        quoted = f"[{json.dumps(odd, ensure_ascii=False)}]"
+        how = (
+            f"sampling: {{classes: {quoted}}} in parameters.yml"
+            if "," in odd  # Kedro takes it for the end of the parameter, quoted or not
+            else f"--params={shlex.quote(f'sampling.classes={quoted}')}"
+        )
+        raise ConfigError(f"{error} (a name such as {odd} is quoted: {how})") from error
+
+
+def _is_read_as_typed(name: str) -> bool:
+    """Whether a class can be asked for by its bare name on the command line."""
+    try:
+        return str(yaml.safe_load(name)) == name and not set(name) & set(",;")
+    except yaml.YAMLError:
+        return False
 
 
 def _check_images(
