@@ -229,6 +229,15 @@ def comparing_before_ingestion(folder):
     preflight("compare")
 
 
+@case("a file of the catalog that cannot be read")
+def a_file_of_the_catalog_that_cannot_be_read(folder):
+    (folder / "manifest.json").write_text("")
+    scores = folder / "reports/dcgan/scores.json/2026/scores.json"
+    scores.parent.mkdir(parents=True)
+    scores.write_text("[]")
+    preflight("compare")
+
+
 case("a device that does not exist")(lambda _: preflight(runtime__device="gpu"))
 case("a file of Inception's weights that does not exist")(
     lambda _: preflight(scoring__extractor="inception", scoring__inception_weights="inception.pth")

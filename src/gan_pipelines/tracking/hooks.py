@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
@@ -18,6 +19,8 @@ from gan_pipelines.tracking.entries import PARAMETERS, EntryLogging, find_saved_
 from gan_pipelines.tracking.errors import TrackingUnavailable
 from gan_pipelines.tracking.outages import comes_from_mlflow, tolerate_mlflow
 from gan_pipelines.tracking.tracker import MlflowTracker
+
+logger = logging.getLogger(__name__)
 
 VARIANTS = f"{PARAMETERS}variants."
 
@@ -90,16 +93,18 @@ class TrackingHooks:
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Log what the metadata of the entry says."""
-        logging = self.logging.get(dataset_name, EntryLogging())
-        if logging.params:
+        asked = self.logging.get(dataset_name, EntryLogging())
+        if asked.params:
             self.tracker.log_params(asdict(data))
-        if logging.tags is not None:
-            self.tracker.set_tags(**{tag: data[key] for tag, key in logging.tags.items()})
-        if logging.findings:
+        if asked.tags is not None:
+            self.tracker.set_tags(**{tag: data[key] for tag, key in asked.tags.items() if key in data})
+            if missing := [tag for tag, key in asked.tags.items() if key not in data]:
+                logger.warning("%s has no value for MLflow's tags %s", dataset_name, ", ".join(missing))
+        if asked.findings:
             self.tracker.log_metrics(data.metrics)
             self.tracker.set_tags(**data.tags)
             self.sentences += data.sentences
-        if logging.file and (path := find_saved_path(self.catalog, dataset_name, self.save_version)):
+        if asked.file and (path := find_saved_path(self.catalog, dataset_name, self.save_version)):
             self.tracker.log_files(path, dataset_name.rpartition(".")[2])
 
     @hook_impl(wrapper=True)
