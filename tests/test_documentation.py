@@ -71,6 +71,8 @@ def test_a_command_names_what_exists(line, pipelines):
     if program == "make":
         targets = re.findall(r"^([a-z%-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
         assert any(fnmatch(words[0], target.replace("%", "*")) for target in targets)
+    elif program == "python" and words[0] == "-m":
+        assert find_spec(f"{words[1]}.__main__")
     elif program == "python":
         assert words[0] == "-m" or (PROJECT / words[0]).is_file()
     elif words[0] != "viz" or find_spec("kedro_viz"):

@@ -9,11 +9,18 @@ from typing import Any
 import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.startup import ProjectMetadata
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from gan_pipelines.core.config import parse
+from gan_pipelines.core.config import ConfigError, parse
+from gan_pipelines.core.errors import first_line
 from gan_pipelines.core.files import atomic_write
+from gan_pipelines.project.hooks import install_excepthook
 from gan_pipelines.project.parameters import RuntimeConfig
 from gan_pipelines.project.session import check_runner_name
+
+# Kedro imports this module before any command runs, and after it has set up logging, which may install a handler too.
+install_excepthook()
 
 
 @click.group(name="gan_pipelines")
@@ -21,7 +28,19 @@ def cli() -> None:
     """Commands of the project."""
 
 
-@cli.command(params=kedro_run.params, help=kedro_run.help)
+class RunCommand(click.Command):
+    """``kedro run``, with a sentence where values in ``--params`` cannot be read."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options. Raises a `ConfigError` if a parameter is not YAML."""
+        try:
+            return super().parse_args(ctx, args)
+        except (YAMLError, OmegaConfBaseException) as error:
+            problem = getattr(error, "problem", None) or first_line(error)
+            raise ConfigError(f"--params cannot be read ({problem}); quote the value.") from error
+
+
+@cli.command(cls=RunCommand, params=kedro_run.params, help=kedro_run.help)
 @click.pass_context
 def run(context: click.Context, /, runner: str | None, **_: object) -> Any:
     """Run as Kedro does, which would answer an unknown runner with a traceback."""

@@ -7,7 +7,7 @@ from omegaconf.resolvers import oc
 
 from gan_pipelines.project.config_loader import ExperimentConfigLoader
 from gan_pipelines.project.context import ProjectContext
-from gan_pipelines.project.hooks import PreflightHooks, SummaryHooks, install_excepthook
+from gan_pipelines.project.hooks import PreflightHooks, SummaryHooks
 from gan_pipelines.project.session import ProjectSession
 from gan_pipelines.tracking.hooks import TrackingHooks
 
@@ -20,10 +20,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # Kedro and kedro-mlflow cause ten lines of OmegaConf warnings in each run.
 warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
 
-# Before the configuration is read, which can fail.
-install_excepthook()
-
-# Of two hooks of a kind, the later one is called first: the environment is checked before MLflow's settings are read.
+# Of two hooks of a kind, the later one comes first: the project's path is checked before MLflow's settings are read.
 HOOKS = (TrackingHooks(), PreflightHooks(), SummaryHooks())
 
 SESSION_CLASS = ProjectSession

@@ -71,7 +71,7 @@ def test_plain_values_become_nested_dataclasses_and_back():
         ({"size": 1, "inner": {"share": 1}}, "top.inner.share is 1, but must be below 1."),
         ({"size": 1, "inner": {"rate": float("nan")}}, "top.inner.rate is nan, but must be a finite number."),
         ({"size": 1, "inner": {"pair": [1, 2, 3]}}, "top.inner.pair is (1.0, 2.0, 3.0), but must be two numbers."),
-        ({"size": 1, "inner": {"pair": 5}}, "top.inner.pair is 5, but must be a list."),
+        ({"size": 1, "inner": {"words": 5}}, "top.inner.words is 5, but must be a list."),
         ({"size": 1, "inner": 5}, "top.inner is 5, but must be a mapping of settings."),
         ({"sise": 1}, "top.sise is not a setting; did you mean size?"),
         ({"zzz": 1}, "top.zzz is not a setting; known are flag, inner, kind, maybe, name, size"),
@@ -91,6 +91,9 @@ def test_bad_values_are_named_with_their_path(values, message):
 def test_a_list_may_come_as_the_command_line_gives_it():
     assert parse(Outer, {"size": 1, "inner": {"pair": "0.25; 1"}}, "top").inner.pair == (0.25, 1.0)
     assert parse(Outer, {"size": 1, "inner": {"words": "a; 3"}}, "top").inner.words == ("a", "3")
+    assert [Inner(pair=alone).pair for alone in (0.5, "0.5", [0.5], 1)] == [(0.5,), (0.5,), (0.5,), (1,)]
+    with pytest.raises(ConfigError, match=r"^pair is True, but must be a list\.$"):
+        Inner(pair=True)
     with pytest.raises(ConfigError, match=r"^top.inner.pair is '0.25', but must be a number\.$"):
         parse(Outer, {"size": 1, "inner": {"pair": "0.25;half"}}, "top")
 

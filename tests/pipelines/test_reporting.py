@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from kedro.io import DatasetError
+from kedro.io import DatasetError, Version
 
+from gan_pipelines import datasets
+from gan_pipelines.core.config import ConfigError
 from gan_pipelines.datasets import CataloguedRun
 from gan_pipelines.gan import VARIANTS, train
 from gan_pipelines.pipelines.reporting import nodes
@@ -132,6 +134,7 @@ def test_runs_without_a_readable_configuration_show_blanks():
         run("a", "3", record(recipe="t")),
         CataloguedRun("a", "4", {"scores": lambda: [record(recipe="u")], "config": broken}),
     ]
+    runs = nodes.read_runs(runs)
     table = nodes.list_runs(runs)
     assert table["batch_size"].fillna("").tolist() == ["64", "8", "", ""]
     assert nodes.list_runs(runs[2:])["run"].tolist() == ["3", "4"]
@@ -143,12 +146,14 @@ def test_only_the_newest_readable_generator_of_each_variant_is_loaded(generators
     unread = CataloguedRun("a", "1", {"generator": lambda: pytest.fail("an older generator was loaded")})
     torn = CataloguedRun("a", "3", {"generator": broken, "scores": lambda: [record(recipe="s")]})
     runs = [unread, run("a", "2", record(), generator=good), torn, CataloguedRun("b", "1", {"generator": broken})]
+    runs = nodes.read_runs(runs)
     assert list(nodes.interpolate_latents(runs, "cpu")) == ["a 2"]
     assert len(nodes.list_runs(runs[1:3])) == 2
 
 
 def page_of(runs):
     """The page of some runs."""
+    runs = nodes.read_runs(runs)
     averages = nodes.average_scores(runs)
     grid = {"real": np.zeros((8, 8, 3), np.uint8)}
     recipes = nodes.compare_recipes(runs)
@@ -193,3 +198,105 @@ def test_interpolations_use_the_weights_for_previews(generators, weights):
     blank = {name: tensor * 0 for name, tensor in generator.weights[weights].items()}
     changed = replace(generator, weights=generator.weights | {weights: blank})
     assert not np.array_equal(shown["a 1"], nodes.interpolate_latents([run("a", "1", generator=changed)], "cpu")["a 1"])
+
+
+FILES = {
+    "scores": ("JSONDataset", "scores.json"),
+    "config": ("GanConfigDataset", "config.json"),
+    "history": ("CSVDataset", "history.csv"),
+    "arm_scores": ("CSVDataset", "arm_scores.csv"),
+    "comparisons": ("CSVDataset", "comparisons.csv"),
+    "verdicts": ("JSONDataset", "verdicts.json"),
+    "generator": ("GeneratorDataset", "generator.safetensors"),
+    "sample_grids": ("PicturesDataset", "sample_grids"),
+}
+DAMAGES = {
+    "removed": lambda path: path.unlink(),
+    "emptied": lambda path: path.write_bytes(b""),
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 3]),
+    "zeroed": lambda path: path.write_bytes(b"\0" * path.stat().st_size),
+    "text": lambda path: path.write_text("junk"),
+    "bytes": lambda path: path.write_bytes(bytes(range(256))),
+    "a number": lambda path: path.write_text("3"),
+    "a list": lambda path: path.write_text("[]"),
+    "a list of mappings": lambda path: path.write_text("[{}]"),
+    "a mapping": lambda path: path.write_text("{}"),
+}
+
+
+@pytest.fixture
+def saved_runs(tmp_path, generators):
+    """Files of three runs, each saved by its dataset: two of one variant, and one of another."""
+    arms = pd.DataFrame({"fraction": [0.1], "arm": ["added"], "accuracy": [0.9]})
+    differences = pd.DataFrame(
+        {
+            "fraction": [0.1], "arm": ["added"], "baseline": ["real"], "is_primary": [True], "verdict": ["helps"],
+            "difference": [0.1], "interval_low": [0.05], "interval_high": [0.2],
+        }
+    )  # fmt: skip
+    generator = generators()
+    for seed, (variant, version) in enumerate([("a", "2026-1"), ("a", "2026-2"), ("b", "2026-3")]):
+        data = {
+            "scores": [record(f"f{seed}", variant, seed=seed)],
+            "config": generator.config,
+            "history": history(),
+            "arm_scores": arms,
+            "comparisons": differences,
+            "verdicts": [{"sentence": f"Images help {variant} {version}."}],
+            "generator": generator,
+            "sample_grids": {"epoch-0001": np.zeros((8, 8, 3), np.uint8)},
+        }
+        for entry, (kind, name) in FILES.items():
+            arguments = {"save_args": {"index": False}} if kind == "CSVDataset" else {}
+            path = str(tmp_path / variant / name)
+            getattr(datasets, kind)(filepath=path, version=Version(None, version), **arguments).save(data[entry])
+    entries = {
+        entry: {"type": f"gan_pipelines.datasets.{kind}", "filepath": f"{tmp_path}/{{variant}}/{name}"}
+        for entry, (kind, name) in FILES.items()
+    }
+    return datasets.RunsDataset(entries=entries)
+
+
+@pytest.mark.parametrize("entry", FILES)
+def test_a_torn_file_of_one_run_is_named_and_takes_nothing_from_the_others(saved_runs, tmp_path, entry, caplog):
+    (damaged,) = (tmp_path / "a" / FILES[entry][1] / "2026-2").iterdir()
+    damaged = next(damaged.iterdir()) if damaged.is_dir() else damaged
+    whole = damaged.read_bytes()
+    for damage in DAMAGES.values():
+        damage(damaged)
+        caplog.clear()
+        read = nodes.read_runs(saved_runs.load())
+        lines = [
+            message for message in caplog.messages if f"{entry} of a 2026-2 cannot be used and is left out: " in message
+        ]
+        assert len(lines) == (damaged.exists() or entry == "sample_grids")
+        assert len(caplog.messages) == len(lines)
+        assert {(run.variant, run.version, name) for run in read for name in FILES if name not in run} == {
+            ("a", "2026-2", entry)
+        }
+        damaged.write_bytes(whole)
+    assert all(entry in run for entry in FILES for run in nodes.read_runs(saved_runs.load()))
+
+
+@pytest.mark.parametrize("entry", ["scores", "history", "comparisons", "generator"])
+def test_the_page_shows_what_a_torn_file_leaves(saved_runs, tmp_path, entry):
+    for path in [*(tmp_path / "a" / FILES[entry][1] / "2026-2").rglob("*.*")]:
+        if path.is_file():
+            path.write_bytes(b"")
+    runs = nodes.read_runs(saved_runs.load())
+    interpolations = nodes.interpolate_latents(runs, "cpu")
+    assert list(interpolations) == ["a 2026-1" if entry == "generator" else "a 2026-2", "b 2026-3"]
+    assert nodes.list_runs(runs)["run"].tolist() == [
+        version for version in ("2026-1", "2026-2", "2026-3") if entry != "scores" or version != "2026-2"
+    ]
+    page = page_of(saved_runs.load())
+    helps = "2026-1" if entry in ("arm_scores", "comparisons", "verdicts") else "2026-2"
+    assert f"Images help a {helps}." in page
+    assert "Images help b 2026-3." in page
+
+
+def test_if_no_scores_can_be_read_a_sentence_says_so(saved_runs, tmp_path):
+    for path in tmp_path.rglob("scores.json/*/scores.json"):
+        path.write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"^There is nothing to compare: no run has scores that can be read\.$"):
+        nodes.read_runs(saved_runs.load())

@@ -31,7 +31,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 import odd_pictures
-from gan_pipelines import settings
+from gan_pipelines import cli, settings
 from gan_pipelines.classifier.resnet import Prediction
 from gan_pipelines.core import disk
 from gan_pipelines.core.errors import ProjectError
@@ -151,16 +151,32 @@ def preflight(pipeline="train_wgan_gp", extra=(), datasets=None, **changes):
 
 case("a setting that does not exist")(lambda _: preflight(variants__wgan_gp__discriminator_step=3))
 case("a section that does not exist")(lambda _: preflight(variant__cdcgan__epochs=3))
-
-
-@case("a text with `${` that names no setting")
-def a_text_with_the_sign_of_another_setting(folder):
-    (folder / "base").mkdir()
-    (folder / "base/parameters.yml").write_text("dataset: {path: 'pictures/${cards}'}")
-    settings.CONFIG_LOADER_CLASS(str(folder), env="base", **settings.CONFIG_LOADER_ARGS)["parameters"]
-
-
 case("a variant that does not exist")(lambda _: preflight(variants__cdgan__epochs=3))
+
+
+def configure(folder, content="", env=None, conf="conf"):
+    (folder / "conf/base").mkdir(parents=True)
+    (folder / "conf/base/parameters.yml").write_text(content)
+    settings.CONFIG_LOADER_CLASS(str(folder / conf), env=env, **settings.CONFIG_LOADER_ARGS)["parameters"]
+
+
+case("an environment that does not exist")(lambda folder: configure(folder, env="bse"))
+case("a tab in a file of the configuration")(lambda folder: configure(folder, "dataset:\n\tpath: cards"))
+case("a setting that is there twice")(lambda folder: configure(folder, "dataset:\n  path: a\n  path: b"))
+case("a file of the configuration that is not YAML")(lambda folder: configure(folder, "dataset: [1"))
+case("a `${...}` that stands for nothing")(lambda folder: configure(folder, "dataset:\n  path: ${cards}"))
+case("a `--conf-source` without a configuration")(lambda folder: configure(folder, conf="conf/base"))
+
+
+@case("an archive for `--conf-source` that is torn")
+def an_archive_that_is_torn(folder):
+    (folder / "conf.zip").write_bytes(b"torn")
+    configure(folder, conf="conf.zip")
+
+
+case("a value in `--params` that is not YAML")(
+    lambda _: cli.run.make_context("run", ["--params=augmentation.fractions=[0.1"])
+)
 case("a pipeline that does not exist")(lambda _: preflight("train_wgan_pg"))
 case("a number out of range")(lambda _: preflight(variants__wgan_gp__epochs=0))
 case("a text in place of a number")(lambda _: preflight(variants__wgan_gp__penalty__weight="ten"))
@@ -225,6 +241,15 @@ def comparing_before_ingestion(folder):
     preflight("compare")
 
 
+@case("a file of the catalog that cannot be read")
+def a_file_of_the_catalog_that_cannot_be_read(folder):
+    (folder / "manifest.json").write_text("")
+    scores = folder / "reports/dcgan/scores.json/2026/scores.json"
+    scores.parent.mkdir(parents=True)
+    scores.write_text("[]")
+    preflight("compare")
+
+
 case("a device that does not exist")(lambda _: preflight(runtime__device="gpu"))
 case("a file of Inception's weights that does not exist")(
     lambda _: preflight(scoring__extractor="inception", scoring__inception_weights="inception.pth")
@@ -232,6 +257,18 @@ case("a file of Inception's weights that does not exist")(
 case("a class that the generator does not know")(
     lambda _: sample_classes(conditional_generator(), SamplingConfig(classes=("ace", "quen")), "cpu")
 )
+
+
+def ask_for(classes, known):
+    """Check a run that generates images of classes, as the command line gives their names."""
+    typed = OmegaConf.to_container(OmegaConf.from_dotlist([f"classes={classes}"]))
+    preflight(
+        "sample_acgan", datasets={"acgan.generator": conditional_generator(known)}, sampling__classes=typed["classes"]
+    )
+
+
+case("a class whose name YAML reads as a number")(lambda _: ask_for("007", ("007", "1,2", "a;b")))
+case("a class whose name has a comma")(lambda _: ask_for("1", ("1,2", "three")))
 case("two trainings in one run")(lambda _: preflight("train_dcgan", ["train_wgan_gp"]))
 case("scoring before training")(lambda _: preflight("evaluate_dcgan"))
 
@@ -264,9 +301,8 @@ case("a split of an unknown name")(
 )
 
 
-def conditional_generator():
-    shape = ImageShape(1, 8, 8)
-    return TrainedGenerator(VARIANTS["acgan"], shape, ("ace", "king", "queen"), training={}, weights={})
+def conditional_generator(class_names=("ace", "king", "queen")):
+    return TrainedGenerator(VARIANTS["acgan"], ImageShape(1, 8, 8), class_names, training={}, weights={})
 
 
 @case("too little disk space for the data")
@@ -366,6 +402,36 @@ def test_settings_of_other_pipelines_are_not_checked(folder, monkeypatch):
     monkeypatch.chdir(folder)
     preflight(variants__dcgan__epochs=0)
     preflight("ingest", scoring__samples=0)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["three", "7", "3;7", '["007"]', '["1;2"]', '["a;b", "yes"]', "1.5", '["1.50"]', '["[x"]', "ä b", '["null"]'],
+)
+def test_any_class_can_be_asked_for(folder, monkeypatch, typed):
+    monkeypatch.chdir(folder)
+    known = ("three", "3", "7", "007", "1;2", "a;b", "yes", "1.5", "1.50", "[x", "ä b", "null", "1,2")
+    ask_for(typed, known)
+    preflight("sample_acgan", datasets={"acgan.generator": conditional_generator(known)}, sampling__classes=["1,2"])
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("007", """(a name such as 007 is quoted: --params='sampling.classes=["007"]')"""),
+        ("yes", """(a name such as yes is quoted: --params='sampling.classes=["yes"]')"""),
+        ("a;b", """(a name such as a;b is quoted: --params='sampling.classes=["a;b"]')"""),
+        ("[x", """(a name such as [x is quoted: --params='sampling.classes=["[x"]')"""),
+        ("1,2", '(a name such as 1,2 is quoted: sampling: {classes: ["1,2"]} in parameters.yml)'),
+        ("ace", "did you mean ace?"),
+        ("7", "known are 7"),
+    ],
+)
+def test_the_sentence_about_a_class_says_how_to_ask_for_odd_names(folder, monkeypatch, name, how):
+    monkeypatch.chdir(folder)
+    with pytest.raises(ProjectError) as caught:
+        ask_for("aces", (name,))
+    assert str(caught.value).endswith(how)
 
 
 # Folders of pictures

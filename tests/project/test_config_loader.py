@@ -1,45 +1,150 @@
-"""Texts of the configuration that mean something else, and configurations from strangers."""
+"""The files of the configuration: folders and archives of them, and mistakes in one, each with its file and line."""
 
 from __future__ import annotations
 
-import re
+import shutil
+from pathlib import Path
 
 import pytest
 
 from gan_pipelines import settings
 from gan_pipelines.core.config import ConfigError
 
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def load(conf, key="parameters", env=None, **parameters):
+    arguments = settings.CONFIG_LOADER_ARGS
+    return settings.CONFIG_LOADER_CLASS(str(conf), env=env, runtime_params=parameters, **arguments)[key]
+
 
 @pytest.fixture
 def conf(tmp_path):
-    for name in ("base", "local", "cards"):
-        (tmp_path / name).mkdir()
-    return tmp_path
+    """A configuration of a few settings, with an environment and nothing in local."""
+    for env, path in {"base": "a", "cards": "b"}.items():
+        (tmp_path / "conf" / env).mkdir(parents=True)
+        (tmp_path / "conf" / env / "parameters.yml").write_text(f"dataset:\n  path: {path}\n")
+        (tmp_path / "conf" / env / "globals.yml").write_text(f"experiment: {env}\n")
+    (tmp_path / "conf/local").mkdir()
+    return tmp_path / "conf"
 
 
-def load(conf, text, section="parameters", env="cards"):
-    (conf / env / f"{section}.yml").write_text(text)
-    return settings.CONFIG_LOADER_CLASS(str(conf), env=env, **settings.CONFIG_LOADER_ARGS)[section]
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar", "bztar", "xztar"])
+@pytest.mark.parametrize("env", [None, "cifar10_32"])
+def test_an_archive_is_as_good_as_the_folder(tmp_path, kind, env):
+    archive = shutil.make_archive(str(tmp_path / "conf"), kind, CONF.parent, "conf")
+    assert [load(archive, key, env) for key in ("parameters", "catalog")] == [
+        load(CONF, key, env) for key in ("parameters", "catalog")
+    ]
 
 
-@pytest.mark.parametrize("env", ["base", "local", "cards"])
+def test_without_a_folder_local_nothing_of_base_is_lost(conf):
+    assert load(conf) == {"dataset": {"path": "a"}}
+    (conf / "local").rmdir()
+    assert load(conf) == {"dataset": {"path": "a"}}
+    assert load(conf, "globals") == {"experiment": "base"}
+    assert load(conf, env="cards") == {"dataset": {"path": "b"}}
+
+
 @pytest.mark.parametrize(
-    ("path", "reason"), [("/a/${home}", "Interpolation key 'home' not found"), ("/a/${", "no viable alternative")]
+    ("content", "rest"),
+    [
+        (b"dataset:\n\tpath: x", ", line 2: here is a tab, and YAML is indented by spaces."),
+        (b"dataset:\n  path: x\ndataset: 3", ", line 3: dataset is there twice; remove one."),
+        (b"a:\n  b: 1\n  c: 2\n  b: 3", ", line 4: b is there twice; remove one."),
+        (b"a: 1\nb: [1\n", ", line 2: this is no YAML (did not find expected ',' or ']')."),
+        (b"a: *b", ", line 1: this is no YAML (found undefined alias)."),
+        (b"a: b: c", ", line 1: this is no YAML (mapping values are not allowed in this context)."),
+        (
+            b"a: 1\nb: !!python/object/apply:os.mkdir [made]",
+            ", line 2: this is no YAML (could not determine a constructor for the tag "
+            "'tag:yaml.org,2002:python/object/apply:os.mkdir').",
+        ),
+        (
+            b"caf\xe9: 1",
+            " cannot be read: 'utf-8' codec can't decode byte 0xe9 in position 3: invalid continuation byte.",
+        ),
+        (b"a: \x00", " cannot be read: unacceptable character #x0000: control characters are not allowed."),
+        (b"- 1", " must be a mapping whose names are texts."),
+    ],
 )
-def test_a_text_with_the_sign_of_another_setting_is_named_with_the_remedy(conf, env, path, reason):
-    sentence = (
-        rf"has \$\{{...\}}, which stands for another setting \({reason}.*\); name one that exists, or write \\\$\{{"
+@pytest.mark.parametrize("env", ["base", "local", "cards"])
+def test_a_file_that_cannot_be_read_is_named_with_its_line(conf, monkeypatch, content, rest, env):
+    monkeypatch.chdir(conf.parent)
+    (conf / env / "catalog_more.yml").write_bytes(content)
+    (conf / "base/catalog.yml").write_text("manifest: {type: MemoryDataset}")
+    with pytest.raises(ConfigError) as caught:
+        load(conf, "catalog", env if env == "cards" else None)
+    assert str(caught.value) == f"{conf}/{env}/catalog_more.yml{rest}"
+    assert not (conf.parent / "made").exists()
+    load(conf)  # other files can be
+
+
+def test_a_mistake_in_an_archive_and_in_the_globals_is_named(conf):
+    (conf / "cards/globals.yml").write_text("a: 1\na: 2")
+    archive = shutil.make_archive(str(conf), "zip", conf.parent, "conf")
+    with pytest.raises(
+        ConfigError, match=rf"^{archive}: conf/cards/globals.yml, line 2: a is there twice; remove one\.$"
+    ):
+        load(archive, env="cards")
+    load(archive)
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "name", "problem"),
+    [
+        ("\ndataset:\n  path: ${nothing}", 3, "dataset.path", "Interpolation key 'nothing' not found"),
+        ("dataset:\n- ${nothing}", 2, "dataset[0]", "Interpolation key 'nothing' not found"),
+        ("dataset:\n  path: ${", 2, "dataset.path", "no viable alternative at input '${'"),
+        (
+            "dataset:\n  path: ${globals:nothing}",
+            2,
+            "dataset.path",
+            "Globals key 'nothing' not found and no default value provided.",
+        ),
+    ],
+)
+def test_a_setting_that_stands_for_another_is_named_with_its_line(conf, content, line, name, problem):
+    (conf / "local/parameters.yml").write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        load(conf)
+    assert str(caught.value) == (
+        f"{conf}/local/parameters.yml, line {line}: {name} has ${{...}}, which stands for another setting ({problem}); "
+        "name one that exists, or write \\${ for the text itself."
     )
-    with pytest.raises(ConfigError, match=sentence) as caught:
-        load(conf, f"dataset: {{path: '{path}'}}\n", env=env)
-    assert "\n" not in str(caught.value)
 
 
-def test_the_remedy_helps(conf):
-    assert load(conf, "dataset: {path: '/a/\\${home}'}\n")["dataset"]["path"] == "/a/${home}"
+def test_a_parameter_of_the_command_line_is_not_blamed_on_a_file(conf):
+    with pytest.raises(ConfigError, match=r"^--params: scoring.seed has \$\{\.\.\.\}"):
+        load(conf, scoring={"seed": "${nothing}"})
 
 
-@pytest.mark.parametrize("section", ["parameters", "globals", "catalog"])
+@pytest.mark.parametrize(
+    ("conf_source", "sentence"),
+    [
+        ("flat.zip", "flat.zip has no folder base; --conf-source is a folder such as conf, or its archive."),
+        ("torn.zip", "torn.zip cannot be read (File is not a zip file); make the archive again."),
+        ("torn.tar.gz", "torn.tar.gz cannot be read (Not a gzipped file (b'to')); make the archive again."),
+        ("conf.yml", "conf.yml has no folder base; --conf-source is a folder such as conf, or its archive."),
+        ("conf/base", "conf/base has no folder base; --conf-source is a folder such as conf, or its archive."),
+    ],
+)
+def test_a_source_without_a_configuration_is_named(conf, monkeypatch, conf_source, sentence):
+    monkeypatch.chdir(conf.parent)
+    shutil.make_archive("flat", "zip", conf / "cards", ".")
+    for name in ("torn.zip", "torn.tar.gz", "conf.yml"):
+        Path(name).write_bytes(b"torn")
+    with pytest.raises(ConfigError) as caught:
+        load(conf_source)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_the_remedy_for_a_dollar_sign_helps(conf):
+    (conf / "cards/parameters.yml").write_text("dataset: {path: '/a/\\${home}'}\n")
+    assert load(conf, env="cards")["dataset"]["path"] == "/a/${home}"
+
+
+@pytest.mark.parametrize("key", ["parameters", "globals", "catalog"])
 @pytest.mark.parametrize(
     "value",
     [
@@ -49,13 +154,15 @@ def test_the_remedy_helps(conf):
         "!!python/module:os",
     ],
 )
-def test_yaml_constructs_no_objects(conf, section, value, capsys):
-    with pytest.raises(Exception, match=re.escape("could not determine a constructor for the tag")):
-        load(conf, f"dataset: {value}\n", section)
+def test_yaml_constructs_no_objects(conf, key, value, capsys):
+    (conf / f"cards/{key}.yml").write_text(f"dataset: {value}\n")
+    with pytest.raises(ConfigError, match="could not determine a constructor for the tag"):
+        load(conf, key, "cards")
     assert "constructed" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("resolver", ["eval", "python", "oc.decode", "hydra"])
 def test_only_the_resolvers_of_the_project_are_known(conf, resolver):
+    (conf / "cards/parameters.yml").write_text(f"dataset: ${{{resolver}:print(1)}}\n")
     with pytest.raises(Exception, match="Unsupported interpolation type|not|resolver"):
-        load(conf, f"dataset: ${{{resolver}:print(1)}}\n")
+        load(conf, env="cards")

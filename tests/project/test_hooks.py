@@ -30,7 +30,6 @@ def prepare(folder, **dataset):
         }
     )
     hooks = PreflightHooks()
-    (folder / "conf/base").mkdir(parents=True, exist_ok=True)
     context = SimpleNamespace(
         env=None, project_path=folder, config_loader=SimpleNamespace(conf_source=str(folder / "conf"))
     )

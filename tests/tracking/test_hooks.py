@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -145,7 +146,7 @@ def test_metadata_says_what_of_an_entry_is_logged(local, tmp_path):
 
 @pytest.mark.parametrize("is_logged", [True, False])
 def test_the_file_of_this_run_is_logged_if_the_metadata_says_so(local, tmp_path, is_logged):
-    catalog = make_catalog(tmp_path, file=is_logged)
+    catalog = make_catalog(tmp_path)
     for version in ("2025-01-01T00.00.00.000Z", VERSION):
         JSONDataset(filepath=f"{tmp_path}/report.json", version=Version(None, version)).save({"of": version})
     metadata = {"mlflow": {"file": is_logged}}
@@ -164,6 +165,31 @@ def test_the_file_of_this_run_is_logged_if_the_metadata_says_so(local, tmp_path,
 def test_a_wrong_metadata_is_named_with_its_entry(tmp_path):
     with pytest.raises(ConfigError, match=r"^report.metadata.mlflow.files is not a setting; did you mean file\?$"):
         read_logging(make_catalog(tmp_path, files=True), ["report"])
+
+
+def test_only_the_file_of_a_versioned_entry_can_be_logged(tmp_path):
+    sentence = r"^report.metadata.mlflow.file is True, but must be false: the entry is not versioned\.$"
+    with pytest.raises(ConfigError, match=sentence):
+        read_logging(make_catalog(tmp_path, file=True), ["report"])
+
+
+def test_a_tag_without_a_value_is_a_warning(local, tmp_path, caplog):
+    tags = {"dataset_hash": "content_hash", "dataset": "name"}
+    hooks, run_id = begin(tmp_path, make_catalog(tmp_path, tags=tags))
+    hooks.after_dataset_saved("report", {"name": "cards"})
+    run_wrapper(hooks.after_pipeline_run())
+    assert local.get_run(run_id).data.tags["dataset"] == "cards"
+    assert "report has no value for MLflow's tags dataset_hash" in caplog.messages
+
+
+def test_a_run_that_fails_while_it_is_described_has_failed_and_leaves_the_signals_alone(local, tmp_path, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(MlflowTracker, "log_commit", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        begin(tmp_path, make_catalog(tmp_path))
+    assert signal.getsignal(signal.SIGTERM) is before
+    (run,) = local.search_runs(["1"])
+    assert run.info.status == "FAILED"
 
 
 def test_parameters_that_mlflow_would_refuse_are_cut_off(local, tmp_path):

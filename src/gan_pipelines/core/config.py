@@ -73,7 +73,9 @@ def split_texts(value: object) -> object:
 
 
 def split_numbers(value: object) -> object:
-    """Split ``0.1;0.5`` likewise, into numbers if they are."""
+    """Split ``0.1;0.5`` likewise, into numbers if they are; a single number is a list of one."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return [value]
     try:
         return [float(item) for item in value.split(";")] if isinstance(value, str) else value
     except ValueError:

@@ -15,6 +15,7 @@ from .networks import ImageShape as ImageShape
 from .sampling import WEIGHT_SETS as WEIGHT_SETS
 from .sampling import GeneratorUnusable as GeneratorUnusable
 from .sampling import TrainedGenerator as TrainedGenerator
+from .sampling import check_classes as check_classes
 from .sampling import interpolate as interpolate
 from .sampling import sample_classes as sample_classes
 from .state import fingerprint as fingerprint

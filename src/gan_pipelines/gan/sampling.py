@@ -243,16 +243,23 @@ def sample_classes(
             device=device,
         )
 
+    check_classes(generator, config)
+    if not generator.is_conditional:
+        return {None: sample(None)}
+    names = list(generator.class_names)
+    return {name: sample(names.index(name)) for name in config.classes or names}
+
+
+def check_classes(generator: TrainedGenerator, config: SamplingConfig) -> None:
+    """Raise a `ConfigError` if a generator does not know the classes that are asked for."""
     if not generator.is_conditional:
         require(config.classes is None, "sampling.classes", config.classes, "null: this generator knows no classes")
-        return {None: sample(None)}
     names = list(generator.class_names)
     for name in config.classes or ():
         if name not in names:
             raise ConfigError(
                 f"sampling.classes has {name!r}, which the generator does not know; {suggest(name, names)}"
             )
-    return {name: sample(names.index(name)) for name in config.classes or names}
 
 
 def interpolate(

@@ -1,6 +1,7 @@
 from .averages import average_scores as average_scores
 from .averages import list_keys as list_keys
 from .averages import list_runs as list_runs
+from .averages import list_scores as list_scores
 from .averages import score_name as score_name
 from .averages import tabulate_scores as tabulate_scores
 from .config import MonitorConfig as MonitorConfig

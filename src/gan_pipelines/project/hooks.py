@@ -16,7 +16,7 @@ from kedro.framework.project import pipelines
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from gan_pipelines.core.config import ConfigError, suggest
+from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.findings import Findings
 from gan_pipelines.project.summary import summarize_run
@@ -66,15 +66,11 @@ class PreflightHooks:
 
     @hook_impl(wrapper=True)
     def after_context_created(self, context: KedroContext) -> Generator[None]:
-        """Raise a `ConfigError` if the environment does not exist, or Kedro would read settings from other folders."""
-        conf = Path(context.config_loader.conf_source)
-        for folder in (Path(context.project_path), conf.absolute()):
+        """Raise a `ConfigError` if MLflow or Kedro would read another path than that of the project."""
+        for folder in (Path(context.project_path), Path(context.config_loader.conf_source).absolute()):
             _check_path(folder)
         self.env = context.env
         self.project_path = Path(context.project_path)
-        known = sorted(path.name for path in conf.iterdir() if path.is_dir())
-        if context.env is not None and context.env not in known:
-            raise ConfigError(f"There is no environment {context.env!r} in {conf.name}; {suggest(context.env, known)}")
         return (yield)
 
     @hook_impl(tryfirst=True)

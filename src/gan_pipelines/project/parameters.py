@@ -152,6 +152,7 @@ def _check_names(raw: Mapping[str, Any]) -> None:
     """Raise a `ConfigError` if the name of a section or variant is unknown."""
     known = ["experiment", "variants", *SECTIONS]
     for section in raw:
+        require(isinstance(section, str), "a name of a section", section, "a text")
         if section not in known:
             raise ConfigError(f"{section} is not a section of the parameters; {suggest(section, known)}")
     variants = raw.get("variants") or {}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kedro.io import AbstractVersionedDataset, DataCatalog
+import yaml
+from kedro.io import AbstractVersionedDataset, DataCatalog, DatasetError
 from kedro.io.core import VersionNotFoundError
 from kedro.pipeline import Pipeline
 
@@ -20,8 +23,18 @@ from gan_pipelines.augmentation.synthetic_sets import synthetic_bytes
 from gan_pipelines.core.config import ConfigError, naming, require
 from gan_pipelines.core.devices import resolve_device
 from gan_pipelines.core.disk import require_space
+from gan_pipelines.core.errors import ProjectError, first_line
 from gan_pipelines.core.stores import KeyedStore
-from gan_pipelines.gan import CheckpointStore, ImageShape, check_steps, checkpoint_bytes, summarize_networks
+from gan_pipelines.gan import (
+    CheckpointStore,
+    ImageShape,
+    SamplingConfig,
+    TrainedGenerator,
+    check_classes,
+    check_steps,
+    checkpoint_bytes,
+    summarize_networks,
+)
 from gan_pipelines.gan.config import GanConfig, TransformConfig
 from gan_pipelines.gan.networks import FAMILIES
 from gan_pipelines.gan.summary import LayerSummary
@@ -61,6 +74,10 @@ def check_run(
     if parameters.dataset is not None:
         _check_images(parameters.dataset, open_source(parameters.dataset), pipeline, catalog, parameters)
     _check_entries(pipeline.inputs(), catalog, pipelines, f"kedro run --env={env}" if env else "kedro run")
+    if parameters.sampling is not None and parameters.sampling.classes is not None:
+        for name in sorted(pipeline.inputs()):
+            if name.endswith(".generator"):
+                _check_classes(parameters.sampling, catalog.load(name))
 
 
 def check_transforms(path: str, transforms: TransformConfig, dataset: DatasetConfig) -> None:
@@ -94,14 +111,29 @@ def _check_entries(inputs: set[str], catalog: DataCatalog, pipelines: Mapping[st
         raise ConfigError(f"There is nothing to compare yet: {kedro_run} --pipelines=train_<variant> makes scores.")
     for name in sorted(inputs, reverse=True):  # a generator before the best one
         dataset = catalog.get(name)
-        if not isinstance(dataset, AbstractVersionedDataset) or dataset.exists():
-            continue
-        if versions := _list_versions(dataset):
+        if isinstance(dataset, AbstractVersionedDataset):
+            maker = next(maker for maker, pipeline in pipelines.items() if name in pipeline.all_outputs())
+            _check_entry(name, dataset, f"{kedro_run} --pipelines={maker}")
+
+
+def _check_entry(name: str, dataset: AbstractVersionedDataset[Any, Any], command: str) -> None:
+    """Raise a `ConfigError` if an entry is not there, or cannot be read; the command makes one."""
+    versions = _list_versions(dataset)
+    if not dataset.exists():
+        if versions:
             raise ConfigError(
                 f"There is no version {dataset.resolve_load_version()} of {name}; there are {', '.join(versions)}."
             )
-        maker = next(maker for maker, pipeline in pipelines.items() if name in pipeline.all_outputs())
-        raise ConfigError(f"There is no {name} in the catalog yet: {kedro_run} --pipelines={maker} makes one.")
+        raise ConfigError(f"There is no {name} in the catalog yet: {command} makes one.")
+    try:
+        dataset.load()
+    except DatasetError as error:
+        if isinstance(error.__cause__, ProjectError):
+            raise
+        raise ConfigError(
+            f"{name} cannot be read ({first_line(error.__cause__ or error)}): {command} makes another, or choose an "
+            f"earlier one with --load-versions={name}:<version>."
+        ) from error
 
 
 def _list_versions(dataset: AbstractVersionedDataset[Any, Any]) -> list[str]:
@@ -109,6 +141,31 @@ def _list_versions(dataset: AbstractVersionedDataset[Any, Any]) -> list[str]:
     with suppress(VersionNotFoundError):
         return dataset.list_versions(full_path=False)
     return []
+
+
+def _check_classes(sampling: SamplingConfig, generator: TrainedGenerator) -> None:
+    """Check the classes to generate; the sentence says how to ask for names that need quotes."""
+    try:
+        check_classes(generator, sampling)
+    except ConfigError as error:
+        odd = next((name for name in generator.class_names if not _is_read_as_typed(name)), None)
+        if odd is None:
+            raise
+        quoted = f"[{json.dumps(odd, ensure_ascii=False)}]"
+        how = (
+            f"sampling: {{classes: {quoted}}} in parameters.yml"
+            if "," in odd  # Kedro takes it for the end of the parameter, quoted or not
+            else f"--params={shlex.quote(f'sampling.classes={quoted}')}"
+        )
+        raise ConfigError(f"{error} (a name such as {odd} is quoted: {how})") from error
+
+
+def _is_read_as_typed(name: str) -> bool:
+    """Whether a class can be asked for by its bare name on the command line."""
+    try:
+        return str(yaml.safe_load(name)) == name and not set(name) & set(",;")
+    except yaml.YAMLError:
+        return False
 
 
 def _check_images(

@@ -11,14 +11,14 @@ from typing import Any
 from kedro.config import MissingConfigException
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
-from kedro.io import AbstractVersionedDataset, DataCatalog, MemoryDataset
+from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.runner import AbstractRunner, ParallelRunner
 from kedro.utils import load_obj
 
 from gan_pipelines.core.config import ConfigError, suggest
-from gan_pipelines.tracking.entries import PARAMETERS
+from gan_pipelines.tracking.entries import PARAMETERS, is_versioned
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ def check_runner(runner: AbstractRunner | None) -> None:
 
 def check_load_versions(versions: Iterable[str], pipeline: Pipeline, catalog: DataCatalog) -> None:
     """Raise a `ConfigError` unless a run loads all of these entries and they are versioned: Kedro would ignore them."""
-    loaded = sorted(name for name in pipeline.inputs() if _is_versioned(name, catalog))
+    loaded = sorted(name for name in pipeline.inputs() if is_versioned(catalog.get(name)))
     for name in versions:
         if name not in loaded:
             rest = suggest(name, loaded) if loaded else "it loads none."
@@ -162,8 +162,3 @@ def check_load_versions(versions: Iterable[str], pipeline: Pipeline, catalog: Da
 
 def _lives_in_memory(name: str, catalog: DataCatalog) -> bool:
     return isinstance(catalog.get(name, fallback_to_runtime_pattern=True), MemoryDataset)
-
-
-def _is_versioned(name: str, catalog: DataCatalog) -> bool:
-    dataset = catalog.get(name)
-    return isinstance(dataset, AbstractVersionedDataset) and dataset.resolve_save_version() is not None

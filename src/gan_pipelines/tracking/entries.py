@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from kedro.io import AbstractVersionedDataset, DataCatalog
 
-from gan_pipelines.core.config import Switch, config, parse
+from gan_pipelines.core.config import Switch, config, parse, require
 
 METADATA_KEY = "mlflow"
 PARAMETERS = "params:"
@@ -41,8 +42,16 @@ def read_logging(catalog: DataCatalog, names: Iterable[str]) -> dict[str, EntryL
     for name in names:
         metadata = getattr(catalog.get(name), "metadata", None) or {}
         if METADATA_KEY in metadata:
-            found[name] = parse(EntryLogging, metadata[METADATA_KEY], f"{name}.metadata.{METADATA_KEY}")
+            path = f"{name}.metadata.{METADATA_KEY}"
+            found[name] = parse(EntryLogging, metadata[METADATA_KEY], path)
+            can_log_file = is_versioned(catalog[name])
+            require(can_log_file or not found[name].file, f"{path}.file", True, "false: the entry is not versioned")
     return found
+
+
+def is_versioned(dataset: object) -> TypeGuard[AbstractVersionedDataset[Any, Any]]:
+    """Whether each run saves an entry under a version of its own."""
+    return isinstance(dataset, AbstractVersionedDataset) and dataset.resolve_save_version() is not None
 
 
 def find_saved_path(catalog: DataCatalog, name: str, version: str) -> Path | None:
@@ -57,7 +66,7 @@ def find_saved_path(catalog: DataCatalog, name: str, version: str) -> Path | Non
         the path, or None if the entry is not versioned.
     """
     dataset = catalog[name]
-    if not isinstance(dataset, AbstractVersionedDataset) or dataset.resolve_save_version() is None:
+    if not is_versioned(dataset):
         return None
     paths = map(Path, dataset.list_versions())
     return next((path for path in paths if path.parent.name == version), None)

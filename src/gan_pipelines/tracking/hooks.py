@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from gan_pipelines.tracking.entries import PARAMETERS, EntryLogging, find_saved_
 from gan_pipelines.tracking.outages import is_outage, tolerate_mlflow
 from gan_pipelines.tracking.remedies import require_mlflow
 from gan_pipelines.tracking.tracker import MlflowTracker
+
+logger = logging.getLogger(__name__)
 
 MLRUNS = "mlruns"
 """Folder of the project for MLflow."""
@@ -108,16 +111,18 @@ class TrackingHooks:
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Log what the metadata of the entry says."""
-        logging = self.logging.get(dataset_name, EntryLogging())
-        if logging.params:
+        asked = self.logging.get(dataset_name, EntryLogging())
+        if asked.params:
             self.tracker.log_params(asdict(data))
-        if logging.tags is not None:
-            self.tracker.set_tags(**{tag: data[key] for tag, key in logging.tags.items()})
-        if logging.findings:
+        if asked.tags is not None:
+            self.tracker.set_tags(**{tag: data[key] for tag, key in asked.tags.items() if key in data})
+            if missing := [tag for tag, key in asked.tags.items() if key not in data]:
+                logger.warning("%s has no value for MLflow's tags %s", dataset_name, ", ".join(missing))
+        if asked.findings:
             self.tracker.log_metrics(data.metrics)
             self.tracker.set_tags(**data.tags)
             self.sentences += data.sentences
-        if logging.file and (path := find_saved_path(self.catalog, dataset_name, self.save_version)):
+        if asked.file and (path := find_saved_path(self.catalog, dataset_name, self.save_version)):
             self.tracker.log_files(path, dataset_name.rpartition(".")[2])
 
     @hook_impl(wrapper=True)

@@ -54,11 +54,13 @@ class MlflowTracker:
     def begin_run(self, is_own: bool = True) -> None:
         """Attach to the active run. Send unsent calls of earlier runs, and end runs whose process was killed.
 
+        Of several calls only the first has an effect.
+
         Args:
             is_own: whether to end the run, also if this process is interrupted; otherwise its caller ends it.
         """
         run = mlflow.active_run()
-        if run is None:
+        if run is None or self.run_id is not None:
             return
         self.run_id = str(run.info.run_id)
         self._ends_run = is_own

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,12 @@ from kedro.io import DatasetError
 from numpy.typing import NDArray
 
 from gan_pipelines import figures, gan, metrics
-from gan_pipelines.core.config import flatten
+from gan_pipelines.core.config import ConfigError, flatten
+from gan_pipelines.core.errors import first_line
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.datasets import CataloguedRun
+
+logger = logging.getLogger(__name__)
 
 Runs = list[CataloguedRun]
 Pictures = dict[str, NDArray[np.uint8]]
@@ -27,49 +30,64 @@ RECIPE_DIGITS = 6
 """Number of digits shown of a recipe's hash."""
 
 
-def average_scores(all_runs: Runs) -> pd.DataFrame:
+def read_runs(all_runs: Runs) -> Runs:
+    """Read the files of all runs; one that is torn or of an earlier format is left out, and a line names it.
+
+    Generators and sample grids are large: of each variant, only the newest that can be read is.
+
+    Raises:
+        ConfigError: if no scores are left.
+    """
+    runs = [_read_entries(run, [name for name in CHECKS if name not in LARGE]) for run in all_runs]
+    for entry in LARGE:
+        runs = _read_newest(runs, entry)
+    if not _with(runs, "scores"):
+        raise ConfigError("There is nothing to compare: no run has scores that can be read.")
+    return runs
+
+
+def average_scores(runs_read: Runs) -> pd.DataFrame:
     """Average the scores of each variant over the seeds of its runs."""
-    return metrics.average_scores(_scores_by_variant(all_runs))
+    return metrics.average_scores(_scores_by_variant(runs_read))
 
 
-def compare_recipes(all_runs: Runs) -> pd.DataFrame:
+def compare_recipes(runs_read: Runs) -> pd.DataFrame:
     """Compare the FID of recipes that have at least three training seeds in common."""
-    return metrics.compare_recipes(_scores_by_variant(all_runs), _name_recipes(all_runs))
+    return metrics.compare_recipes(_scores_by_variant(runs_read), _name_recipes(runs_read))
 
 
-def list_runs(all_runs: Runs) -> pd.DataFrame:
+def list_runs(runs_read: Runs) -> pd.DataFrame:
     """List the scored runs with the settings in which the runs of a variant differ, scores and provenance."""
-    runs = metrics.list_runs({(run.variant, run.version): run.load("scores") for run in _with(all_runs, "scores")})
+    runs = metrics.list_runs({(run.variant, run.version): run.load("scores") for run in _with(runs_read, "scores")})
     first = runs[["run", "variant", "seed", "epochs", "recipe"]]
-    settings = _differing_settings(all_runs)
+    settings = _differing_settings(runs_read)
     return pd.concat([first.join(settings, on=["variant", "recipe"]), runs[runs.columns.drop(first.columns)]], axis=1)
 
 
-def plot_scores_by_epoch(all_runs: Runs) -> figures.Figure:
+def plot_scores_by_epoch(runs_read: Runs) -> figures.Figure:
     """Plot FID and Inception Score by epoch, one line for each training scored like the newest."""
-    return figures.plot_scores_by_epoch(_comparable_histories(all_runs))
+    return figures.plot_scores_by_epoch(_comparable_histories(runs_read))
 
 
-def interpolate_latents(all_runs: Runs, device: DeviceName) -> Pictures:
-    """Interpolate between latents with the newest readable generator of each variant."""
+def interpolate_latents(runs_read: Runs, device: DeviceName) -> Pictures:
+    """Interpolate between latents with the newest generator of each variant."""
     grids = {}
-    for variant in dict.fromkeys(run.variant for run in all_runs):
-        newest_first = [run for run in reversed(all_runs) if run.variant == variant]
-        for run, generator in islice(_readable(newest_first, "generator"), 1):
-            samples = gan.interpolate(
-                generator,
-                INTERPOLATION_ROWS,
-                INTERPOLATION_STEPS,
-                seed=INTERPOLATION_SEED,
-                weights=generator.config.preview_weights,
-                device=device,
-            )
-            grids[_label(run)] = figures.make_image_grid(samples, columns=INTERPOLATION_STEPS)
+    for run in _newest(runs_read, "generator"):
+        generator = run.load("generator")
+        samples = gan.interpolate(
+            generator,
+            INTERPOLATION_ROWS,
+            INTERPOLATION_STEPS,
+            seed=INTERPOLATION_SEED,
+            weights=generator.config.preview_weights,
+            device=device,
+        )
+        grids[_label(run)] = figures.make_image_grid(samples, columns=INTERPOLATION_STEPS)
     return grids
 
 
 def render_comparison(
-    all_runs: Runs,
+    runs_read: Runs,
     average_scores: pd.DataFrame,
     recipe_comparisons: pd.DataFrame,
     runs: pd.DataFrame,
@@ -89,12 +107,12 @@ def render_comparison(
             scores=scores.assign(recipe=scores["recipe"].str[:RECIPE_DIGITS]),
             keys=metrics.list_keys(average_scores),
             verdicts=recipe_comparisons["sentence"].tolist(),
-            histories=_comparable_histories(all_runs),
+            histories=_comparable_histories(runs_read),
             real=real,
-            losses={_label(run): run.load("history") for run in _newest(all_runs, "history")},
+            losses={_label(run): run.load("history") for run in _newest(runs_read, "history")},
             progress={
-                _label(run): {int(name.removeprefix("epoch-")): grid for name, grid in run.load("sample_grids").items()}
-                for run in _newest(all_runs, "sample_grids")
+                _label(run): {_epoch_of(name): grid for name, grid in run.load("sample_grids").items()}
+                for run in _newest(runs_read, "sample_grids")
             },
             interpolations=interpolations,
             arms={
@@ -103,10 +121,72 @@ def render_comparison(
                     run.load("comparisons"),
                     [verdict["sentence"] for verdict in run.load("verdicts")],
                 )
-                for run in _newest(all_runs, "verdicts")
+                for run in _newest(runs_read, "verdicts", "arm_scores", "comparisons")
             },
         )
     )
+
+
+def _check_scores(scores: list[dict[str, Any]]) -> None:
+    metrics.list_scores({"": scores})
+    metrics.list_runs({("", ""): scores})
+
+
+def _require_columns(*columns: str) -> Callable[[pd.DataFrame], object]:
+    return lambda table: table[[*columns]].iloc[0]
+
+
+CHECKS: Mapping[str, Callable[[Any], object]] = {
+    "scores": _check_scores,
+    "config": lambda _: None,
+    "history": lambda history: history.astype(float).set_index("epoch").iloc[0],
+    "arm_scores": _require_columns("fraction", "arm", "accuracy"),
+    "comparisons": _require_columns(
+        "fraction", "arm", "baseline", "is_primary", "difference", "interval_low", "interval_high", "verdict"
+    ),
+    "verdicts": lambda verdicts: [verdict["sentence"] for verdict in verdicts][0],  # noqa: RUF015
+    "generator": lambda _: None,
+    "sample_grids": lambda grids: list(map(_epoch_of, grids)),
+}
+"""By entry of a run, a function that fails if the loaded data cannot be shown: half a table is a table too."""
+LARGE = ("generator", "sample_grids")
+
+
+def _read_entries(run: CataloguedRun, entries: Iterable[str]) -> CataloguedRun:
+    """The run with some of its entries loaded; those that cannot be used are gone."""
+    loaders = dict(run.loaders)
+    for entry in filter(run.__contains__, entries):
+        try:
+            data = run.load(entry)
+            CHECKS[entry](data)
+        except (DatasetError, LookupError, TypeError, ValueError, AttributeError) as error:
+            reason = first_line(error.__cause__ or error)
+            logger.warning("%s of %s cannot be used and is left out: %s", entry, _label(run), reason)
+            del loaders[entry]
+        else:
+            loaders[entry] = _returning(data)
+    return replace(run, loaders=loaders)
+
+
+def _read_newest(runs: Runs, entry: str) -> Runs:
+    """The runs with one entry loaded for the newest run of each variant that can be read."""
+    read = list(runs)
+    found = set()
+    for place, run in reversed([*enumerate(runs)]):
+        if entry in run and run.variant not in found:
+            read[place] = _read_entries(run, [entry])
+            if entry in read[place]:
+                found.add(run.variant)
+    return read
+
+
+def _returning(data: Any) -> Callable[[], Any]:
+    return lambda: data
+
+
+def _epoch_of(name: str) -> int:
+    """Epoch of a sample grid, from its name."""
+    return int(name.removeprefix("epoch-"))
 
 
 def _scores_by_variant(runs: Runs) -> dict[str, list[dict[str, Any]]]:
@@ -147,20 +227,13 @@ def _with(runs: Iterable[CataloguedRun], entry: str) -> Runs:
     return [run for run in runs if entry in run]
 
 
-def _newest(runs: Runs, entry: str) -> Runs:
-    """The newest run of each variant that has an entry."""
-    return list({run.variant: run for run in _with(runs, entry)}.values())
+def _newest(runs: Runs, *entries: str) -> Runs:
+    """The newest run of each variant that has some entries."""
+    return list({run.variant: run for run in runs if all(entry in run for entry in entries)}.values())
 
 
 def _label(run: CataloguedRun) -> str:
     return f"{run.variant} {run.version}"
-
-
-def _readable(runs: Iterable[CataloguedRun], entry: str) -> Iterator[tuple[CataloguedRun, Any]]:
-    """Load an entry of each run that has it, but for files that an older version of the project wrote."""
-    for run in _with(runs, entry):
-        with suppress(DatasetError):
-            yield run, run.load(entry)
 
 
 def _differing_settings(runs: Runs) -> pd.DataFrame:
@@ -179,11 +252,12 @@ def _differing_settings(runs: Runs) -> pd.DataFrame:
 
 def _find_config(run: CataloguedRun, recipe: str) -> gan.GanConfig | None:
     """The settings of a run's training; runs of version 0.1 have them in their generator only."""
-    for _, config in _readable([run], "config"):
-        return config
-    for _, generator in _readable([run], "generator"):
-        if generator.training["recipe"] == recipe:
-            return generator.config
+    if "config" in run:
+        return run.load("config")
+    if "generator" in run:
+        with suppress(DatasetError):  # of the older generators, none has been read yet
+            generator = run.load("generator")
+            return generator.config if generator.training["recipe"] == recipe else None
     return None
 
 

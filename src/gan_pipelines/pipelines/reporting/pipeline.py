@@ -11,6 +11,7 @@ from gan_pipelines.pipelines.reporting.nodes import (
     interpolate_latents,
     list_runs,
     plot_scores_by_epoch,
+    read_runs,
     render_comparison,
 )
 
@@ -19,21 +20,22 @@ def create_pipeline() -> Pipeline:
     """From the files of all runs to tables, figures and one page."""
     return Pipeline(
         [
-            node(average_scores, inputs="all_runs", outputs="average_scores", name="average_scores"),
+            node(read_runs, inputs="all_runs", outputs="runs_read", name="read_runs"),
+            node(average_scores, inputs="runs_read", outputs="average_scores", name="average_scores"),
             node(tabulate_scores, inputs="average_scores", outputs="score_table", name="tabulate_scores"),
-            node(compare_recipes, inputs="all_runs", outputs="recipe_comparisons", name="compare_recipes"),
-            node(list_runs, inputs="all_runs", outputs="runs", name="list_runs"),
-            node(plot_scores_by_epoch, inputs="all_runs", outputs="scores_by_epoch", name="plot_scores_by_epoch"),
+            node(compare_recipes, inputs="runs_read", outputs="recipe_comparisons", name="compare_recipes"),
+            node(list_runs, inputs="runs_read", outputs="runs", name="list_runs"),
+            node(plot_scores_by_epoch, inputs="runs_read", outputs="scores_by_epoch", name="plot_scores_by_epoch"),
             node(
                 interpolate_latents,
-                inputs=["all_runs", "params:runtime.device"],
+                inputs=["runs_read", "params:runtime.device"],
                 outputs="interpolations",
                 name="interpolate_latents",
             ),
             node(
                 render_comparison,
                 inputs=[
-                    "all_runs",
+                    "runs_read",
                     "average_scores",
                     "recipe_comparisons",
                     "runs",
