@@ -80,7 +80,8 @@ def test_recipes_of_a_variant_are_drawn_and_named_by_the_settings_in_which_they_
     assert labels == ["mlp_gan (objective minimax)", "mlp_gan (objective hinge)"]
     assert len({line.get_color() for line in lines}) == 2
     (sentence,) = nodes.compare_recipes(runs)["sentence"]
-    assert sentence.startswith("mlp_gan (objective minimax) against mlp_gan (objective hinge), ema weights: better.")
+    minimax, hinge = "mlp_gan (objective minimax) after 4 epochs", "mlp_gan (objective hinge) after 4 epochs"
+    assert sentence.startswith(f"{minimax} against {hinge}, ema weights: better.")
     assert sentence in page_of(runs)
 
 
