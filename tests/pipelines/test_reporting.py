@@ -85,6 +85,20 @@ def test_recipes_of_a_variant_are_drawn_and_named_by_the_settings_in_which_they_
     assert sentence in page_of(runs)
 
 
+def test_recipes_with_the_same_settings_are_told_apart_by_their_hash():
+    config = VARIANTS["mlp_gan"]
+    configs = {"old000": config, "new000": config, "batch0": replace(config, batch_size=32)}
+    runs = [
+        run("a", str(number), record(recipe, recipe), config=each)
+        for number, (recipe, each) in enumerate(configs.items())
+    ]
+    drawn = {
+        f"a (batch_size {config.batch_size}) {recipe}": [number] for number, recipe in enumerate(["old000", "new000"])
+    }
+    assert epochs_drawn(runs) == {**drawn, "a (batch_size 32)": [2]}
+    assert list(epochs_drawn(runs[:2])) == ["a (old000)", "a (new000)"]
+
+
 def test_runs_are_listed_with_scores_provenance_and_flags():
     table = nodes.list_runs([run("a", "1", record(), record(generator="best", value=2.0))])
     (row,) = table.to_dict("records")
