@@ -25,10 +25,10 @@ class Pixels(nn.Module):
         return Prediction(features, features[:, :4])
 
 
-def draw_images(labels, seed):
-    """Draw 4x4 images whose mean depends on the class."""
+def draw_images(labels, seed, spread=1.0):
+    """Draw 4x4 images whose mean depends on the class, with a multiple of the spread of real ones."""
     means = np.random.default_rng(1).uniform(60, 190, (len(NAMES), 1, 4, 4))
-    noise = np.random.default_rng(seed).normal(scale=16, size=(len(labels), 1, 4, 4))
+    noise = np.random.default_rng(seed).normal(scale=16 * spread, size=(len(labels), 1, 4, 4))
     return (means[labels] + noise).clip(0, 255).astype(np.uint8)
 
 
@@ -48,7 +48,7 @@ def make_reference(store, sizes, heldout=None):
 
 @dataclass
 class PerfectGenerator:
-    """Draws new images of the class that it is asked for.
+    """Draws new images of the class that it is asked for, as varied as real ones or with another spread.
 
     Attributes:
         copied: images that samples repeat, with a little noise.
@@ -59,13 +59,14 @@ class PerfectGenerator:
     training: dict = field(default_factory=lambda: {"data_hash": ""})
     copied: np.ndarray | None = None
     copied_share: float = 0.0
+    spread: float = 1.0
     class_names: tuple = NAMES
     image_shape: tuple = (1, 4, 4)
     version: str = "v"
 
     def sample(self, count, *, labels=None, **_):
         labels = torch.arange(count) % len(NAMES) if labels is None else labels
-        images = draw_images(labels.numpy(), seed=2)
+        images = draw_images(labels.numpy(), seed=2, spread=self.spread)
         copies, draws = round(self.copied_share * count), np.random.default_rng(0)
         if copies:
             noise = draws.integers(2, size=images[:copies].shape, dtype=np.uint8)

@@ -17,9 +17,10 @@ from .kernel import kernel_distance as kernel_distance
 from .labels import allocate_samples as allocate_samples
 from .labels import check_class_sizes as check_class_sizes
 from .labels import stratified_labels as stratified_labels
+from .memorisation import Nearness as Nearness
+from .memorisation import find_copies as find_copies
 from .neighbours import NeighbourScores as NeighbourScores
 from .neighbours import Radii as Radii
-from .neighbours import authenticity as authenticity
 from .neighbours import nearest_neighbours as nearest_neighbours
 from .neighbours import neighbour_scores as neighbour_scores
 from .recipes import compare_recipes as compare_recipes
