@@ -177,7 +177,7 @@ def _differing_settings(runs: Runs) -> pd.DataFrame:
     for run in _with(runs, "scores"):
         recipe = _recipe_of(run.load("scores"))
         if (run.variant, recipe) not in settings and (config := _find_config(run, recipe)) is not None:
-            flat = flatten(asdict(replace(config, seed=0, epochs=1, on_collapse="warn")))
+            flat = flatten(asdict(replace(config, seed=0, epochs=1, on_collapse="warn", preview_weights="ema")))
             named = {name: "none" if value is None else str(value) for name, value in flat.items()}
             settings[run.variant, recipe] = named
     index = pd.MultiIndex.from_arrays([*zip(*settings, strict=True)] or [[], []], names=["variant", "recipe"])
