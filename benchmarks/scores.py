@@ -44,6 +44,7 @@ from gan_pipelines.metrics import (
     open_reference,
 )
 from gan_pipelines.metrics.frechet import EXTRAPOLATION_PARTS, SAMPLES_PER_FEATURE
+from gan_pipelines.metrics.scores import labels_like
 from gan_pipelines.project.parameters import parse_variant
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -179,7 +180,7 @@ def measure_chance(
         generator = train_one(options.out, replace(config, seed=training_seed), train_set)
         for weights in ("ema", "raw"):
             for sampling_seed in SAMPLING_SEEDS if training_seed == 0 else [0]:
-                parts = sample_moments(generator, extractor, options.samples, sampling_seed, weights)
+                parts = sample_moments(generator, extractor, train_set, options.samples, sampling_seed, weights)
                 distance = frechet_distance(reference, reduce(add, parts))
                 rows.add(
                     what="sampling seeds",
@@ -189,7 +190,7 @@ def measure_chance(
                     samples=options.samples,
                     fid=distance,
                 )
-        parts = sample_moments(generator, extractor, COUNTS[-1], 99, "ema")
+        parts = sample_moments(generator, extractor, train_set, COUNTS[-1], 99, "ema")
         for count in COUNTS:
             chosen = parts[: count // BATCH]
             row = {"samples": count, "fid": frechet_distance(reference, reduce(add, chosen))}
@@ -218,10 +219,11 @@ def train_one(out: Path, config: Any, images: ImageSet) -> TrainedGenerator:
 
 
 def sample_moments(
-    generator: TrainedGenerator, extractor: FeatureExtractor, count: int, seed: int, weights: Any
+    generator: TrainedGenerator, extractor: FeatureExtractor, images: ImageSet, count: int, seed: int, weights: Any
 ) -> list[Moments]:
-    """Generate samples; return the moments of each `BATCH` of them."""
-    batches = generator.sample_batches(count, seed=seed, weights=weights, batch_size=BATCH)
+    """Generate samples with the class frequencies of images; return the moments of each `BATCH` of them."""
+    labels = labels_like(images, count, generator)
+    batches = generator.sample_batches(count, seed=seed, weights=weights, labels=labels, batch_size=BATCH)
     return [Moments.of(part.features) for part in extract_features(extractor, batches, "generated")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -53,6 +54,7 @@ class PerfectGenerator:
     Attributes:
         copied: images that samples repeat, with a little noise.
         copied_share: share of the samples that are copies.
+        asked: numbers of images of each class that it was asked for, one list for each call.
     """
 
     is_conditional: bool = True
@@ -63,9 +65,12 @@ class PerfectGenerator:
     class_names: tuple = NAMES
     image_shape: tuple = (1, 4, 4)
     version: str = "v"
+    config: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(preview_weights="ema"))
+    asked: list = field(default_factory=list)
 
     def sample(self, count, *, labels=None, **_):
         labels = torch.arange(count) % len(NAMES) if labels is None else labels
+        self.asked.append(torch.bincount(labels).tolist())
         images = draw_images(labels.numpy(), seed=2, spread=self.spread)
         copies, draws = round(self.copied_share * count), np.random.default_rng(0)
         if copies:

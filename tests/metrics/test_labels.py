@@ -14,6 +14,7 @@ from gan_pipelines.metrics import (
     ScoringConfig,
     allocate_samples,
     check_class_sizes,
+    find_neighbours,
     frechet_distance,
     make_monitor,
     score_generator,
@@ -75,6 +76,18 @@ def test_a_perfect_generator_of_imbalanced_classes_is_as_good_as_real_images(tmp
     assert fid < 1.5 * floor
     of_classes_in_turn = PerfectGenerator(is_conditional=False)
     assert measure(of_classes_in_turn)["fid_500"] > 3 * fid
+
+
+def test_wherever_a_generator_is_judged_its_classes_are_as_frequent_as_in_the_reference(tmp_path):
+    extractor, reference = make_reference(KeyedStore(tmp_path), [160, 80, 40, 40])
+    config = ScoringConfig(samples=100, during_training=MonitorConfig(samples=80))
+    generator = PerfectGenerator()
+    score_generator(generator, extractor, reference, config, "cpu")
+    make_monitor(extractor, reference, config, "cpu").measure(generator)
+    find_neighbours(generator, extractor, reference, 4, "cpu")
+    assert {sum(asked) for asked in generator.asked} == {100, 80, 256}
+    for asked in generator.asked:
+        np.testing.assert_allclose(np.array(asked) / sum(asked), [0.5, 0.25, 0.125, 0.125], atol=0.01)
 
 
 def test_scores_and_monitor_ask_for_the_same_labels(tmp_path):

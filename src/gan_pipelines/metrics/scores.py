@@ -99,7 +99,7 @@ def score_generator(
     _require_same_kind(generator, reference.images)
     target = resolve_device(device)
     extractor = extractor.to(target)
-    labels = _labels_like(reference.images, config.samples) if generator.is_conditional else None
+    labels = labels_like(reference.images, config.samples, generator)
     scores: list[Score] = []
     for weights in WEIGHT_SETS:
         samples = generator.sample_batches(
@@ -199,8 +199,10 @@ def _note_missing(measured: Measured, fake: Tensor, class_names: Sequence[str]) 
         yield f"KID of class {', '.join(missing)} is left out: it needs {needed}."
 
 
-def _labels_like(reference: ImageSet, samples: int) -> Tensor:
-    """Make labels with the class frequencies of the reference."""
+def labels_like(reference: ImageSet, samples: int, generator: TrainedGenerator) -> Tensor | None:
+    """Make labels with the class frequencies of the reference; None for an unconditional generator."""
+    if not generator.is_conditional:
+        return None
     return stratified_labels(np.bincount(reference.labels, minlength=len(reference.class_names)), samples)
 
 
@@ -242,7 +244,6 @@ def make_monitor(
         device: where to compute.
     """
     monitor = config.during_training
-    labels = _labels_like(reference.images, monitor.samples)
     target = resolve_device(device)
     network, moments = extractor.to(target), reference.moments.to(target)
     size = abbreviate(monitor.samples)
@@ -253,7 +254,7 @@ def make_monitor(
             monitor.samples,
             seed=config.seed,
             weights=monitor.weights,
-            labels=labels if generator.is_conditional else None,
+            labels=labels_like(reference.images, monitor.samples, generator),
             device=device,
         )
         logits: list[Tensor] = []
@@ -300,7 +301,8 @@ def find_neighbours(
     _require_same_kind(generator, reference.images)
     target = resolve_device(device)
     weights = generator.config.preview_weights
-    samples = generator.sample(NEIGHBOUR_CANDIDATES, seed=0, weights=weights, device=device)
+    labels = labels_like(reference.images, NEIGHBOUR_CANDIDATES, generator)
+    samples = generator.sample(NEIGHBOUR_CANDIDATES, seed=0, weights=weights, labels=labels, device=device)
     (prediction,) = extract_features(extractor.to(target), [samples.to(target)], "generated")
     features = reference.features.to(prediction.features.device)
     distances, nearest = nearest_neighbours(prediction.features, features, min(NEIGHBOURS_SHOWN, len(features)))
@@ -321,7 +323,9 @@ def _require_same_kind(generator: TrainedGenerator, images: ImageSet) -> None:
 def _diversity(generator: TrainedGenerator, weights: WeightSet, reference: ImageSet, device: DeviceName) -> float:
     """Measure the diversity of samples relative to as many real images."""
     count = min(DIVERSITY_IMAGES, len(reference))
-    return relative_diversity(generator.sample(count, seed=0, weights=weights, device=device), reference.images)
+    labels = labels_like(reference, count, generator)
+    samples = generator.sample(count, seed=0, weights=weights, labels=labels, device=device)
+    return relative_diversity(samples, reference.images)
 
 
 def _flag_samples(diversity: float, logits: Tensor, extractor: FeatureExtractor) -> tuple[str, ...]:
