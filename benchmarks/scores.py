@@ -40,11 +40,11 @@ from gan_pipelines.metrics import (
     get_extractor,
     inception_score,
     kernel_distance,
+    labels_like,
     neighbour_scores,
     open_reference,
 )
 from gan_pipelines.metrics.frechet import EXTRAPOLATION_PARTS, SAMPLES_PER_FEATURE
-from gan_pipelines.metrics.scores import labels_like
 from gan_pipelines.project.parameters import parse_variant
 
 CONF = Path(__file__).parents[1] / "conf"

@@ -13,6 +13,7 @@ from gan_pipelines.metrics import (
     MonitorConfig,
     ScoringConfig,
     allocate_samples,
+    averages,
     check_class_sizes,
     find_neighbours,
     frechet_distance,
@@ -20,7 +21,7 @@ from gan_pipelines.metrics import (
     score_generator,
     stratified_labels,
 )
-from planted import NAMES, PerfectGenerator, draw_images, make_reference
+from planted import NAMES, PerfectGenerator, draw_image_set, draw_images, make_reference
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,32 @@ def test_scores_and_monitor_ask_for_the_same_labels(tmp_path):
     monitored = make_monitor(extractor, reference, config, "cpu").measure(PerfectGenerator())
     scores = {each.metric: each.value for each in score_generator(PerfectGenerator(), extractor, reference, config)}
     assert (scores["fid"], scores["is"]) == pytest.approx((monitored["fid_100"], monitored["is_100"]))
+
+
+def test_the_parts_of_all_keys_have_columns(tmp_path):
+    extractor, reference = make_reference(KeyedStore(tmp_path), [60, 20, 10, 5], draw_image_set([9] * 4, seed=6))
+    generator = PerfectGenerator(training={"data_hash": reference.images.content_hash})
+    scores = score_generator(generator, extractor, reference, ScoringConfig(samples=100), "cpu")
+    parts = {part for score in scores for part in score.comparability}
+    assert parts == {*averages.KEY, *averages.METRIC_KEY, "class"}
+
+
+def test_the_samples_that_choose_the_best_epoch_are_not_those_of_its_score(tmp_path):
+    seeds = []
+
+    class Spy(PerfectGenerator):
+        def sample_batches(self, count, *, seed, **rest):
+            seeds.append(seed)
+            return super().sample_batches(count, **rest)
+
+    extractor, reference = make_reference(KeyedStore(tmp_path), [9] * 4)
+    config = ScoringConfig(samples=50, seed=7, during_training=MonitorConfig(samples=50))
+    score_generator(Spy(), extractor, reference, config, "cpu")
+    make_monitor(extractor, reference, config, "cpu").measure(Spy())
+    *scored, monitored = seeds
+    assert set(scored) == {7}
+    draws = [torch.randn(9, generator=torch.Generator().manual_seed(seed)) for seed in (7, monitored)]
+    assert not torch.equal(*draws)
 
 
 def test_a_class_with_too_few_images_has_no_kid_of_its_own_and_a_note_says_why(tmp_path):

@@ -30,6 +30,7 @@ from .reference import extract_features as extract_features
 from .reference import open_reference as open_reference
 from .scores import Score as Score
 from .scores import find_neighbours as find_neighbours
+from .scores import labels_like as labels_like
 from .scores import make_monitor as make_monitor
 from .scores import score_generator as score_generator
 from .summary import summarize_scores as summarize_scores

@@ -33,8 +33,11 @@ from gan_pipelines.metrics.memorisation import NEIGHBOURS, Copies, Nearness, fin
 from gan_pipelines.metrics.neighbours import nearest_neighbours, neighbour_scores
 from gan_pipelines.metrics.reference import BATCH, Reference, extract_features
 
-MONITOR_VERSION = 2
+MONITOR_VERSION = 3
 """Version in the key of a monitor. Raise it when the same generator would get other numbers."""
+MONITOR_SEED_OFFSET = 2**31
+"""Added to the sampling seed for the samples of a monitor: the best epoch is scored on others than those that chose it.
+PyTorch uses the lower 32 bits of a seed."""
 DIVERSITY_IMAGES = 256
 """Maximum number of samples whose diversity is measured; enough for several of each class."""
 MIN_HELDOUT_ACCURACY = 0.7
@@ -252,7 +255,7 @@ def make_monitor(
         _require_same_kind(generator, reference.images)
         batches = generator.sample_batches(
             monitor.samples,
-            seed=config.seed,
+            seed=config.seed + MONITOR_SEED_OFFSET,
             weights=monitor.weights,
             labels=labels_like(reference.images, monitor.samples, generator),
             device=device,
