@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
+from scipy.special import stdtrit
 
+from gan_pipelines.metrics import compare_recipes
 from plot_scores import read_tables, write_figures
-from scores import HELDOUT
+from scores import FLOORS, RANDOM, STRATIFIED, TEST
 
 RESULTS = Path(__file__).parents[1] / "docs/results"
 Numbers = dict[str, Any]
@@ -68,9 +71,27 @@ def fashion_mnist(folder: Path) -> Numbers:
         "by_objective": dict(list(objectives.set_index("weights").groupby("objective"))),
         "fids": fids,
         "single": runs.xs(("non_saturating", "0"), level=("objective", "seed")),
+        "raw_ratios": _compare_objectives(objectives[objectives["weights"] == "raw"]),
         "ema_gain": (fids["raw"] / fids["ema"]).loc["mlp_gan"],
         "heldout_accuracy": scores["extractor_heldout_accuracy"].iloc[0],
     }
+
+
+def _compare_objectives(runs: pd.DataFrame) -> pd.DataFrame:
+    """Compare the FIDs of objectives as `compare` does, by the objective with the lower FID and the other."""
+    scores: dict[str, list[dict[str, Any]]] = {objective: [] for objective in runs["objective"].unique()}
+    for run in runs.to_dict("records"):
+        trained = {"recipe": "", "trained_epochs": run["epoch"], "seed": run["seed"], "sampling_seed": 0}
+        scores[run["objective"]].append(
+            {
+                "metric": "fid",
+                "value": run["fid"],
+                "comparability": {"metric": "fid", "samples": run["samples"]},
+                "identity": {"generator": "last", "weights": run["weights"], **trained},
+            }
+        )
+    compared = compare_recipes(scores, {(objective, ""): objective for objective in scores})
+    return compared.set_index(["variant", "other_variant"])
 
 
 def augmentation(folder: Path) -> Numbers:
@@ -96,7 +117,9 @@ def scores(folder: Path) -> Numbers:
     tables = read_tables(folder, "floors-")
     damaged = {env: dict(list(table.groupby("damage"))) for env, table in tables.items()}
     undamaged = {env: table.query("damage.str.startswith('noise') and amount == 0") for env, table in tables.items()}
-    floors = {env: table[table["damage"].isin([HELDOUT, "test against train"])] for env, table in tables.items()}
+    floors = {env: dict(list(table[table["damage"].isin(FLOORS)].groupby("damage"))) for env, table in tables.items()}
+    dropped, repeated = ("dropped classes, share of them", "repeated images, copies of each")
+    raw_logs = _by_weights(by_seed[by_seed["sampling_seed"] == 0])["base", "raw"].map(math.log)
     return {
         "sampling": _by_weights(by_seed[by_seed["training_seed"] == 0]),
         "training": _by_weights(by_seed[by_seed["sampling_seed"] == 0]),
@@ -105,6 +128,23 @@ def scores(folder: Path) -> Numbers:
             for env, rows in chance[chance["what"] == "number of samples"].groupby("env")
         },
         "floors": floors,
+        "random": RANDOM,
+        "stratified": STRATIFIED,
+        "test": TEST,
+        "part": lambda rows: f"{rows.get('is_part', rows['images']).iloc[0]:,.0f}",
+        "raw_log_deviation": raw_logs.std(),
+        "raw_ratio": math.exp(1.96 * math.sqrt(2) * raw_logs.std()),
+        "raw_ratio_of_three_seeds": math.exp(float(stdtrit(len(raw_logs) - 1, 0.975)) * math.sqrt(2) * raw_logs.std()),
+        "dropped": damaged["base"][dropped].iloc[[0, -1]],
+        "repeated": damaged["base"][repeated].iloc[[0, -1]],
+        "unnoticed": max(
+            (rows[["precision", "density"]] - rows[["precision", "density"]].iloc[0])
+            .iloc[: -1 if env == "base" else None]
+            .abs()
+            .max(axis=None)
+            for env in damaged
+            for rows in (damaged[env][dropped], damaged[env][repeated])
+        ),
         "undamaged": undamaged,
         "scores": [("fid", 2), ("kid", 3), ("is", 2), ("precision", 2), ("recall", 2), ("density", 2), ("coverage", 2)],
         "others": [

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from scores import HELDOUT
+from scores import FLOORS
 
 
 def write_figures(folder: Path) -> None:
@@ -23,7 +23,7 @@ def read_tables(folder: Path, prefix: str) -> dict[str, pd.DataFrame]:
 
 def plot_responses(tables: dict[str, pd.DataFrame]) -> Figure:
     """Plot FID over the amount of damage, relative to undamaged images: panels by kind of damage, lines by dataset."""
-    kinds = [kind for kind in next(iter(tables.values()))["damage"].unique() if kind != HELDOUT]
+    kinds = [kind for kind in next(iter(tables.values()))["damage"].unique() if kind not in FLOORS]
     figure = Figure(figsize=(4 * len(kinds), 3), layout="constrained", dpi=80)
     for axes, kind in zip(figure.subplots(1, len(kinds)), kinds, strict=True):
         for name, table in tables.items():

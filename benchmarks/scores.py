@@ -3,10 +3,10 @@
     python benchmarks/scores.py floors OUT --env base
     python benchmarks/scores.py chance OUT --env fashion_mnist --data data/01_raw --variant mlp_gan
 
-``floors`` scores held-out images as a generator is scored, in ten random splits, then damaged images, and writes
-OUT/floors-<env>.csv. ``chance``
-trains a variant with three seeds, scores it with several sampling seeds and numbers of samples, and writes
-OUT/chance-<env>.csv. Rows are written as soon as they are measured. The classifier is fitted once and kept in OUT.
+``floors`` scores held-out images as generators are scored, in ten random and ten stratified splits, then damaged
+images, and writes OUT/floors-<env>.csv. ``chance`` trains a variant with three seeds, scores it with several sampling
+seeds and numbers of samples, and writes OUT/chance-<env>.csv. Rows are written as soon as they are measured. The
+classifier is fitted once and kept in OUT.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ from gan_pipelines.metrics import (
     get_extractor,
     inception_score,
     kernel_distance,
+    labels_like,
     neighbour_scores,
     open_reference,
+    stratified_labels,
 )
 from gan_pipelines.metrics.frechet import EXTRAPOLATION_PARTS, SAMPLES_PER_FEATURE
 from gan_pipelines.project.parameters import parse_variant
@@ -55,7 +57,9 @@ COUNTS = [500, 1000, 2000, 5000, 10_000, 20_000, 50_000]
 SAMPLING_SEEDS = range(10)
 TRAINING_SEEDS = range(3)
 BATCH = 500
-HELDOUT = "none: held-out images"
+RANDOM, STRATIFIED, TEST = "none: random splits", "none: stratified splits", "test against train"
+FLOORS = (RANDOM, STRATIFIED, TEST)
+"""Kinds of undamaged held-out images, in the column of the damages."""
 
 
 def main() -> None:
@@ -112,18 +116,41 @@ class Rows:
 
 
 def measure_floors(rows: Rows, images: ImageSet, extractor: FeatureExtractor, scoring: ScoringConfig) -> None:
-    """Score held-out images against as many reference images as the train split has, in random splits of both together.
+    """Score held-out images against as many reference images as the train split has.
 
-    There are as many held-out images as samples of a generator, or as the test split has, if these are fewer.
+    There are as many held-out images as samples of a generator, or as the test split has, if these are fewer. The
+    splits of both together are random, for unconditional generators, and stratified, for conditional ones; their
+    Inception Score is that of both together, up to the samples of a generator, since its parts should be as large. The
+    test split against the train split follows, which the classifier has not seen.
     """
     train_set, test = images.select("train"), images.select("test")
     count = min(scoring.samples, len(test))
-    features, logits = extract(extractor, torch.from_numpy(images.select("train", "test").images))
-    for split in SPLITS:
-        order = torch.randperm(len(features), generator=torch.Generator().manual_seed(split))
-        heldout, reference = order[:count], order[-len(train_set) :]
-        scores = compare(features[reference], features[heldout], logits[heldout], scoring.is_splits)
-        rows.add(damage=HELDOUT, amount=split, **scores)
+    together = images.select("train", "test")
+    features, logits = extract(extractor, torch.from_numpy(together.images))
+    for kind, arrange in {RANDOM: random_order, STRATIFIED: stratified_order}.items():
+        for split in SPLITS:
+            order = arrange(torch.from_numpy(together.labels), torch.Generator().manual_seed(split))
+            heldout, reference = order[:count], order[-len(train_set) :]
+            scores = compare(
+                features[reference], features[heldout], logits[order[: scoring.samples]], scoring.is_splits
+            )
+            rows.add(damage=kind, amount=split, **scores)
+    real, other = (extract(extractor, torch.from_numpy(each.images)) for each in (train_set, test))
+    rows.add(damage=TEST, amount=0, **compare(real[0], *other, scoring.is_splits))
+
+
+def random_order(labels: Tensor, draws: torch.Generator) -> Tensor:
+    """Order images (N,) at random."""
+    return torch.randperm(len(labels), generator=draws)
+
+
+def stratified_order(labels: Tensor, draws: torch.Generator) -> Tensor:
+    """Order images (N,) at random, so that the classes are about equally frequent in every part of the order."""
+    by_class = random_order(labels, draws)
+    by_class = by_class[labels[by_class].argsort(stable=True)]
+    order = torch.empty_like(by_class)
+    order[stratified_labels(torch.bincount(labels).numpy(), len(labels)).argsort(stable=True)] = by_class
+    return order
 
 
 def measure_damages(rows: Rows, images: ImageSet, extractor: FeatureExtractor, scoring: ScoringConfig) -> None:
@@ -161,11 +188,11 @@ def extract(extractor: FeatureExtractor, images: Tensor) -> tuple[Tensor, Tensor
 
 
 def compare(real: Tensor, other: Tensor, logits: Tensor, is_splits: int) -> dict[str, float]:
-    """Score images, given by features and logits, against the features of real ones."""
+    """Score images, given by features, against the features of real ones; the Inception Score is that of the logits."""
     moments = [Moments.of_stream(features.split(BATCH)) for features in (real, other)]
     scores = {"images": len(other), "reference_images": len(real), "fid": frechet_distance(*moments)}
     scores["kid"] = kernel_distance(other, real)[0]
-    scores["is"] = inception_score(logits, is_splits)[0]
+    scores["is"], scores["is_part"] = inception_score(logits, is_splits)[0], len(logits) // is_splits
     return scores | asdict(neighbour_scores(real, other, Radii.of(real)))
 
 
@@ -179,7 +206,7 @@ def measure_chance(
         generator = train_one(options.out, replace(config, seed=training_seed), train_set)
         for weights in ("ema", "raw"):
             for sampling_seed in SAMPLING_SEEDS if training_seed == 0 else [0]:
-                parts = sample_moments(generator, extractor, options.samples, sampling_seed, weights)
+                parts = sample_moments(generator, extractor, train_set, options.samples, sampling_seed, weights)
                 distance = frechet_distance(reference, reduce(add, parts))
                 rows.add(
                     what="sampling seeds",
@@ -189,7 +216,7 @@ def measure_chance(
                     samples=options.samples,
                     fid=distance,
                 )
-        parts = sample_moments(generator, extractor, COUNTS[-1], 99, "ema")
+        parts = sample_moments(generator, extractor, train_set, COUNTS[-1], 99, "ema")
         for count in COUNTS:
             chosen = parts[: count // BATCH]
             row = {"samples": count, "fid": frechet_distance(reference, reduce(add, chosen))}
@@ -218,10 +245,11 @@ def train_one(out: Path, config: Any, images: ImageSet) -> TrainedGenerator:
 
 
 def sample_moments(
-    generator: TrainedGenerator, extractor: FeatureExtractor, count: int, seed: int, weights: Any
+    generator: TrainedGenerator, extractor: FeatureExtractor, images: ImageSet, count: int, seed: int, weights: Any
 ) -> list[Moments]:
-    """Generate samples; return the moments of each `BATCH` of them."""
-    batches = generator.sample_batches(count, seed=seed, weights=weights, batch_size=BATCH)
+    """Generate samples with the class frequencies of images; return the moments of each `BATCH` of them."""
+    labels = labels_like(images, count, generator)
+    batches = generator.sample_batches(count, seed=seed, weights=weights, labels=labels, batch_size=BATCH)
     return [Moments.of(part.features) for part in extract_features(extractor, batches, "generated")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -25,10 +26,10 @@ class Pixels(nn.Module):
         return Prediction(features, features[:, :4])
 
 
-def draw_images(labels, seed):
-    """Draw 4x4 images whose mean depends on the class."""
+def draw_images(labels, seed, spread=1.0):
+    """Draw 4x4 images whose mean depends on the class, with a multiple of the spread of real ones."""
     means = np.random.default_rng(1).uniform(60, 190, (len(NAMES), 1, 4, 4))
-    noise = np.random.default_rng(seed).normal(scale=16, size=(len(labels), 1, 4, 4))
+    noise = np.random.default_rng(seed).normal(scale=16 * spread, size=(len(labels), 1, 4, 4))
     return (means[labels] + noise).clip(0, 255).astype(np.uint8)
 
 
@@ -48,24 +49,29 @@ def make_reference(store, sizes, heldout=None):
 
 @dataclass
 class PerfectGenerator:
-    """Draws new images of the class that it is asked for.
+    """Draws new images of the class that it is asked for, as varied as real ones or with another spread.
 
     Attributes:
         copied: images that samples repeat, with a little noise.
         copied_share: share of the samples that are copies.
+        asked: numbers of images of each class that it was asked for, one list for each call.
     """
 
     is_conditional: bool = True
     training: dict = field(default_factory=lambda: {"data_hash": ""})
     copied: np.ndarray | None = None
     copied_share: float = 0.0
+    spread: float = 1.0
     class_names: tuple = NAMES
     image_shape: tuple = (1, 4, 4)
     version: str = "v"
+    config: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(preview_weights="ema"))
+    asked: list = field(default_factory=list)
 
     def sample(self, count, *, labels=None, **_):
         labels = torch.arange(count) % len(NAMES) if labels is None else labels
-        images = draw_images(labels.numpy(), seed=2)
+        self.asked.append(torch.bincount(labels).tolist())
+        images = draw_images(labels.numpy(), seed=2, spread=self.spread)
         copies, draws = round(self.copied_share * count), np.random.default_rng(0)
         if copies:
             noise = draws.integers(2, size=images[:copies].shape, dtype=np.uint8)

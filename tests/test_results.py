@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 import pages
+from scores import stratified_order
+
+
+def test_floors_of_conditional_generators_have_the_class_frequencies_of_the_reference():
+    labels = torch.tensor([0] * 40 + [1] * 20 + [2] * 20)
+    first, second = (stratified_order(labels, torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    assert first.sort().values.tolist() == list(range(80))
+    assert not torch.equal(first, second)
+    for start in range(0, 80, 8):
+        assert torch.bincount(labels[first[start : start + 8]]).tolist() == [4, 2, 2]
+
+
+def test_the_overview_states_the_factor_of_the_page_on_scores():
+    factor = pages.scores(pages.RESULTS / "scores")["raw_ratio"]
+    assert f"more than {factor:.1f} times the other" in (pages.RESULTS / "README.md").read_text()
 
 
 @pytest.mark.parametrize("page", pages.PAGES)

@@ -116,7 +116,6 @@ OTHER_VALUES = {
     TransformConfig: {"horizontal_flip": True, "rotation_degrees": 10.0, "crop_padding": 2},
     GanConfig: {
         "objective": "non_saturating", "weight_clip": 0.01, "discriminator_steps": 2, "ema_decay": 0.5,
-        "preview_weights": "raw",
         "batch_size": 8, "seed": 1, "precision": "bf16", "compilation": "default",
     },
 }  # fmt: skip
@@ -132,7 +131,7 @@ PARTS = {
 
 def test_every_setting_has_another_value_here():
     for config_type, values in OTHER_VALUES.items():
-        left = set(PARTS) | {"epochs", "on_collapse"} if config_type is GanConfig else set()
+        left = set(PARTS) | {"epochs", "on_collapse", "preview_weights"} if config_type is GanConfig else set()
         assert set(values) | left == {setting.name for setting in fields(config_type)}
 
 
@@ -170,8 +169,9 @@ def test_epochs_count_only_if_the_schedule_depends_on_them():
     assert identify(plain(schedule=linear, epochs=99)) != identify(plain(schedule=linear, epochs=1))
 
 
-def test_what_a_collapse_would_do_does_not_count():
-    assert identify(plain(on_collapse="stop")) == identify(plain(on_collapse="warn"))
+@pytest.mark.parametrize("changes", [{"on_collapse": "stop"}, {"preview_weights": "raw"}])
+def test_what_changes_no_weight_does_not_count(changes):
+    assert identify(plain(**changes)) == identify(plain())
 
 
 def test_the_fingerprint_is_known_before_the_training(tiny_gan, striped_images):

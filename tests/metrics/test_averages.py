@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gan_pipelines.metrics import average_scores, tabulate_scores
+from gan_pipelines.metrics import average_scores, list_keys, tabulate_scores
 
 
 def record(value, seed=0, sampling_seed=0, *, metric="fid", weights="ema", generator="last", epoch=10, **key):
@@ -28,6 +28,18 @@ def test_training_seeds_are_averaged_and_the_sampling_seeds_of_one_training_coun
     assert row["mean"] == pytest.approx((2 + 5 + 8) / 3)
     assert row["std"] == pytest.approx(3.0)  # of 2, 5, 8
     assert (row["n"], row["sampling_seeds"], row["variant"]) == (3, 2, "dcgan")
+
+
+def test_keys_that_differ_in_a_part_that_some_metrics_have_are_told_apart():
+    records = [
+        record(1.0),
+        *(record(2.0, metric="is", is_splits=splits) for splits in (5, 10)),
+        *(record(3.0, metric="copies", heldout_hash=digit * 64) for digit in "ab"),
+    ]
+    keys = list_keys(average_scores({"dcgan": records}))
+    assert keys["is_splits"].fillna(0).tolist() == [0, 5, 10, 0, 0]
+    assert keys["heldout_hash"].fillna("").tolist() == ["", "", "", "a" * 12, "b" * 12]
+    assert list_keys(average_scores({"dcgan": records[:1]}))["metric"].tolist() == ["fid"]
 
 
 def test_best_generators_of_several_seeds_are_averaged_even_if_their_epochs_differ():

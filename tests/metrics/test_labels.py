@@ -13,13 +13,15 @@ from gan_pipelines.metrics import (
     MonitorConfig,
     ScoringConfig,
     allocate_samples,
+    averages,
     check_class_sizes,
+    find_neighbours,
     frechet_distance,
     make_monitor,
     score_generator,
     stratified_labels,
 )
-from planted import NAMES, PerfectGenerator, draw_images, make_reference
+from planted import NAMES, PerfectGenerator, draw_image_set, draw_images, make_reference
 
 
 @pytest.mark.parametrize(
@@ -77,12 +79,50 @@ def test_a_perfect_generator_of_imbalanced_classes_is_as_good_as_real_images(tmp
     assert measure(of_classes_in_turn)["fid_500"] > 3 * fid
 
 
+def test_wherever_a_generator_is_judged_its_classes_are_as_frequent_as_in_the_reference(tmp_path):
+    extractor, reference = make_reference(KeyedStore(tmp_path), [160, 80, 40, 40])
+    config = ScoringConfig(samples=100, during_training=MonitorConfig(samples=80))
+    generator = PerfectGenerator()
+    score_generator(generator, extractor, reference, config, "cpu")
+    make_monitor(extractor, reference, config, "cpu").measure(generator)
+    find_neighbours(generator, extractor, reference, 4, "cpu")
+    assert {sum(asked) for asked in generator.asked} == {100, 80, 256}
+    for asked in generator.asked:
+        np.testing.assert_allclose(np.array(asked) / sum(asked), [0.5, 0.25, 0.125, 0.125], atol=0.01)
+
+
 def test_scores_and_monitor_ask_for_the_same_labels(tmp_path):
     extractor, reference = make_reference(KeyedStore(tmp_path), [60, 20, 10, 5])
     config = ScoringConfig(samples=100, during_training=MonitorConfig(samples=100))
     monitored = make_monitor(extractor, reference, config, "cpu").measure(PerfectGenerator())
     scores = {each.metric: each.value for each in score_generator(PerfectGenerator(), extractor, reference, config)}
     assert (scores["fid"], scores["is"]) == pytest.approx((monitored["fid_100"], monitored["is_100"]))
+
+
+def test_the_parts_of_all_keys_have_columns(tmp_path):
+    extractor, reference = make_reference(KeyedStore(tmp_path), [60, 20, 10, 5], draw_image_set([9] * 4, seed=6))
+    generator = PerfectGenerator(training={"data_hash": reference.images.content_hash})
+    scores = score_generator(generator, extractor, reference, ScoringConfig(samples=100), "cpu")
+    parts = {part for score in scores for part in score.comparability}
+    assert parts == {*averages.KEY, *averages.METRIC_KEY, "class"}
+
+
+def test_the_samples_that_choose_the_best_epoch_are_not_those_of_its_score(tmp_path):
+    seeds = []
+
+    class Spy(PerfectGenerator):
+        def sample_batches(self, count, *, seed, **rest):
+            seeds.append(seed)
+            return super().sample_batches(count, **rest)
+
+    extractor, reference = make_reference(KeyedStore(tmp_path), [9] * 4)
+    config = ScoringConfig(samples=50, seed=7, during_training=MonitorConfig(samples=50))
+    score_generator(Spy(), extractor, reference, config, "cpu")
+    make_monitor(extractor, reference, config, "cpu").measure(Spy())
+    *scored, monitored = seeds
+    assert set(scored) == {7}
+    draws = [torch.randn(9, generator=torch.Generator().manual_seed(seed)) for seed in (7, monitored)]
+    assert not torch.equal(*draws)
 
 
 def test_a_class_with_too_few_images_has_no_kid_of_its_own_and_a_note_says_why(tmp_path):

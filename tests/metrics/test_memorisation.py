@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from gan_pipelines.core.stores import KeyedStore
-from gan_pipelines.metrics import ScoringConfig, kernel, score_generator
+from gan_pipelines.metrics import Nearness, Radii, ScoringConfig, find_copies, kernel, score_generator
 from planted import PerfectGenerator, draw_image_set, make_reference
 
-CONFIG = ScoringConfig(samples=2000)
-HELDOUT = [1000, 1000, 1000, 1000]
+CONFIG = ScoringConfig(samples=1000)
+HELDOUT = [250, 250, 250, 250]
 
 
 @pytest.fixture(autouse=True)
@@ -22,12 +23,15 @@ def _few_subsets(monkeypatch):
 def score(tmp_path):
     """Score a generator that copies a share of its samples from the training images."""
 
-    def score(copied_share=0.0, *, heldout=True, config=CONFIG, **training):
+    def score(copied_share=0.0, *, spread=1.0, heldout=True, config=CONFIG, **training):
         others = draw_image_set(HELDOUT, seed=6) if heldout else None
         extractor, reference = make_reference(KeyedStore(tmp_path), [400] * 4, others)
         images = reference.images
         generator = PerfectGenerator(
-            training={"data_hash": images.content_hash, **training}, copied=images.images, copied_share=copied_share
+            training={"data_hash": images.content_hash, **training},
+            copied=images.images,
+            copied_share=copied_share,
+            spread=spread,
         )
         return score_generator(generator, extractor, reference, config, "cpu")
 
@@ -38,39 +42,85 @@ def values_of(scores):
     return {each.metric: each.value for each in scores if each.identity["weights"] == "ema"}
 
 
-@pytest.mark.parametrize("copied_share", [0, 0.1, 0.5])
-def test_copies_lower_the_authenticity_and_all_scores_are_flagged(score, copied_share):
-    scores = score(copied_share)
-    values = values_of(scores)
-    assert values["authenticity"] == pytest.approx((1 - copied_share) * values["heldout_authenticity"], abs=0.03)
+@pytest.mark.parametrize("spread", [1.0, 1.4, 0.7])
+@pytest.mark.parametrize("copied_share", [0.05, 0.2])
+def test_copies_are_counted_and_all_scores_are_flagged_however_good_the_other_samples_are(score, copied_share, spread):
+    scores = score(copied_share, spread=spread)
+    copies = values_of(scores)["copies"]
+    assert copies == pytest.approx(copied_share, abs=0.015)
     sentence = (
-        f"The generator repeats training images: {values['authenticity']:.1%} of its samples are authentic, and "
-        f"{values['heldout_authenticity']:.1%} of held-out images; look at the picture neighbours."
+        f"The generator repeats training images: {copies:.1%} of its samples are as near to one as the nearest 10 of "
+        "1,000 held-out images (distance to the nearest training image, relative to the 50 nearest); look at the "
+        "picture neighbours."
     )
-    assert {each.flags for each in scores} == ({(sentence,)} if copied_share else {()})
+    assert {each.flags for each in scores} == {(sentence,)}
 
 
-def test_the_share_of_held_out_images_is_stored_and_they_are_in_its_key(score, tmp_path):
+@pytest.mark.parametrize("spread", [1.0, 1.4, 0.7, 0.5, 0.3])
+def test_a_generator_that_copies_nothing_is_not_flagged_however_varied_its_samples_are(score, spread):
+    scores = score(spread=spread)
+    values = values_of(scores)
+    assert values["copies"] < 0.015
+    assert not any("repeats" in flag for each in scores for flag in each.flags)
+    assert (values["authenticity"] < 0.8 * values["heldout_authenticity"]) == (spread < 1)
+
+
+@pytest.mark.parametrize(("heldout", "rank"), [(360, 4), (20, 1)])
+def test_the_probability_of_copies_is_that_of_as_many_samples_among_the_first_of_all_in_a_random_order(heldout, rank):
+    draws = torch.Generator().manual_seed(0)
+    orders = torch.rand(4000, 100 + heldout, generator=draws)
+    below = orders[:, :100] <= orders[:, 100:].kthvalue(rank, dim=1, keepdim=True).values
+    counts = below.sum(dim=1)
+    for copies in (2, 5):
+        made = torch.cat([torch.zeros(copies), torch.ones(100 - copies)])
+        found = find_copies(Nearness(0, made), Nearness(0, torch.linspace(0.1, 0.9, heldout)))
+        assert (found.share, found.rank, found.heldout) == (copies / 100, rank, heldout)
+        assert found.probability == pytest.approx((counts >= copies).double().mean().item(), abs=0.02)
+
+
+def test_authenticity_and_relative_distance_equal_their_definitions():
+    training, samples = torch.randn(60, 4), torch.randn(45, 4) * 0.7
+    distances = torch.cdist(samples.double(), training.double()).numpy()
+    between = torch.cdist(training.double(), training.double()).fill_diagonal_(torch.inf).numpy()
+    found = Nearness.of(samples, training, Radii.of(training))
+    is_authentic = [row.min() > between[row.argmin()].min() for row in distances]
+    assert found.authenticity == pytest.approx(np.mean(is_authentic))
+    assert 0.2 < found.authenticity < 0.8
+    np.testing.assert_allclose(found.relative, [row.min() / np.sort(row)[:50].mean() for row in distances])
+
+
+def test_copies_of_images_that_occur_often_are_copies():
+    training = torch.randn(3, 3).repeat_interleave(60, dim=0)
+    found = Nearness.of(training[:10], training, Radii.of(training))
+    assert found.authenticity < 0.1
+    assert found.relative.max() < 1e-3
+
+
+def test_the_nearness_of_held_out_images_is_stored_and_they_are_in_the_keys(score, tmp_path):
     scores = score()
-    (stored,) = tmp_path.glob("*-authenticity-*/authenticity.npy")
-    np.save(stored, 0.25)
+    (stored,) = tmp_path.glob("*-heldout-*/nearness.npz")
+    np.savez(stored, authenticity=0.25, relative=np.ones(1000))
     again = {each.metric: each for each in score()}
-    assert again["heldout_authenticity"].value == 0.25
+    assert (again["heldout_authenticity"].value, again["copies"].value) == (0.25, 1.0)
     keys = {each.metric: each.comparability for each in scores}
-    assert keys["heldout_authenticity"]["heldout_hash"] == draw_image_set(HELDOUT, seed=6).content_hash
+    for metric in ("heldout_authenticity", "copies"):
+        assert keys[metric]["heldout_hash"] == draw_image_set(HELDOUT, seed=6).content_hash
     assert "heldout_hash" not in keys["authenticity"]
 
 
 def test_without_held_out_images_the_authenticity_is_measured_and_nothing_is_flagged(score):
     scores = score(0.5, heldout=False, config=replace(CONFIG, samples=500))
     assert values_of(scores)["authenticity"] < 0.5
-    assert "heldout_authenticity" not in values_of(scores)
+    assert {"heldout_authenticity", "copies"}.isdisjoint(values_of(scores))
     assert {each.flags for each in scores} == {()}
-
-
-def test_authenticity_against_other_images_than_those_of_the_training_is_left_out_and_a_note_says_so(score):
-    scores = score(0.5, config=replace(CONFIG, samples=500), data_hash="of other images")
-    assert not [metric for metric in values_of(scores) if "authenticity" in metric]
     assert {each.notes for each in scores} == {
-        ("Authenticity is left out: the reference is not the images that the generator was trained on.",)
+        ("Copies are left out: no test or valid split has images that they could be compared with.",)
+    }
+
+
+def test_memorisation_against_other_images_than_those_of_the_training_is_left_out_and_a_note_says_so(score):
+    scores = score(0.5, config=replace(CONFIG, samples=500), data_hash="of other images")
+    assert {"authenticity", "heldout_authenticity", "copies"}.isdisjoint(values_of(scores))
+    assert {each.notes for each in scores} == {
+        ("Authenticity and copies are left out: the reference is not the images that the generator was trained on.",)
     }

@@ -8,7 +8,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from torch_fidelity.metric_prc import prc_features_to_metric
 
-from gan_pipelines.metrics import Radii, authenticity, nearest_neighbours, neighbour_scores, neighbours
+from gan_pipelines.metrics import Radii, nearest_neighbours, neighbour_scores, neighbours
 
 
 @pytest.fixture(params=[7, 500])
@@ -59,22 +59,3 @@ def test_nearest_neighbours_equal_scikit_learn():
     expected_distances, expected = NearestNeighbors(n_neighbors=4).fit(points.double()).kneighbors(queries.double())
     np.testing.assert_array_equal(indices.numpy(), expected)
     np.testing.assert_allclose(distances.numpy(), expected_distances, rtol=1e-9)
-
-
-@pytest.mark.usefixtures("_block_size")
-def test_authenticity_equals_its_definition():
-    training, samples = torch.randn(60, 4), torch.randn(45, 4) * 0.7
-    x, y = training.double().numpy(), samples.double().numpy()
-    is_authentic = []
-    for sample in y:
-        nearest = np.argmin([np.linalg.norm(point - sample) for point in x])
-        to_others = [np.linalg.norm(x[nearest] - point) for row, point in enumerate(x) if row != nearest]
-        is_authentic.append(min(to_others) < np.linalg.norm(x[nearest] - sample))
-    share = authenticity(samples, training, Radii.of(training))
-    assert share == pytest.approx(np.mean(is_authentic))
-    assert 0.2 < share < 0.8
-
-
-def test_copies_of_images_that_occur_twice_are_not_authentic():
-    training = torch.randn(20, 3).repeat(2, 1)
-    assert authenticity(training[:10], training, Radii.of(training)) < 0.1

@@ -25,6 +25,7 @@ def scores_of(generator, weights, fid, inception_score):
         "coverage": 0.8,
         "authenticity": 0.7,
         "heldout_authenticity": 0.75,
+        "copies": 0.012,
     }
     return [
         score(generator, weights, "fid", fid),
@@ -42,8 +43,8 @@ def test_scores_come_with_their_samples_extractor_and_flags():
     findings = summarize_scores(scores)
     assert findings.sentences[0] == (
         "last epoch, ema weights: FID 2.71, IS 8.50 ± 0.25, KID 0.1235, precision 0.91, recall 0.50, authenticity "
-        "0.70 (held-out images 0.75) (2,000 samples against train, resnet18, held-out accuracy 98.1%; epoch 100 of "
-        "2026-01-01)"
+        "0.70 (held-out images 0.75), copies 1.2% (2,000 samples against train, resnet18, held-out accuracy 98.1%; "
+        "epoch 100 of 2026-01-01)"
     )
     assert findings.sentences[1].startswith("last epoch, raw weights: FID 3.00, IS 1.00 ± 0.25")
     assert findings.sentences[2].startswith("best epoch, ema weights: FID 2.00")
@@ -60,5 +61,5 @@ def test_metrics_are_named_by_generator_and_weights_without_those_of_single_clas
     metrics = summarize_scores(scores).metrics
     assert metrics["fid_raw"] == 3.0
     assert metrics["best/fid_ema"] == 2.0
-    assert len(metrics) == 18
+    assert len(metrics) == 20
     assert summarize_scores(scores).tags == {}

@@ -82,8 +82,23 @@ def test_recipes_of_a_variant_are_drawn_and_named_by_the_settings_in_which_they_
     assert labels == ["mlp_gan (objective minimax)", "mlp_gan (objective hinge)"]
     assert len({line.get_color() for line in lines}) == 2
     (sentence,) = nodes.compare_recipes(runs)["sentence"]
-    assert sentence.startswith("mlp_gan (objective minimax) against mlp_gan (objective hinge), ema weights: better.")
+    minimax, hinge = "mlp_gan (objective minimax) after 4 epochs", "mlp_gan (objective hinge) after 4 epochs"
+    assert sentence.startswith(f"{minimax} against {hinge}, ema weights: better.")
     assert sentence in page_of(runs)
+
+
+def test_recipes_with_the_same_settings_are_told_apart_by_their_hash():
+    config = VARIANTS["mlp_gan"]
+    configs = {"old000": config, "new000": config, "batch0": replace(config, batch_size=32)}
+    runs = [
+        run("a", str(number), record(recipe, recipe), config=each)
+        for number, (recipe, each) in enumerate(configs.items())
+    ]
+    drawn = {
+        f"a (batch_size {config.batch_size}) {recipe}": [number] for number, recipe in enumerate(["old000", "new000"])
+    }
+    assert epochs_drawn(runs) == {**drawn, "a (batch_size 32)": [2]}
+    assert list(epochs_drawn(runs[:2])) == ["a (old000)", "a (new000)"]
 
 
 def test_runs_are_listed_with_scores_provenance_and_flags():
@@ -103,7 +118,11 @@ def generators(tiny_gan, tiny_images):
 
 def test_settings_that_differ_within_a_variant_are_columns():
     plain = replace(VARIANTS["wgan_gp"], batch_size=8)
-    configs = {"r": plain, "s": replace(plain, batch_size=16), "t": replace(plain, seed=5, epochs=7)}
+    configs = {
+        "r": plain,
+        "s": replace(plain, batch_size=16),
+        "t": replace(plain, seed=5, epochs=7, preview_weights="raw"),
+    }
     runs = [
         run("a", str(number), record(recipe=recipe), config=config)
         for number, (recipe, config) in enumerate(configs.items())

@@ -32,6 +32,9 @@ Settings at their default are not hashed: without a new version, the old and the
 tests `gan/test_golden.py` (weights) and `gan/test_fingerprint.py` (defaults) fail in these cases. With a raised
 version, every training starts from the beginning.
 """
+UNHASHED = ("on_collapse", "preview_weights")
+"""Settings that change no weight, only what is shown or when a training ends. A training that is continued with another
+value keeps the samples and the diversities of the epochs before."""
 RECOMPILE_LIMIT = 256
 """Maximum number of compiled graphs per function in a process; PyTorch's default is 8. Beyond it, a function runs
 uncompiled without a warning."""
@@ -296,7 +299,7 @@ def fingerprint(config: GanConfig, data_hash: str, device: DeviceName = "auto") 
     default. So after adding a setting whose default changes nothing, earlier trainings keep their identity.
 
     Precision ``auto`` is resolved first. ``epochs`` is left out unless the schedule depends on it (``linear``), so that
-    more epochs continue the same training; ``on_collapse`` is left out as well.
+    more epochs continue the same training. What `UNHASHED` names is left out as well.
 
     Args:
         config: the variant.
@@ -322,7 +325,8 @@ def _identify(config: GanConfig, data_hash: str) -> str:
     """Hash a configuration whose precision is resolved; see `fingerprint`."""
     defaults = type(config)(objective="non_saturating")  # the only setting without a default: it is always hashed
     settings = _changed_settings(config, defaults) | {"objective": config.objective}
-    settings.pop("on_collapse", None)
+    for name in UNHASHED:
+        settings.pop(name, None)
     if config.schedule.kind != "linear":
         settings.pop("epochs", None)
     return hash_values(ALGORITHM_VERSION, data_hash, settings)

@@ -18,9 +18,10 @@ from .kernel import kernel_distance as kernel_distance
 from .labels import allocate_samples as allocate_samples
 from .labels import check_class_sizes as check_class_sizes
 from .labels import stratified_labels as stratified_labels
+from .memorisation import Nearness as Nearness
+from .memorisation import find_copies as find_copies
 from .neighbours import NeighbourScores as NeighbourScores
 from .neighbours import Radii as Radii
-from .neighbours import authenticity as authenticity
 from .neighbours import nearest_neighbours as nearest_neighbours
 from .neighbours import neighbour_scores as neighbour_scores
 from .recipes import compare_recipes as compare_recipes
@@ -30,6 +31,7 @@ from .reference import extract_features as extract_features
 from .reference import open_reference as open_reference
 from .scores import Score as Score
 from .scores import find_neighbours as find_neighbours
+from .scores import labels_like as labels_like
 from .scores import make_monitor as make_monitor
 from .scores import score_generator as score_generator
 from .summary import summarize_scores as summarize_scores

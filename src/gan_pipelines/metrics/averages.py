@@ -26,6 +26,8 @@ KEY = [
     "class_frequencies",
 ]
 """Columns of the comparability key that all metrics have."""
+METRIC_KEY = ["is_splits", "heldout_hash"]
+"""Columns of the comparability key that some metrics have as well, apart from the class of ``class_kid``."""
 EARLIER_KEY = {"class_frequencies": "uniform"}
 """Parts of the comparability key that scores of version 0.1 do not name."""
 KEY_DIGITS = 8
@@ -101,8 +103,12 @@ def list_keys(averages: pd.DataFrame) -> pd.DataFrame:
     Args:
         averages: the result of `average_scores`.
     """
-    shown = averages.loc[averages["metric"] != "class_kid", ["key", *KEY]].drop_duplicates()
-    return shown.assign(key=shown["key"].str[:KEY_DIGITS], reference_hash=shown["reference_hash"].str[:HASH_DIGITS])
+    shown = averages[averages["metric"] != "class_kid"]
+    keys = shown.reindex(columns=["key", *KEY, *METRIC_KEY]).drop_duplicates()
+    lengths = {"key": KEY_DIGITS, "reference_hash": HASH_DIGITS, "heldout_hash": HASH_DIGITS}
+    return keys.assign(
+        **{part: keys[part].str[:digits] for part, digits in lengths.items() if keys[part].notna().any()}
+    )
 
 
 def list_runs(scores: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]) -> pd.DataFrame:

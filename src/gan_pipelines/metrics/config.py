@@ -41,7 +41,7 @@ class ScoringConfig:
         samples: number of images to generate.
         is_splits: number of parts over which the mean and the spread of the Inception Score are taken.
         reference_split: split of the real images that the generated ones are compared with.
-        seed: of the generated images.
+        seed: of the generated images; those of ``during_training`` have another.
         during_training: scores of a few samples during training.
     """
 

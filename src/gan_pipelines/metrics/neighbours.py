@@ -1,4 +1,4 @@
-"""Precision, recall, density, coverage and authenticity from nearest neighbours in feature space."""
+"""Precision, recall, density and coverage from nearest neighbours in feature space."""
 
 from __future__ import annotations
 
@@ -83,22 +83,6 @@ def neighbour_scores(real: Tensor, fake: Tensor, real_radii: Radii) -> Neighbour
         density=balls / (DENSITY_NEIGHBOURS * len(fake)),
         coverage=covered / len(real),
     )
-
-
-def authenticity(images: Tensor, training: Tensor, training_radii: Radii) -> float:
-    """Measure the share of images that do not look like copies of training images, from 0 to 1.
-
-    An image is authentic if its nearest training image is nearer to another training image than to it (Alaa et al.
-    2022, "How Faithful is your Synthetic Data?"). Real images that were not used in the training show what share to
-    expect.
-
-    Args:
-        images: (M, D) features of the images, M at least 1.
-        training: (N, D) features of the training images, N at least 6.
-        training_radii: radii of ``training``.
-    """
-    distances, nearest = nearest_neighbours(images, training, 1)
-    return (distances > training_radii.first[nearest]).double().mean().item()
 
 
 def nearest_neighbours(queries: Tensor, features: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -15,10 +15,11 @@ from gan_pipelines.metrics.averages import KEY_DIGITS, list_scores
 
 MIN_SEEDS = 3
 """Minimum number of training seeds that two recipes must have in common."""
-RECIPE = ["variant", "recipe"]
+TRAINED = ["variant", "recipe", "trained_epochs"]
+"""Columns that identify what is compared: recipes do not name the number of epochs."""
 COLUMNS = [
-    "key", "weights", "variant", "recipe", "other_variant", "other_recipe", "seeds", "ratio", "ratio_low", "ratio_high",
-    "verdict", "sentence",
+    "key", "weights", "variant", "recipe", "epochs", "other_variant", "other_recipe", "other_epochs", "seeds", "ratio",
+    "ratio_low", "ratio_high", "verdict", "sentence",
 ]  # fmt: skip
 
 
@@ -27,17 +28,19 @@ def compare_recipes(
 ) -> pd.DataFrame:
     """Compare the FID of the last epoch between all pairs of recipes with at least `MIN_SEEDS` common training seeds.
 
-    FIDs differ by factors rather than by amounts, so the paired differences are those of their logarithms. Their t
-    interval decides the verdict. It is not corrected for the number of pairs.
+    Trainings of a recipe for other numbers of epochs count as those of another recipe. FIDs differ by factors rather
+    than by amounts, so the paired differences are those of their logarithms. Their t interval decides the verdict. It
+    is not corrected for the number of pairs.
 
     Args:
         scores: records of `Score`, by variant. Several sampling seeds of one training are averaged first.
         names: how sentences call a recipe, by variant and recipe.
 
     Returns:
-        a row for each pair, set of weights and comparability key, the recipe with the lower mean first: ``ratio``, its
-        FID divided by that of the other, the geometric mean over the seeds; ``ratio_low`` and ``ratio_high``, its
-        interval; ``verdict`` (``better`` or ``no difference shown``); and a ``sentence``.
+        a row for each pair, set of weights and comparability key, the recipe with the lower mean first: ``epochs``,
+        those of its trainings; ``ratio``, its FID divided by that of the other, the geometric mean over the seeds;
+        ``ratio_low`` and ``ratio_high``, its interval; ``verdict`` (``better`` or ``no difference shown``); and a
+        ``sentence``.
     """
     table = list_scores(scores)
     table = table[(table["metric"] == "fid") & (table["generator"] == "last")]
@@ -51,9 +54,9 @@ def compare_recipes(
 
 def _compare_pairs(scores: pd.DataFrame, names: Mapping[tuple[str, str], str]) -> Iterator[dict[str, Any]]:
     """Compare all pairs of recipes by scores with one comparability key."""
-    by_seed = np.log(scores.groupby([*RECIPE, "seed"])["value"].mean())
+    by_seed = np.log(scores.groupby([*TRAINED, "seed"])["value"].mean())
     samples, weights = scores["samples"].iloc[0], scores["weights"].iloc[0]
-    recipes = {recipe: values.droplevel(RECIPE) for recipe, values in by_seed.groupby(level=RECIPE, sort=False)}
+    recipes = {recipe: values.droplevel(TRAINED) for recipe, values in by_seed.groupby(level=TRAINED, sort=False)}
     for first, other in combinations(recipes, 2):
         differences = (recipes[first] - recipes[other]).dropna()
         if len(differences) < MIN_SEEDS:
@@ -66,16 +69,18 @@ def _compare_pairs(scores: pd.DataFrame, names: Mapping[tuple[str, str], str]) -
         yield {
             "variant": first[0],
             "recipe": first[1],
+            "epochs": first[2],
             "other_variant": other[0],
             "other_recipe": other[1],
+            "other_epochs": other[2],
             "seeds": len(differences),
             "ratio": ratio,
             "ratio_low": ratio_low,
             "ratio_high": ratio_high,
             "verdict": verdict,
             "sentence": (
-                f"{names[first]} against {names[other]}, {weights} weights: {verdict}. Its FID is {ratio:.2f} times as "
-                f"high ({CONFIDENCE:.0%} interval {ratio_low:.2f} to {ratio_high:.2f}; {len(differences)} seeds, "
-                f"{samples:,} samples)."
+                f"{names[first[:2]]} after {first[2]} epochs against {names[other[:2]]} after {other[2]} epochs, "
+                f"{weights} weights: {verdict}. Its FID is {ratio:.2f} times as high ({CONFIDENCE:.0%} interval "
+                f"{ratio_low:.2f} to {ratio_high:.2f}; {len(differences)} seeds, {samples:,} samples)."
             ),
         }

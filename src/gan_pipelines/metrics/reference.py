@@ -21,7 +21,8 @@ from gan_pipelines.images import ImageSet
 from gan_pipelines.metrics.config import MIN_IMAGES
 from gan_pipelines.metrics.extractors import FeatureExtractor
 from gan_pipelines.metrics.frechet import Moments
-from gan_pipelines.metrics.neighbours import Radii, authenticity
+from gan_pipelines.metrics.memorisation import Nearness
+from gan_pipelines.metrics.neighbours import Radii
 
 BATCH = 500
 ENTRY_VERSION = 2
@@ -68,10 +69,10 @@ class Reference:
         with np.load(self.store.get_or_build(f"{self.key}-radii", build) / "radii.npz") as saved:
             return Radii(**{name: torch.from_numpy(saved[name]).to(device) for name in saved})
 
-    def heldout_authenticity(self, device: torch.device) -> float | None:
-        """Return the `authenticity` of the held-out images, or None if there are none.
+    def heldout_nearness(self, device: torch.device) -> Nearness | None:
+        """Return how near the held-out images are to these, or None if there are none.
 
-        It is computed on ``device`` unless the store holds it.
+        It is computed on ``device`` unless the store holds it, and returned on the CPU.
 
         Raises:
             ConfigError: if there are fewer than `MIN_IMAGES` images.
@@ -81,10 +82,13 @@ class Reference:
         heldout, radii = self.heldout.features, self.radii(device)
 
         def build(folder: Path) -> None:
-            np.save(folder / "authenticity.npy", authenticity(heldout.to(device), self.features.to(device), radii))
+            found = Nearness.of(heldout.to(device), self.features.to(device), radii)
+            np.savez(folder / "nearness.npz", authenticity=found.authenticity, relative=found.relative.cpu())
 
-        folder = self.store.get_or_build(f"{self.key}-authenticity-{self.heldout.key}", build)
-        return float(np.load(folder / "authenticity.npy"))
+        with np.load(
+            self.store.get_or_build(f"{self.key}-heldout-{self.heldout.key}", build) / "nearness.npz"
+        ) as saved:
+            return Nearness(float(saved["authenticity"]), torch.from_numpy(saved["relative"]))
 
 
 def open_reference(

@@ -29,15 +29,17 @@ from gan_pipelines.metrics.frechet import (
 from gan_pipelines.metrics.inception_score import MIN_INCEPTION_SCORE, inception_score
 from gan_pipelines.metrics.kernel import kernel_distance
 from gan_pipelines.metrics.labels import MIN_CLASS_IMAGES, stratified_labels
-from gan_pipelines.metrics.neighbours import authenticity, nearest_neighbours, neighbour_scores
+from gan_pipelines.metrics.memorisation import NEIGHBOURS, Copies, Nearness, find_copies
+from gan_pipelines.metrics.neighbours import nearest_neighbours, neighbour_scores
 from gan_pipelines.metrics.reference import BATCH, Reference, extract_features
 
-MONITOR_VERSION = 2
+MONITOR_VERSION = 3
 """Version in the key of a monitor. Raise it when the same generator would get other numbers."""
+MONITOR_SEED_OFFSET = 2**31
+"""Added to the sampling seed for the samples of a monitor: the best epoch is scored on others than those that chose it.
+PyTorch uses the lower 32 bits of a seed."""
 DIVERSITY_IMAGES = 256
 """Maximum number of samples whose diversity is measured; enough for several of each class."""
-MEMORISATION_ERRORS = 3
-"""Number of standard errors by which samples may be less authentic than held-out images."""
 MIN_HELDOUT_ACCURACY = 0.7
 """Held-out accuracy of the classifier below which scores from its features are flagged."""
 NEIGHBOUR_CANDIDATES = 256
@@ -52,7 +54,7 @@ class Score:
 
     Attributes:
         metric: ``fid``, ``fid_infinity``, ``is``, ``kid``, ``class_kid``, ``precision``, ``recall``, ``density``,
-            ``coverage``, ``authenticity`` or ``heldout_authenticity``.
+            ``coverage``, ``authenticity``, ``heldout_authenticity`` or ``copies``.
         value: the measured value.
         spread: standard deviation over the splits of ``is`` and over the subsets of ``kid`` and ``class_kid``, standard
             error of ``fid_infinity``; None for the other metrics.
@@ -100,7 +102,7 @@ def score_generator(
     _require_same_kind(generator, reference.images)
     target = resolve_device(device)
     extractor = extractor.to(target)
-    labels = _labels_like(reference.images, config.samples) if generator.is_conditional else None
+    labels = labels_like(reference.images, config.samples, generator)
     scores: list[Score] = []
     for weights in WEIGHT_SETS:
         samples = generator.sample_batches(
@@ -115,12 +117,13 @@ def score_generator(
             "sampling_seed": config.seed,
         }
         is_training_set = generator.training["data_hash"] == reference.images.content_hash
+        memorisation, copied = _measure_memorisation(fake, reference) if is_training_set else ({}, ())
         measured = {
             **_measure(fake, logits, reference, config.is_splits),
-            **(_measure_authenticity(fake, reference) if is_training_set else {}),
+            **memorisation,
             **({} if labels is None else _measure_classes(fake, labels, reference)),
         }
-        flags += _flag_memorisation(measured, len(fake), reference)
+        flags += copied
         notes = tuple(_note_missing(measured, fake, () if labels is None else reference.images.class_names))
         for (metric, class_name), (value, spread) in measured.items():
             key = _comparability(metric, class_name, reference, extractor, config)
@@ -149,12 +152,25 @@ def _measure(fake: Tensor, logits: Tensor, reference: Reference, is_splits: int)
     return measured
 
 
-def _measure_authenticity(fake: Tensor, reference: Reference) -> Measured:
-    """Measure the authenticity of samples and of held-out images, where the reference is what was trained on."""
-    radii, training = reference.radii(fake.device), reference.features.to(fake.device)
-    measured: Measured = {("authenticity", None): (authenticity(fake, training, radii), None)}
-    heldout = reference.heldout_authenticity(fake.device)
-    return measured if heldout is None else {**measured, ("heldout_authenticity", None): (heldout, None)}
+def _measure_memorisation(fake: Tensor, reference: Reference) -> tuple[Measured, tuple[str, ...]]:
+    """Measure the nearness to the images of the training beside that of held-out images; list reasons to distrust."""
+    made = Nearness.of(fake, reference.features.to(fake.device), reference.radii(fake.device))
+    measured: Measured = {("authenticity", None): (made.authenticity, None)}
+    heldout = reference.heldout_nearness(fake.device)
+    if heldout is None:
+        return measured, ()
+    copies = find_copies(made, heldout)
+    measured["heldout_authenticity", None] = (heldout.authenticity, None)
+    measured["copies", None] = (copies.share, None)
+    return measured, (_describe_copies(copies),) if copies.are_significant else ()
+
+
+def _describe_copies(copies: Copies) -> str:
+    return (
+        f"The generator repeats training images: {copies.share:.1%} of its samples are as near to one as the nearest "
+        f"{copies.rank:,} of {copies.heldout:,} held-out images (distance to the nearest training image, relative to "
+        f"the {NEIGHBOURS} nearest); look at the picture neighbours."
+    )
 
 
 def _measure_classes(fake: Tensor, labels: Tensor, reference: Reference) -> Measured:
@@ -177,15 +193,19 @@ def _note_missing(measured: Measured, fake: Tensor, class_names: Sequence[str]) 
             f"features, and there are {samples:,}."
         )
     if ("authenticity", None) not in measured:
-        yield "Authenticity is left out: the reference is not the images that the generator was trained on."
+        yield "Authenticity and copies are left out: the reference is not the images that the generator was trained on."
+    elif ("copies", None) not in measured:
+        yield "Copies are left out: no test or valid split has images that they could be compared with."
     missing = [name for name in class_names if ("class_kid", name) not in measured]
     if missing:
         needed = f"{MIN_CLASS_IMAGES} samples and {MIN_CLASS_IMAGES} reference images of a class"
         yield f"KID of class {', '.join(missing)} is left out: it needs {needed}."
 
 
-def _labels_like(reference: ImageSet, samples: int) -> Tensor:
-    """Make labels with the class frequencies of the reference."""
+def labels_like(reference: ImageSet, samples: int, generator: TrainedGenerator) -> Tensor | None:
+    """Make labels with the class frequencies of the reference; None for an unconditional generator."""
+    if not generator.is_conditional:
+        return None
     return stratified_labels(np.bincount(reference.labels, minlength=len(reference.class_names)), samples)
 
 
@@ -205,7 +225,7 @@ def _comparability(
     }
     if metric == "is":
         key["is_splits"] = config.is_splits
-    if metric == "heldout_authenticity" and reference.heldout is not None:
+    if metric in ("heldout_authenticity", "copies") and reference.heldout is not None:
         key["heldout_hash"] = reference.heldout.images.content_hash
     if class_name is not None:
         key["class"] = class_name
@@ -227,7 +247,6 @@ def make_monitor(
         device: where to compute.
     """
     monitor = config.during_training
-    labels = _labels_like(reference.images, monitor.samples)
     target = resolve_device(device)
     network, moments = extractor.to(target), reference.moments.to(target)
     size = abbreviate(monitor.samples)
@@ -236,9 +255,9 @@ def make_monitor(
         _require_same_kind(generator, reference.images)
         batches = generator.sample_batches(
             monitor.samples,
-            seed=config.seed,
+            seed=config.seed + MONITOR_SEED_OFFSET,
             weights=monitor.weights,
-            labels=labels if generator.is_conditional else None,
+            labels=labels_like(reference.images, monitor.samples, generator),
             device=device,
         )
         logits: list[Tensor] = []
@@ -285,7 +304,8 @@ def find_neighbours(
     _require_same_kind(generator, reference.images)
     target = resolve_device(device)
     weights = generator.config.preview_weights
-    samples = generator.sample(NEIGHBOUR_CANDIDATES, seed=0, weights=weights, device=device)
+    labels = labels_like(reference.images, NEIGHBOUR_CANDIDATES, generator)
+    samples = generator.sample(NEIGHBOUR_CANDIDATES, seed=0, weights=weights, labels=labels, device=device)
     (prediction,) = extract_features(extractor.to(target), [samples.to(target)], "generated")
     features = reference.features.to(prediction.features.device)
     distances, nearest = nearest_neighbours(prediction.features, features, min(NEIGHBOURS_SHOWN, len(features)))
@@ -306,7 +326,9 @@ def _require_same_kind(generator: TrainedGenerator, images: ImageSet) -> None:
 def _diversity(generator: TrainedGenerator, weights: WeightSet, reference: ImageSet, device: DeviceName) -> float:
     """Measure the diversity of samples relative to as many real images."""
     count = min(DIVERSITY_IMAGES, len(reference))
-    return relative_diversity(generator.sample(count, seed=0, weights=weights, device=device), reference.images)
+    labels = labels_like(reference, count, generator)
+    samples = generator.sample(count, seed=0, weights=weights, labels=labels, device=device)
+    return relative_diversity(samples, reference.images)
 
 
 def _flag_samples(diversity: float, logits: Tensor, extractor: FeatureExtractor) -> tuple[str, ...]:
@@ -323,20 +345,6 @@ def _flag_samples(diversity: float, logits: Tensor, extractor: FeatureExtractor)
     if accuracy < MIN_HELDOUT_ACCURACY:
         flags.append(f"The classifier behind these features gets only {accuracy:.1%} of held-out images right.")
     return tuple(flags)
-
-
-def _flag_memorisation(measured: Measured, samples: int, reference: Reference) -> tuple[str, ...]:
-    """Compare the authenticity of samples with that of held-out images."""
-    if reference.heldout is None or ("authenticity", None) not in measured:
-        return ()
-    made, heldout = (measured[metric, None][0] for metric in ("authenticity", "heldout_authenticity"))
-    variance = made * (1 - made) / samples + heldout * (1 - heldout) / len(reference.heldout.images)
-    if made >= heldout - MEMORISATION_ERRORS * variance**0.5:
-        return ()
-    return (
-        f"The generator repeats training images: {made:.1%} of its samples are authentic, and {heldout:.1%} of "
-        "held-out images; look at the picture neighbours.",
-    )
 
 
 def _flag_metric(metric: str, fake: Tensor, reference: Reference) -> tuple[str, ...]:

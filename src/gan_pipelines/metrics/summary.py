@@ -48,6 +48,7 @@ def _describe(scores: Sequence[Mapping[str, Any]], generator: str, weights: str)
     source = f"{key['samples']:,} samples against {key['reference_split']}, {key['extractor']}{trust}"
     kept_out = f" (held-out images {values['heldout_authenticity']:.2f})" if "heldout_authenticity" in values else ""
     copying = f", authenticity {values['authenticity']:.2f}{kept_out}" if "authenticity" in values else ""
+    copying += f", copies {values['copies']:.1%}" if "copies" in values else ""
     return (
         f"{generator} epoch, {weights} weights: FID {values['fid']:.2f}, IS {values['is']:.2f} ± "
         f"{measured['is']['spread']:.2f}, KID {values['kid']:.4f}, precision {values['precision']:.2f}, recall "

@@ -15,7 +15,7 @@ from gan_pipelines.metrics.config import MIN_IMAGES
 
 NEIGHBOUR_ROWS = 8
 HELDOUT_SPLITS = ("test", "valid")
-"""Splits whose images show what authenticity real images have; the first that has enough images is used."""
+"""Splits whose images show how near real images are to training images; the first that has enough images is used."""
 
 
 def open_extractor(

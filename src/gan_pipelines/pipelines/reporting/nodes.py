@@ -197,15 +197,23 @@ def _scores_by_variant(runs: Runs) -> dict[str, list[dict[str, Any]]]:
 
 
 def _name_recipes(runs: Runs) -> dict[tuple[str, str], str]:
-    """Name each recipe: the variant and, where it has several recipes, the settings in which they differ."""
+    """Name each recipe: the variant and, where it has several recipes, the settings in which they differ.
+
+    Recipes with the same settings differ in the data or in the version of the training; their names end in the hash.
+    """
     recipes = dict.fromkeys((run.variant, _recipe_of(run.load("scores"))) for run in _with(runs, "scores"))
     count = Counter(variant for variant, _ in recipes)
     settings = _differing_settings(runs)
-    return {
+    described = {
         (variant, recipe): variant
         if count[variant] == 1
         else f"{variant} ({_describe_recipe(settings, variant, recipe)})"
         for variant, recipe in recipes
+    }
+    alike = Counter(described.values())
+    return {
+        recipe: name if alike[name] == 1 else f"{name} {recipe[1][:RECIPE_DIGITS]}"
+        for recipe, name in described.items()
     }
 
 
@@ -242,7 +250,7 @@ def _differing_settings(runs: Runs) -> pd.DataFrame:
     for run in _with(runs, "scores"):
         recipe = _recipe_of(run.load("scores"))
         if (run.variant, recipe) not in settings and (config := _find_config(run, recipe)) is not None:
-            flat = flatten(asdict(replace(config, seed=0, epochs=1, on_collapse="warn")))
+            flat = flatten(asdict(replace(config, seed=0, epochs=1, on_collapse="warn", preview_weights="ema")))
             named = {name: "none" if value is None else str(value) for name, value in flat.items()}
             settings[run.variant, recipe] = named
     index = pd.MultiIndex.from_arrays([*zip(*settings, strict=True)] or [[], []], names=["variant", "recipe"])
