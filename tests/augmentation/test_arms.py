@@ -152,6 +152,10 @@ def test_every_arm_has_its_images_and_all_but_one_the_same_steps(digits, replica
         "transformed": (count, 0),
         "transformed_added_2x": (count, 2 * count),
     }
+    diversity = make_synthetic_set(KeyedStore(tmp_path), replicate, SHORT, "cpu").provenance["diversity"]
+    assert diversity > 0
+    assert {fit.synthetic_diversity for fit in fits.values() if fit.synthetic_images} == {diversity}
+    assert {fit.synthetic_diversity for fit in fits.values() if not fit.synthetic_images} == {None}
     assert fits["real"].steps == -(-count // 16)
     assert {fit.steps for fit in fits.values()} == {fits["real"].steps, -(-3 * count // 16)}
     assert fits["real"].correct.shape == (len(digits.test),)

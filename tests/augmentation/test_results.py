@@ -41,12 +41,15 @@ SIMPLE = pd.DataFrame(
 
 
 def fit(fraction, seed, arm, accuracy, valid_accuracy, rate=0.02):
+    diversity = 0.9 if "added" in arm else None
     random = np.random.default_rng([seed, int(fraction * 10)])  # the same images are hard in every arm
     correct = random.permutation(IMAGES) < accuracy * IMAGES
     dogs = accuracy - (0.02 * seed if arm == "added_1x" else 0)
     scores = PredictionScores(float(correct.mean()), accuracy - 0.01, 0.05 + seed / 1000, [accuracy, dogs])
     history = [{"epoch": n, "train_loss": 1 / n, "valid_loss": 1.0, "valid_accuracy": 0.5} for n in (1, 2)]
-    return ArmFit(fraction, seed, arm, rate, 100, 300, 40, 1.5, 2, valid_accuracy, scores, correct, history)
+    return ArmFit(
+        fraction, seed, arm, rate, 100, 300, diversity, 40, 1.5, 2, valid_accuracy, scores, correct, history
+    )
 
 
 def fit_all(by_arm, fraction=0.1, rate=0.02):
@@ -70,6 +73,9 @@ def test_every_classifier_has_a_row(fits):
     assert (row["macro_f1"], row["accuracy_dog"]) == pytest.approx((0.89, 0.78))
     assert (row["real_images"], row["synthetic_images"], row["steps"]) == (100, 300, 40)
     assert (row["learning_rate"], row["is_main"]) == (0.02, True)
+    assert table.groupby("arm")["synthetic_diversity"].min().to_dict() == pytest.approx(
+        {arm.name: 0.9 if arm.has_both else np.nan for arm in list_arms(CONFIG)}, nan_ok=True
+    )
     histories = tabulate_histories(fits)
     assert len(histories) == 2 * len(table)
     assert histories.iloc[1][["fraction", "seed", "arm", "epoch", "train_loss"]].tolist() == [0.1, 5, "real", 2, 0.5]
@@ -178,6 +184,20 @@ def test_the_verdicts_in_words(fits):
         "accuracy changes by -5.0 points against transforms of the real ones alone for as many steps (95% interval "
     )
     assert transformed.endswith(" 1-NN 91.0%; transformed 85.0%.")
+
+
+def test_a_verdict_on_generated_images_that_look_alike_says_so(fits):
+    comparisons = tabulate_comparisons(fits, TENTH)
+    collapsed = [
+        replace(fit, synthetic_diversity=fit.synthetic_diversity and {5: 0.03, 6: 0.3, 7: 0.9}[fit.seed]) for fit in fits
+    ]
+    careful = (
+        "Careful: in 2 of 3 replicates most generated images look alike (the lowest diversity is 3% of that of real "
+        "images); the generator has collapsed, or was trained for too few steps."
+    )
+    for verdict in state_verdicts(collapsed, comparisons, SIMPLE, TENTH):
+        assert careful in verdict["sentence"]
+    assert not any("Careful" in verdict["sentence"] for verdict in state_verdicts(fits, comparisons, SIMPLE, TENTH))
 
 
 def test_the_verdict_on_several_fractions_says_that_it_is_corrected_and_that_the_interval_is_not(fits):

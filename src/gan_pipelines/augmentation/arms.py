@@ -47,6 +47,8 @@ class ArmFit:
         learning_rate: at the start of the fit.
         real_images: number of real images that it was fitted on.
         synthetic_images: number of synthetic images that it was fitted on.
+        synthetic_diversity: diversity of the generator's images relative to real ones, see `relative_diversity`; None
+            for an arm without them.
         steps: number of optimiser steps.
         seconds: duration of the fit.
         best_epoch: epoch with the best accuracy on the validation split; the classifier has its weights.
@@ -62,6 +64,7 @@ class ArmFit:
     learning_rate: float
     real_images: int
     synthetic_images: int
+    synthetic_diversity: float | None
     steps: int
     seconds: float
     best_epoch: int
@@ -117,6 +120,7 @@ class _ReplicateFitting:
             seed=self.replicate.draw.seed,
             arm=arm.name,
             learning_rate=learning_rate,
+            synthetic_diversity=self.synthetic.provenance["diversity"] if arm.ratio else None,
             scores=score_predictions(probabilities, labels),
             correct=probabilities.argmax(axis=1) == labels,
             **record,
