@@ -19,11 +19,13 @@ from gan_pipelines.augmentation import (
 )
 from gan_pipelines.augmentation.config import ArmClassifierConfig
 from gan_pipelines.classifier import PredictionScores
+from gan_pipelines.gan.config import TransformConfig
 
 CONFIG = AugmentationConfig(
     fractions=(0.1, 1.0),
     replicates=3,
     ratios=(1.0, 3.0),
+    transforms=TransformConfig(crop_padding=1),
     classifier=ArmClassifierConfig(learning_rates=(0.02,)),
     seed=5,
 )
@@ -184,6 +186,16 @@ def test_the_verdicts_in_words(fits):
         "accuracy changes by -5.0 points against transforms of the real ones alone for as many steps (95% interval "
     )
     assert transformed.endswith(" 1-NN 91.0%; transformed 85.0%.")
+
+
+def test_without_transforms_there_is_one_verdict(fits):
+    plain = replace(TENTH, transforms=TransformConfig())
+    arms = [arm.name for arm in list_arms(plain)]
+    assert arms == ["real", "real_longer", "added_1x", "added_3x", "synthetic_only"]
+    some = [fit for fit in fits if fit.arm in arms]
+    (verdict,) = state_verdicts(some, tabulate_comparisons(some, plain), SIMPLE, plain)
+    assert verdict["baseline"] == "real_longer"
+    assert "transform" not in verdict["sentence"]
 
 
 def test_a_verdict_on_generated_images_that_look_alike_says_so(fits):

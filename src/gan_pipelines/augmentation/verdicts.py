@@ -27,8 +27,8 @@ def state_verdicts(
 ) -> list[dict[str, Any]]:
     """State for each fraction whether synthetic images help, by its primary comparisons.
 
-    There are two: of synthetic images with real ones alone, and of synthetic images on top of transforms with
-    transforms alone.
+    There are two: of synthetic images with real ones alone, and, if there are transforms, of synthetic images on top of
+    transforms with transforms alone.
 
     Args:
         fits: the classifiers.
