@@ -50,7 +50,7 @@ def fit(fraction, seed, arm, accuracy, valid_accuracy, rate=0.02):
     scores = PredictionScores(float(correct.mean()), accuracy - 0.01, 0.05 + seed / 1000, [accuracy, dogs])
     history = [{"epoch": n, "train_loss": 1 / n, "valid_loss": 1.0, "valid_accuracy": 0.5} for n in (1, 2)]
     return ArmFit(
-        fraction, seed, arm, rate, 100, 300, diversity, 40, 1.5, 2, valid_accuracy, scores, correct, history
+        fraction, seed, arm, rate, 100, 20 + seed, 300, diversity, 40, 1.5, 2, valid_accuracy, scores, correct, history
     )
 
 
@@ -73,7 +73,8 @@ def test_every_classifier_has_a_row(fits):
     row = table[(table["fraction"] == 0.1) & (table["seed"] == 6) & (table["arm"] == "added_1x")].iloc[0]
     assert row["accuracy"] == row["accuracy_cat"] == 0.9
     assert (row["macro_f1"], row["accuracy_dog"]) == pytest.approx((0.89, 0.78))
-    assert (row["real_images"], row["synthetic_images"], row["steps"]) == (100, 300, 40)
+    counts = ("real_images", "valid_images", "synthetic_images", "steps")
+    assert [row[name] for name in counts] == [100, 26, 300, 40]
     assert (row["learning_rate"], row["is_main"]) == (0.02, True)
     assert table.groupby("arm")["synthetic_diversity"].min().to_dict() == pytest.approx(
         {arm.name: 0.9 if arm.has_both else np.nan for arm in list_arms(CONFIG)}, nan_ok=True
@@ -179,7 +180,7 @@ def test_the_verdicts_in_words(fits):
         "10% of the real images (100): hurts. With 300 generated ones added (added_3x, chosen on the validation "
         "split), accuracy changes by -10.0 points against the real ones alone for as many steps (95% interval "
     )
-    assert "3 replicates, 200 test images), and macro-F1 by -10.0. A difference of" in plain
+    assert "3 replicates, 25 to 27 validation and 200 test images), and macro-F1 by -10.0. A difference of" in plain
     assert plain.endswith(" Simple classifiers on the same images: SVM 93.5%, 1-NN 91.0%; real_longer 80.0%.")
     assert transformed.startswith(
         "10% of the real images (100), with transforms: hurts. With 300 generated ones added (transformed_added_3x), "
@@ -201,7 +202,8 @@ def test_without_transforms_there_is_one_verdict(fits):
 def test_a_verdict_on_generated_images_that_look_alike_says_so(fits):
     comparisons = tabulate_comparisons(fits, TENTH)
     collapsed = [
-        replace(fit, synthetic_diversity=fit.synthetic_diversity and {5: 0.03, 6: 0.3, 7: 0.9}[fit.seed]) for fit in fits
+        replace(fit, synthetic_diversity=fit.synthetic_diversity and {5: 0.03, 6: 0.3, 7: 0.9}[fit.seed])
+        for fit in fits
     ]
     careful = (
         "Careful: in 2 of 3 replicates most generated images look alike (the lowest diversity is 3% of that of real "

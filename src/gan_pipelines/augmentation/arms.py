@@ -46,6 +46,7 @@ class ArmFit:
         arm: name of the arm.
         learning_rate: at the start of the fit.
         real_images: number of real images that it was fitted on.
+        valid_images: number of images of the validation split.
         synthetic_images: number of synthetic images that it was fitted on.
         synthetic_diversity: diversity of the generator's images relative to real ones, see `relative_diversity`; None
             for an arm without them.
@@ -63,6 +64,7 @@ class ArmFit:
     arm: str
     learning_rate: float
     real_images: int
+    valid_images: int
     synthetic_images: int
     synthetic_diversity: float | None
     steps: int
@@ -120,6 +122,7 @@ class _ReplicateFitting:
             seed=self.replicate.draw.seed,
             arm=arm.name,
             learning_rate=learning_rate,
+            valid_images=len(self.replicate.draw.valid),
             synthetic_diversity=self.synthetic.provenance["diversity"] if arm.ratio else None,
             scores=score_predictions(probabilities, labels),
             correct=probabilities.argmax(axis=1) == labels,

@@ -69,7 +69,8 @@ def _state_verdict(row: Row, arm: Sequence[ArmFit], config: AugmentationConfig) 
         f"With {_range(fit.synthetic_images for fit in arm)} generated ones added ({_state_choices(row, config)}), "
         f"accuracy changes by {_points(row['difference'])} points against {BASELINES[row['baseline']]} for as many "
         f"steps ({'uncorrected ' if count > 1 else ''}{CONFIDENCE:.0%} interval {_points(row['interval_low'])} to "
-        f"{_points(row['interval_high'])}; {config.replicates} replicates, {images:,} test images), and "
+        f"{_points(row['interval_high'])}; {config.replicates} replicates, "
+        f"{_range(fit.valid_images for fit in arm)} validation and {images:,} test images), and "
         f"macro-F1 by {_points(row['macro_f1_difference'])}."
     )
 
@@ -91,7 +92,8 @@ def _state_low_diversity(arm: Sequence[ArmFit]) -> str:
         return ""
     return (
         f"Careful: in {narrow} of {len(arm)} replicates most generated images look alike (the lowest diversity is "
-        f"{min(diversities):.0%} of that of real images); the generator has collapsed, or was trained for too few steps."
+        f"{min(diversities):.0%} of that of real images); the generator has collapsed, or was trained for too "
+        "few steps."
     )
 
 
