@@ -18,6 +18,7 @@ from gan_pipelines.augmentation import (
     tabulate_histories,
 )
 from gan_pipelines.augmentation.config import ArmClassifierConfig
+from gan_pipelines.augmentation.rates import own_rates
 from gan_pipelines.classifier import PredictionScores
 from gan_pipelines.gan.config import TransformConfig
 
@@ -42,13 +43,16 @@ SIMPLE = pd.DataFrame(
 )
 
 
-def fit(fraction, seed, arm, accuracy, valid_accuracy, rate=0.02):
+def fit(fraction, seed, arm, accuracy, valid_accuracy, rate=0.02, valid_loss=None):
     diversity = 0.9 if "added" in arm else None
     random = np.random.default_rng([seed, int(fraction * 10)])  # the same images are hard in every arm
     correct = random.permutation(IMAGES) < accuracy * IMAGES
     dogs = accuracy - (0.02 * seed if arm == "added_1x" else 0)
     scores = PredictionScores(float(correct.mean()), accuracy - 0.01, 0.05 + seed / 1000, [accuracy, dogs])
-    history = [{"epoch": n, "train_loss": 1 / n, "valid_loss": 1.0, "valid_accuracy": 0.5} for n in (1, 2)]
+    losses = (0.0, 1 - valid_accuracy if valid_loss is None else valid_loss)  # the second epoch is the best
+    history = [
+        {"epoch": n, "train_loss": 1 / n, "valid_loss": loss, "valid_accuracy": 0.5} for n, loss in enumerate(losses, 1)
+    ]
     return ArmFit(
         fraction, seed, arm, rate, 100, 20 + seed, 300, diversity, 40, 1.5, 2, valid_accuracy, scores, correct, history
     )
@@ -158,6 +162,12 @@ def test_the_rate_of_all_arms_is_that_of_the_real_images_alone_by_validation(fit
     assert {*main["learning_rate"], *main["baseline_learning_rate"]} == {0.02}
     assert main.loc["added_1x", "difference"] == pytest.approx(-0.1)
     assert main.index[main["is_primary"]].tolist() == ["added_1x", "transformed_added_3x"]
+
+
+def test_among_rates_of_equal_validation_accuracy_the_loss_decides():
+    losses = {0.02: 0.6, 0.1: 0.4, 0.3: np.inf}
+    fits = [fit(0.1, seed, "real_longer", 0.8, 0.9, *pair) for seed in (5, 6, 7) for pair in losses.items()]
+    assert own_rates(fits) == {(0.1, "real_longer"): 0.1}
 
 
 def test_in_the_second_analysis_every_arm_has_its_own_best_rate(fits_of_two_rates):

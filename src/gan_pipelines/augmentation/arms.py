@@ -75,6 +75,11 @@ class ArmFit:
     correct: NDArray[np.bool_]
     history: list[dict[str, float]]
 
+    @property
+    def valid_loss(self) -> float:
+        """Loss on the validation split after the best epoch; infinite if the fit has diverged."""
+        return self.history[self.best_epoch - 1]["valid_loss"]
+
 
 def list_fits(
     store: KeyedStore,

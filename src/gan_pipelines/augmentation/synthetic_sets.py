@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 COMPARED = 256
 """Maximum number of synthetic and of real images whose diversity is compared."""
-ENTRY_VERSION = 2
+ENTRY_VERSION = 3
 """Version of a synthetic set, part of its key.
 
 Raise it when the images, or the classifier that labels or filters them, change for the same settings."""
@@ -86,7 +86,7 @@ def _generate(replicate: Replicate, config: AugmentationConfig, device: DeviceNa
 
 
 def _fit_judge(draw: Draw, config: AugmentationConfig, device: DeviceName) -> Classifier:
-    """Fit the arm `REAL_LONGER` with each learning rate; the best one on the validation split labels and filters."""
+    """Fit the arm `REAL_LONGER` with each learning rate; the one with the lowest validation loss labels and filters."""
     fits = [
         fit_selected(
             to_tensors(draw.images),
@@ -98,7 +98,7 @@ def _fit_judge(draw: Draw, config: AugmentationConfig, device: DeviceName) -> Cl
         )
         for rate in config.classifier.learning_rates
     ]
-    return max(fits, key=lambda fit: fit.valid_accuracy).classifier
+    return min(fits, key=lambda fit: fit.valid_loss).classifier
 
 
 def hash_synthetic_set(replicate: Replicate, config: AugmentationConfig) -> str:
