@@ -18,10 +18,10 @@ export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test test-all lint schema ui viz viz-static table bench clean
+.PHONY: help install run check test test-all lint schema ui viz viz-static table bench measure-planted clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/installed  ## install what is pinned into .venv, and nothing else
 
@@ -61,6 +61,9 @@ table: .venv/installed  ## train every variant on the digits and write docs/resu
 
 bench: .venv/installed  ## measure the speed of training beside the tutorial way, into docs/results/speed
 	$(BIN)/python benchmarks/training_speed.py docs/results/speed
+
+measure-planted: .venv/installed  ## run the augmentation experiment with images of known effect, into docs/results/augmentation
+	$(BIN)/python benchmarks/planted_truths.py docs/results/augmentation
 
 results-%: .venv/installed  ## write a page of docs/results from the rows beside it
 	$(BIN)/python benchmarks/pages.py $*

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,6 +28,7 @@ from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan.config import TransformConfig
 from gan_pipelines.images import ImageSet
 from gan_pipelines.images.duplicates import make_thumbnails
+from planted_truths import PlantedGenerator, held_back, list_all_fits, measure, noise, wrong_labels
 
 CLASSIFIER = ArmClassifierConfig(epochs=8, batch_size=16, learning_rates=(0.03,))
 CONFIG = AugmentationConfig(
@@ -41,55 +42,19 @@ NAMES = tuple("0123456789")
 
 
 @pytest.fixture(scope="module")
-def digits():
+def digit_images():
     """Handwritten digits at 16x16: 700 train, 300 test, 100 valid."""
     bunch = load_digits()
     images = (np.kron(bunch.images[:1100], np.ones((2, 2))) * 15.9).astype(np.uint8)[:, None]
     sizes = {"train": 700, "test": 300, "valid": 100}
     labels = bunch.target[:1100].astype(np.int64)
     names = tuple(map(str, range(1100)))
-    return separate_images(
-        ImageSet(images, hash_images(images), labels, NAMES, sizes, "box", names, make_thumbnails(images))
-    )
+    return ImageSet(images, hash_images(images), labels, NAMES, sizes, "box", names, make_thumbnails(images))
 
 
-@dataclass
-class PlantedGenerator:
-    """Stands in for a generator: `make` decides about its images."""
-
-    make: object
-    is_conditional: bool = True
-    weights: dict = field(default_factory=lambda: {"ema": {"w": torch.zeros(2)}, "raw": {"w": torch.ones(2)}})
-    training: dict = field(default_factory=dict)
-
-    def sample(self, count, *, seed, weights, labels, truncation, device):
-        return self.make(labels, torch.Generator().manual_seed(seed))
-
-
-def held_back(digits, draw):
-    """Real images that the replicate has not drawn, of the class that is asked for."""
-    is_drawn = np.isin(digits.train.names, draw.images.names)
-    images, labels = torch.from_numpy(digits.train.images[~is_drawn]), digits.train.labels[~is_drawn]
-
-    def make(wanted, random):
-        members = {label: np.flatnonzero(labels == label) for label in wanted.unique().tolist()}
-        draws = torch.randint(0, 2**31, (len(wanted),), generator=random).tolist()
-        rows = [
-            members[label][number % len(members[label])] for label, number in zip(wanted.tolist(), draws, strict=True)
-        ]
-        return images[rows]
-
-    return make
-
-
-def wrong(digits, draw):
-    """Held-back images of any class but the one that is asked for."""
-    right = held_back(digits, draw)
-    return lambda wanted, random: right((wanted + torch.randint(1, 10, wanted.shape, generator=random)) % 10, random)
-
-
-def noise(digits, draw):
-    return lambda wanted, random: torch.randint(0, 256, (len(wanted), 1, 16, 16), generator=random).to(torch.uint8)
+@pytest.fixture(scope="module")
+def digits(digit_images):
+    return separate_images(digit_images)
 
 
 @pytest.fixture(scope="module")
@@ -106,24 +71,38 @@ def _two_arms(monkeypatch):
     monkeypatch.setattr(results, "list_contrasts", lambda _: [(wanted[1], wanted[0])])
 
 
-def experiment(digits, store, plant):
-    identity = torch.frombuffer(bytearray(plant.__name__.encode()), dtype=torch.uint8)
-    for draw in draw_images(digits, CONFIG):
-        generator = PlantedGenerator(plant(digits, draw), weights={"ema": {"w": identity}})
-        yield from fit_all(store, digits, Replicate(draw, generator), CONFIG)
-
-
 @pytest.mark.integration
 @pytest.mark.usefixtures("_two_arms")
 @pytest.mark.parametrize(
     ("plant", "verdicts", "sign"),
-    [(held_back, {"helps"}, 1), (wrong, {"hurts"}, -1), (noise, {"hurts", "no difference shown"}, 0)],
+    [(held_back, {"helps"}, 1), (wrong_labels, {"hurts"}, -1), (noise, {"hurts", "no difference shown"}, 0)],
 )
 def test_planted_truths_are_found(digits, store, plant, verdicts, sign):
-    (comparison,) = tabulate_comparisons(list(experiment(digits, store, plant)), CONFIG).itertuples()
+    (comparison,) = tabulate_comparisons(
+        [fit() for fit in list_all_fits(digits, CONFIG, store, plant)], CONFIG
+    ).itertuples()
     assert comparison.is_primary
     assert comparison.verdict in verdicts
     assert sign == 0 or np.sign(comparison.difference) == sign
+
+
+@pytest.mark.integration
+def test_the_measurement_of_planted_truths_has_all_arms_and_both_verdicts(digit_images, tmp_path):
+    config = replace(CONFIG, replicates=2, classifier=replace(CLASSIFIER, epochs=1, learning_rates=(0.03, 0.1)))
+    tables = measure(digit_images, config, KeyedStore(tmp_path), workers=1)
+    scores, comparisons = tables["arm_scores"], tables["comparisons"]
+    assert scores.groupby("plant", sort=False).size().to_dict() == dict.fromkeys(
+        ("held_back", "wrong_labels", "noise"), 2 * 2 * len(list_arms(CONFIG))
+    )
+    assert (
+        scores[~scores["synthetic_images"].astype(bool)]
+        .groupby(["seed", "arm", "learning_rate"])["accuracy"]
+        .nunique()
+        .eq(1)
+        .all()
+    )  # of real images alone
+    primary = comparisons[comparisons["is_primary"]]
+    assert primary.groupby(["plant", "is_main"])["baseline"].agg(list).tolist() == [["real_longer", "transformed"]] * 6
 
 
 @pytest.fixture
@@ -152,6 +131,10 @@ def test_every_arm_has_its_images_and_all_but_one_the_same_steps(digits, replica
         "transformed": (count, 0),
         "transformed_added_2x": (count, 2 * count),
     }
+    diversity = make_synthetic_set(KeyedStore(tmp_path), replicate, SHORT, "cpu").provenance["diversity"]
+    assert diversity > 0
+    assert {fit.synthetic_diversity for fit in fits.values() if fit.synthetic_images} == {diversity}
+    assert {fit.synthetic_diversity for fit in fits.values() if not fit.synthetic_images} == {None}
     assert fits["real"].steps == -(-count // 16)
     assert {fit.steps for fit in fits.values()} == {fits["real"].steps, -(-3 * count // 16)}
     assert fits["real"].correct.shape == (len(digits.test),)
@@ -188,11 +171,11 @@ def test_fits_of_earlier_versions_are_found(digits, replicate):
     assert keys_of(digits, replicate, SHORT) == {
         "real": "e739c4217f3a82c4",
         "real_longer": "2bfa6345a270899f",
-        "added_1x": "4fff0b7926f911f4",
-        "added_2x": "1376aa1e0a25a10b",
-        "synthetic_only": "dbdf91c9998d1f0f",
+        "added_1x": "242e9e144665bb5b",
+        "added_2x": "c8852deb83169ab9",
+        "synthetic_only": "57a3e1906856ffbc",
         "transformed": "2f684f2a9d3d505e",
-        "transformed_added_2x": "b2747d55ad8259a4",
+        "transformed_added_2x": "4210cec686ce063f",
     }
 
 

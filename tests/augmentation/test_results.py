@@ -18,12 +18,15 @@ from gan_pipelines.augmentation import (
     tabulate_histories,
 )
 from gan_pipelines.augmentation.config import ArmClassifierConfig
+from gan_pipelines.augmentation.rates import own_rates
 from gan_pipelines.classifier import PredictionScores
+from gan_pipelines.gan.config import TransformConfig
 
 CONFIG = AugmentationConfig(
     fractions=(0.1, 1.0),
     replicates=3,
     ratios=(1.0, 3.0),
+    transforms=TransformConfig(crop_padding=1),
     classifier=ArmClassifierConfig(learning_rates=(0.02,)),
     seed=5,
 )
@@ -40,13 +43,19 @@ SIMPLE = pd.DataFrame(
 )
 
 
-def fit(fraction, seed, arm, accuracy, valid_accuracy, rate=0.02):
+def fit(fraction, seed, arm, accuracy, valid_accuracy, rate=0.02, valid_loss=None):
+    diversity = 0.9 if "added" in arm else None
     random = np.random.default_rng([seed, int(fraction * 10)])  # the same images are hard in every arm
     correct = random.permutation(IMAGES) < accuracy * IMAGES
     dogs = accuracy - (0.02 * seed if arm == "added_1x" else 0)
     scores = PredictionScores(float(correct.mean()), accuracy - 0.01, 0.05 + seed / 1000, [accuracy, dogs])
-    history = [{"epoch": n, "train_loss": 1 / n, "valid_loss": 1.0, "valid_accuracy": 0.5} for n in (1, 2)]
-    return ArmFit(fraction, seed, arm, rate, 100, 300, 40, 1.5, 2, valid_accuracy, scores, correct, history)
+    losses = (0.0, 1 - valid_accuracy if valid_loss is None else valid_loss)  # the second epoch is the best
+    history = [
+        {"epoch": n, "train_loss": 1 / n, "valid_loss": loss, "valid_accuracy": 0.5} for n, loss in enumerate(losses, 1)
+    ]
+    return ArmFit(
+        fraction, seed, arm, rate, 100, 20 + seed, 300, diversity, 40, 1.5, 2, valid_accuracy, scores, correct, history
+    )
 
 
 def fit_all(by_arm, fraction=0.1, rate=0.02):
@@ -68,8 +77,12 @@ def test_every_classifier_has_a_row(fits):
     row = table[(table["fraction"] == 0.1) & (table["seed"] == 6) & (table["arm"] == "added_1x")].iloc[0]
     assert row["accuracy"] == row["accuracy_cat"] == 0.9
     assert (row["macro_f1"], row["accuracy_dog"]) == pytest.approx((0.89, 0.78))
-    assert (row["real_images"], row["synthetic_images"], row["steps"]) == (100, 300, 40)
+    counts = ("real_images", "valid_images", "synthetic_images", "steps")
+    assert [row[name] for name in counts] == [100, 26, 300, 40]
     assert (row["learning_rate"], row["is_main"]) == (0.02, True)
+    assert table.groupby("arm")["synthetic_diversity"].min().to_dict() == pytest.approx(
+        {arm.name: 0.9 if arm.has_both else np.nan for arm in list_arms(CONFIG)}, nan_ok=True
+    )
     histories = tabulate_histories(fits)
     assert len(histories) == 2 * len(table)
     assert histories.iloc[1][["fraction", "seed", "arm", "epoch", "train_loss"]].tolist() == [0.1, 5, "real", 2, 0.5]
@@ -151,6 +164,12 @@ def test_the_rate_of_all_arms_is_that_of_the_real_images_alone_by_validation(fit
     assert main.index[main["is_primary"]].tolist() == ["added_1x", "transformed_added_3x"]
 
 
+def test_among_rates_of_equal_validation_accuracy_the_loss_decides():
+    losses = {0.02: 0.6, 0.1: 0.4, 0.3: np.inf}
+    fits = [fit(0.1, seed, "real_longer", 0.8, 0.9, *pair) for seed in (5, 6, 7) for pair in losses.items()]
+    assert own_rates(fits) == {(0.1, "real_longer"): 0.1}
+
+
 def test_in_the_second_analysis_every_arm_has_its_own_best_rate(fits_of_two_rates):
     table = tabulate_comparisons(fits_of_two_rates, TWO_RATES)
     own = table[~table["is_main"]].set_index("arm")
@@ -171,13 +190,38 @@ def test_the_verdicts_in_words(fits):
         "10% of the real images (100): hurts. With 300 generated ones added (added_3x, chosen on the validation "
         "split), accuracy changes by -10.0 points against the real ones alone for as many steps (95% interval "
     )
-    assert "3 replicates, 200 test images), and macro-F1 by -10.0. A difference of" in plain
+    assert "3 replicates, 25 to 27 validation and 200 test images), and macro-F1 by -10.0. A difference of" in plain
     assert plain.endswith(" Simple classifiers on the same images: SVM 93.5%, 1-NN 91.0%; real_longer 80.0%.")
     assert transformed.startswith(
         "10% of the real images (100), with transforms: hurts. With 300 generated ones added (transformed_added_3x), "
         "accuracy changes by -5.0 points against transforms of the real ones alone for as many steps (95% interval "
     )
     assert transformed.endswith(" 1-NN 91.0%; transformed 85.0%.")
+
+
+def test_without_transforms_there_is_one_verdict(fits):
+    plain = replace(TENTH, transforms=TransformConfig())
+    arms = [arm.name for arm in list_arms(plain)]
+    assert arms == ["real", "real_longer", "added_1x", "added_3x", "synthetic_only"]
+    some = [fit for fit in fits if fit.arm in arms]
+    (verdict,) = state_verdicts(some, tabulate_comparisons(some, plain), SIMPLE, plain)
+    assert verdict["baseline"] == "real_longer"
+    assert "transform" not in verdict["sentence"]
+
+
+def test_a_verdict_on_generated_images_that_look_alike_says_so(fits):
+    comparisons = tabulate_comparisons(fits, TENTH)
+    collapsed = [
+        replace(fit, synthetic_diversity=fit.synthetic_diversity and {5: 0.03, 6: 0.3, 7: 0.9}[fit.seed])
+        for fit in fits
+    ]
+    careful = (
+        "Careful: in 2 of 3 replicates most generated images look alike (the lowest diversity is 3% of that of real "
+        "images); the generator has collapsed, or was trained for too few steps."
+    )
+    for verdict in state_verdicts(collapsed, comparisons, SIMPLE, TENTH):
+        assert careful in verdict["sentence"]
+    assert not any("Careful" in verdict["sentence"] for verdict in state_verdicts(fits, comparisons, SIMPLE, TENTH))
 
 
 def test_the_verdict_on_several_fractions_says_that_it_is_corrected_and_that_the_interval_is_not(fits):

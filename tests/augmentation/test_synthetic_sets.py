@@ -18,6 +18,7 @@ from gan_pipelines.augmentation import (
 )
 from gan_pipelines.augmentation.config import ArmClassifierConfig, SyntheticConfig
 from gan_pipelines.core.stores import KeyedStore
+from gan_pipelines.gan.health import NARROW_BELOW
 
 CLASSIFIER = ArmClassifierConfig(epochs=1, batch_size=8)
 CONFIG = AugmentationConfig(
@@ -130,7 +131,8 @@ def test_images_that_look_alike_are_warned_of_each_time(splits, replicate, store
     narrow = replicate._replace(generator=FakeGenerator(make))
     for _ in range(2):
         caplog.clear()
-        make_synthetic_set(store, narrow, CONFIG, "cpu")
+        made = make_synthetic_set(store, narrow, CONFIG, "cpu")
+        assert (made.provenance["diversity"] < NARROW_BELOW) == is_warned
         assert ("Most synthetic images of seed 0 look alike" in caplog.text) == is_warned
 
 

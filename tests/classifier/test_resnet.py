@@ -97,6 +97,7 @@ def test_grey_is_the_same_as_three_equal_channels():
     [
         ({"network": "resnet50"}, "network is 'resnet50', but must be one of resnet18, resnet8"),
         ({"stem": "large"}, "stem is 'large'"),
+        ({"network": "resnet8", "stem": "small"}, "stem is 'small', but must be left out with network: resnet8"),
         ({"epochs": 0}, "epochs is 0"),
         ({"batch_size": 1}, "batch_size is 1"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0"),

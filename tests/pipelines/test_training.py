@@ -60,10 +60,19 @@ def test_infinite_values_leave_the_history_and_the_best_generator(train_until, p
     assert training.generator.training["epoch"] == 1
 
 
-def test_infinite_values_before_the_first_measurement_are_raised(train_until, poison):
-    monitor = replace(measure_with({}), every_epochs=3)
-    with pytest.raises(TrainingDiverged, match="became nan in epoch 3"):
-        train_until(lambda: setattr(poison, "poisoned", True), monitor)
+def test_infinite_values_before_the_first_measurement_leave_the_generator_of_the_epoch_before(train_until, poison):
+    monitor = replace(measure_with({}), every_epochs=10)
+    training = train_until(lambda: setattr(poison, "poisoned", True), monitor)
+    assert training.failure.startswith("discriminator_loss became nan in epoch 3")
+    assert [row["epoch"] for row in training.epoch.history] == [1, 2]
+    assert training.generator.training["epoch"] == 2
+    assert all(weights.isfinite().all() for weights in training.generator.weights["raw"].values())
+
+
+def test_infinite_values_in_the_first_epoch_are_raised(train_until, poison):
+    poison.poisoned = True
+    with pytest.raises(TrainingDiverged, match="became nan in epoch 1"):
+        train_until(lambda: None, measure_with({}))
 
 
 @pytest.mark.parametrize("on_collapse", ["warn", "stop"])
@@ -105,8 +114,9 @@ class KeptDataset(MemoryDataset):
 def run_training(tiny_gan, striped_images, tmp_path):
     """Run the nodes of ``train_wgan_gp`` that follow the images; return the catalog and the sentence that ended it."""
 
-    def run(fail, **changes):
-        scoring = ScoringConfig(samples=40, is_splits=2, during_training=MonitorConfig(samples=30, every_epochs=1))
+    def run(fail, measure_every, **changes):
+        monitor = MonitorConfig(samples=30, every_epochs=measure_every)
+        scoring = ScoringConfig(samples=40, is_splits=2, during_training=monitor)
         extractor = FeatureExtractor(Projection(), {"name": "projection", "weights_hash": "0"})
         images = striped_images.select("train")
         reference = open_reference(KeyedStore(tmp_path / "references"), images, extractor, "cpu")
@@ -136,15 +146,16 @@ def run_training(tiny_gan, striped_images, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("ending", "sentence", "epochs"),
+    ("ending", "measure_every", "sentence", "epochs"),
     [
-        ("nan", "discriminator_loss became nan in epoch 3", 2),
-        ("stop", "the generator collapsed: for 3 epochs up to epoch 5", 5),
-        ("warn", None, 6),
+        ("nan", 1, "discriminator_loss became nan in epoch 3", 2),
+        ("nan", 10, "discriminator_loss became nan in epoch 3", 2),
+        ("stop", 1, "the generator collapsed: for 3 epochs up to epoch 5", 5),
+        ("warn", 1, None, 6),
     ],
 )
 def test_all_that_a_failed_training_has_measured_is_saved_before_its_run_ends(
-    run_training, poison, collapsing, ending, sentence, epochs
+    run_training, poison, collapsing, ending, measure_every, sentence, epochs
 ):
     def fail():
         if ending == "nan":
@@ -152,13 +163,16 @@ def test_all_that_a_failed_training_has_measured_is_saved_before_its_run_ends(
         else:
             collapsing.collapsed = True
 
-    catalog, raised = run_training(fail, on_collapse="warn" if ending == "nan" else ending)
+    catalog, raised = run_training(fail, measure_every, on_collapse="warn" if ending == "nan" else ending)
     assert raised is None if sentence is None else raised.startswith(sentence)
     entries = ("history", "generator", "best_generator", "sample_grids", "loss_curves", "scores", "neighbours")
     history, last, best, grids, _, scores, _ = (catalog.load(f"wgan_gp.{entry}") for entry in entries)
     assert history["epoch"].tolist() == list(range(1, epochs + 1))
-    assert history["fid_30"].notna().all()
-    assert best.training["epoch"] == history["fid_30"].argmin() + 1
+    if measure_every == 1:
+        assert history["fid_30"].notna().all()
+        assert best.training["epoch"] == history["fid_30"].argmin() + 1
+    else:
+        assert best.training["epoch"] == epochs
     assert last.training["epoch"] == (best.training["epoch"] if ending == "nan" else epochs)
     assert ("epoch-0005" in grids) == (ending != "nan")
     assert catalog.load("wgan_gp.score_findings").metrics["fid_ema"] > 0

@@ -222,6 +222,9 @@ case("an augmentation experiment with one replicate")(lambda _: preflight("augme
 case("no learning rate to choose from")(
     lambda _: preflight("augment_cdcgan", augmentation__classifier__learning_rates=[])
 )
+case("a stem for a network that has its own")(
+    lambda _: preflight("augment_cdcgan", augmentation__classifier__stem="small")
+)
 case("a fraction of the images above 1")(lambda _: preflight("augment_cdcgan", augmentation__fractions=[0.1, 10]))
 case("a fraction of the images smaller than a batch")(
     lambda _: preflight("augment_cdcgan", augmentation__fractions=[0.01, 1])
@@ -383,6 +386,11 @@ def test_the_projects_own_parameters_pass(name, folder, monkeypatch):
         ({"variants__wgan_gp": 5}, "variants.wgan_gp is 5, but must be a mapping of settings."),
         ({"scoring__classifier__stem": "big"}, "scoring.classifier.stem is 'big', but must be one of imagenet, small."),
         ({"reporting__grids": 3}, "reporting.grids is not a setting; known are grid_every_epochs"),
+        (
+            {"pipeline": "augment_cdcgan", "augmentation__classifier__seed": 3},
+            "augmentation.classifier.seed is not a setting; known are batch_size, epochs, learning_rates, momentum, "
+            "network, schedule, stem, weight_decay",
+        ),
         ({"runtime__fresh": "yes"}, "runtime.fresh is 'yes', but must be true or false."),
         ({"dataset__train_splits": ["dev"]}, "dataset.train_splits is 'dev', but must be one of train, valid, test."),
     ],

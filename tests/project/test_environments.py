@@ -143,7 +143,6 @@ SHARED = {
         "classifier.momentum": 0.9,
         "classifier.weight_decay": 0.0,
         "classifier.schedule": "constant",
-        "classifier.seed": 0,
         "generator_epochs": None,
         "seed": 0,
     },

@@ -46,7 +46,10 @@ class ArmFit:
         arm: name of the arm.
         learning_rate: at the start of the fit.
         real_images: number of real images that it was fitted on.
+        valid_images: number of images of the validation split.
         synthetic_images: number of synthetic images that it was fitted on.
+        synthetic_diversity: diversity of the generator's images relative to real ones, see `relative_diversity`; None
+            for an arm without them.
         steps: number of optimiser steps.
         seconds: duration of the fit.
         best_epoch: epoch with the best accuracy on the validation split; the classifier has its weights.
@@ -61,7 +64,9 @@ class ArmFit:
     arm: str
     learning_rate: float
     real_images: int
+    valid_images: int
     synthetic_images: int
+    synthetic_diversity: float | None
     steps: int
     seconds: float
     best_epoch: int
@@ -69,6 +74,11 @@ class ArmFit:
     scores: PredictionScores
     correct: NDArray[np.bool_]
     history: list[dict[str, float]]
+
+    @property
+    def valid_loss(self) -> float:
+        """Loss on the validation split after the best epoch; infinite if the fit has diverged."""
+        return self.history[self.best_epoch - 1]["valid_loss"]
 
 
 def list_fits(
@@ -117,6 +127,8 @@ class _ReplicateFitting:
             seed=self.replicate.draw.seed,
             arm=arm.name,
             learning_rate=learning_rate,
+            valid_images=len(self.replicate.draw.valid),
+            synthetic_diversity=self.synthetic.provenance["diversity"] if arm.ratio else None,
             scores=score_predictions(probabilities, labels),
             correct=probabilities.argmax(axis=1) == labels,
             **record,

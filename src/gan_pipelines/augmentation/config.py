@@ -35,6 +35,7 @@ class ArmClassifierConfig(FitConfig):
     weight_decay: NonNegative = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _require_different("learning_rates", self.learning_rates, 10)
 
     def at(self, learning_rate: float, seed: int) -> ClassifierConfig:
@@ -73,7 +74,7 @@ class AugmentationConfig:
         max_valid_share: maximum number of validation images of a replicate per real training image. With more of them
             than training images, they would serve better as training images.
         synthetic: choice of the synthetic images.
-        transforms: random transforms of the transformed arms.
+        transforms: random transforms of the transformed arms; without any, there are no such arms.
         classifier: classifier of every arm.
         generator_epochs: epochs of each generator; null scales the variant's epochs by 1 / fraction.
         seed: seed of the first replicate; the others count up from it.
@@ -140,13 +141,13 @@ def list_arms(config: AugmentationConfig) -> list[Arm]:
     largest number of synthetic ones. More steps alone may help, which is not an effect of the images.
     """
     largest = config.largest_ratio
+    transformed = [TRANSFORMED, Arm(f"transformed_added_{largest:g}x", ratio=largest, is_transformed=True)]
     return [
         REAL,
         REAL_LONGER,
         *(Arm(f"added_{ratio:g}x", ratio=ratio) for ratio in config.ratios),
         Arm("synthetic_only", has_real=False, ratio=largest),
-        TRANSFORMED,
-        Arm(f"transformed_added_{largest:g}x", ratio=largest, is_transformed=True),
+        *(transformed if config.transforms != TransformConfig() else []),
     ]
 
 

@@ -23,10 +23,10 @@ Pairs = list[tuple[ArmFit, ArmFit]]
 def tabulate_fits(fits: Sequence[ArmFit], class_names: Sequence[str]) -> pd.DataFrame:
     """Tabulate the classifiers, one row each, with their scores on the test split.
 
-    Columns: ``fraction``, ``seed``, ``arm``, ``learning_rate``, ``real_images``, ``synthetic_images``, ``steps``,
-    ``seconds``, ``best_epoch``, ``valid_accuracy``, ``accuracy``, ``macro_f1``, ``calibration_error``,
-    ``accuracy_<class>`` of each class (its recall), and ``is_main``: whether the learning rate is that of the main
-    analysis.
+    Columns: ``fraction``, ``seed``, ``arm``, ``learning_rate``, ``real_images``, ``valid_images``,
+    ``synthetic_images``, ``synthetic_diversity``, ``steps``, ``seconds``, ``best_epoch``, ``valid_accuracy``,
+    ``accuracy``, ``macro_f1``, ``calibration_error``, ``accuracy_<class>`` of each class (its recall), and ``is_main``:
+    whether the learning rate is that of the main analysis.
     """
     rates = common_rates(fits)
     rows = []

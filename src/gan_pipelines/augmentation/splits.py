@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.images import ImageSet
 from gan_pipelines.images.duplicates import Duplicate, find_twins
+from gan_pipelines.metrics.labels import allocate_samples
 
 VALID_SHARE = 0.1
 """Fraction of the training images that becomes the validation split if the dataset has none."""
@@ -121,24 +121,24 @@ def draw_images(splits: ImageSplits, config: AugmentationConfig) -> list[Draw]:
 def _draw(splits: ImageSplits, fraction: float, seed: int, config: AugmentationConfig) -> Draw:
     train, valid = splits.train, splits.valid
     images = train.take(draw_rows(train.labels, np.arange(len(train)), fraction, seed), "train")
-    share = min(1.0, config.max_valid_share * len(images) / len(valid))
-    chosen = draw_rows(valid.labels, np.arange(len(valid)), share, seed, math.floor)
+    sizes = np.bincount(valid.labels, minlength=len(valid.class_names))
+    counts = allocate_samples(sizes, min(len(valid), int(config.max_valid_share * len(images))))
+    chosen = _draw_of_each(valid.labels, np.arange(len(valid)), np.maximum(counts, 1), seed)
     return Draw(fraction, seed, images, valid.take(chosen, "valid"))
 
 
-def draw_rows(
-    labels: NDArray[np.int64],
-    rows: NDArray[np.intp],
-    fraction: float,
-    seed: int,
-    rounding: Callable[[float], int] = round,
-) -> NDArray[np.intp]:
+def draw_rows(labels: NDArray[np.int64], rows: NDArray[np.intp], fraction: float, seed: int) -> NDArray[np.intp]:
     """Draw a fraction of the rows of each class, at least one, in ascending order."""
+    sizes = np.bincount(labels[rows])
+    return _draw_of_each(labels, rows, [max(1, round(fraction * size)) for size in sizes], seed)
+
+
+def _draw_of_each(
+    labels: NDArray[np.int64], rows: NDArray[np.intp], counts: Iterable[int], seed: int
+) -> NDArray[np.intp]:
+    """Draw the stated number of rows of each class, or all that it has, in ascending order."""
     random = np.random.default_rng(seed)
-    drawn = []
-    for label in np.unique(labels[rows]):
-        members = random.permutation(rows[labels[rows] == label])
-        drawn.append(members[: max(1, rounding(fraction * len(members)))])
+    drawn = [random.permutation(rows[labels[rows] == label])[:count] for label, count in enumerate(counts)]
     return np.sort(np.concatenate(drawn))
 
 

@@ -27,8 +27,8 @@ from gan_pipelines.gan.health import NARROW_BELOW, relative_diversity
 logger = logging.getLogger(__name__)
 
 COMPARED = 256
-"""Number of synthetic and of real images whose diversity is compared."""
-ENTRY_VERSION = 2
+"""Maximum number of synthetic and of real images whose diversity is compared."""
+ENTRY_VERSION = 3
 """Version of a synthetic set, part of its key.
 
 Raise it when the images, or the classifier that labels or filters them, change for the same settings."""
@@ -42,14 +42,16 @@ def make_synthetic_set(
 ) -> SyntheticImages:
     """Open the synthetic images of a replicate; generate them only if the store does not hold them yet.
 
-    There are as many as the largest ratio needs. A warning is logged if most of them look alike.
+    There are as many as the largest ratio needs. ``diversity`` of the provenance is theirs relative to as many real
+    images, see `relative_diversity`; a warning is logged if it is low.
     """
     draw, generator = replicate
     folder = store.get_or_build(
         hash_synthetic_set(replicate, config), lambda folder: _generate(replicate, config, device).save(folder)
     )
     made = SyntheticImages.load(folder)
-    diversity = relative_diversity(torch.from_numpy(made.images[:COMPARED]), draw.images.images)
+    compared = torch.from_numpy(made.images[: min(COMPARED, len(draw.images))])
+    diversity = relative_diversity(compared, draw.images.images)
     if diversity < NARROW_BELOW:
         logger.warning(
             "Most synthetic images of seed %d look alike: their diversity is %.0f%% of that of the real images. The "
@@ -58,7 +60,7 @@ def make_synthetic_set(
             100 * diversity,
         )
     origin = {"fraction": draw.fraction, "real_images": len(draw.images), "training": dict(generator.training)}
-    return replace(made, provenance={**made.provenance, **origin})
+    return replace(made, provenance={**made.provenance, **origin, "diversity": diversity})
 
 
 def synthetic_bytes(store: KeyedStore, config: AugmentationConfig, train_images: int, bytes_per_image: int) -> int:
@@ -84,7 +86,7 @@ def _generate(replicate: Replicate, config: AugmentationConfig, device: DeviceNa
 
 
 def _fit_judge(draw: Draw, config: AugmentationConfig, device: DeviceName) -> Classifier:
-    """Fit the arm `REAL_LONGER` with each learning rate; the best one on the validation split labels and filters."""
+    """Fit the arm `REAL_LONGER` with each learning rate; the one with the lowest validation loss labels and filters."""
     fits = [
         fit_selected(
             to_tensors(draw.images),
@@ -96,7 +98,7 @@ def _fit_judge(draw: Draw, config: AugmentationConfig, device: DeviceName) -> Cl
         )
         for rate in config.classifier.learning_rates
     ]
-    return max(fits, key=lambda fit: fit.valid_accuracy).classifier
+    return min(fits, key=lambda fit: fit.valid_loss).classifier
 
 
 def hash_synthetic_set(replicate: Replicate, config: AugmentationConfig) -> str:

@@ -13,6 +13,7 @@ from gan_pipelines.augmentation.config import REAL_LONGER, TRANSFORMED, Augmenta
 from gan_pipelines.augmentation.rates import common_rates, select_fits
 from gan_pipelines.augmentation.statistics import MAX_REPLICATES, POWER
 from gan_pipelines.core.statistics import CONFIDENCE
+from gan_pipelines.gan.health import NARROW_BELOW
 
 Row = Mapping[Hashable, Any]
 """A row of the table of comparisons."""
@@ -26,8 +27,8 @@ def state_verdicts(
 ) -> list[dict[str, Any]]:
     """State for each fraction whether synthetic images help, by its primary comparisons.
 
-    There are two: of synthetic images with real ones alone, and of synthetic images on top of transforms with
-    transforms alone.
+    There are two: of synthetic images with real ones alone, and, if there are transforms, of synthetic images on top of
+    transforms with transforms alone.
 
     Args:
         fits: the classifiers.
@@ -49,6 +50,7 @@ def state_verdicts(
         )
         sentences = [
             _state_verdict(row, arm, config),
+            _state_low_diversity(arm),
             _state_power(row, arm, config),
             _state_own_rates(own.get((row["fraction"], row["baseline"]))),
             _state_simple(simple_scores[simple_scores["fraction"] == row["fraction"]], baseline),
@@ -67,7 +69,8 @@ def _state_verdict(row: Row, arm: Sequence[ArmFit], config: AugmentationConfig) 
         f"With {_range(fit.synthetic_images for fit in arm)} generated ones added ({_state_choices(row, config)}), "
         f"accuracy changes by {_points(row['difference'])} points against {BASELINES[row['baseline']]} for as many "
         f"steps ({'uncorrected ' if count > 1 else ''}{CONFIDENCE:.0%} interval {_points(row['interval_low'])} to "
-        f"{_points(row['interval_high'])}; {config.replicates} replicates, {images:,} test images), and "
+        f"{_points(row['interval_high'])}; {config.replicates} replicates, "
+        f"{_range(fit.valid_images for fit in arm)} validation and {images:,} test images), and "
         f"macro-F1 by {_points(row['macro_f1_difference'])}."
     )
 
@@ -79,6 +82,19 @@ def _state_choices(row: Row, config: AugmentationConfig) -> str:
     if len(config.classifier.learning_rates) == 1:
         return ratio
     return f"{ratio}; learning rate {row['learning_rate']:g}, the best of {REAL_LONGER.name} there"
+
+
+def _state_low_diversity(arm: Sequence[ArmFit]) -> str:
+    """That the verdict is one on images that look alike, if they do."""
+    diversities = [fit.synthetic_diversity for fit in arm if fit.synthetic_diversity is not None]
+    narrow = sum(diversity < NARROW_BELOW for diversity in diversities)
+    if not narrow:
+        return ""
+    return (
+        f"Careful: in {narrow} of {len(arm)} replicates most generated images look alike (the lowest diversity is "
+        f"{min(diversities):.0%} of that of real images); the generator has collapsed, or was trained for too "
+        "few steps."
+    )
 
 
 def _state_power(row: Row, arm: Sequence[ArmFit], config: AugmentationConfig) -> str:

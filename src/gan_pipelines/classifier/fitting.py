@@ -51,6 +51,11 @@ class SelectedFit:
         """Accuracy on the validation split after the best epoch, from 0 to 1."""
         return self.history[self.best_epoch - 1]["valid_accuracy"]
 
+    @property
+    def valid_loss(self) -> float:
+        """Loss on the validation split after the best epoch; infinite if the fit has diverged."""
+        return self.history[self.best_epoch - 1]["valid_loss"]
+
 
 def fit_classifier(
     images: Tensor,
@@ -117,7 +122,7 @@ def fit_selected(
     best = (-1.0, 0.0)
     for epoch, train_loss in enumerate(fitting.run_epochs(steps, transforms), start=1):
         logits = fitting.classifier.predict(valid.images)
-        loss = F.cross_entropy(logits, valid_labels).item()
+        loss = F.cross_entropy(logits, valid_labels).nan_to_num(nan=math.inf, posinf=math.inf).item()
         accuracy = (logits.argmax(1) == valid_labels).float().mean().item()
         history.append({"epoch": epoch, "train_loss": train_loss, "valid_loss": loss, "valid_accuracy": accuracy})
         if (accuracy, -loss) > best:

@@ -21,7 +21,8 @@ class Training(NamedTuple):
 
     Attributes:
         epoch: the last epoch, with history, samples and the best generator.
-        generator: the generator of the last epoch; if infinite or NaN values have ruined it, that of the best epoch.
+        generator: the generator of the last epoch; if infinite or NaN values have ruined the next one, that of the
+            best epoch, or of the last one if none was measured.
         failure: why the training has failed, a sentence; None if it has not.
     """
 
@@ -58,10 +59,10 @@ def train_generator(  # noqa: PLR0913 (most are keywords)
         on_epoch: called after each epoch.
 
     Returns:
-        the training, also if it has failed and there is a generator from before that.
+        the training, also if it has failed after an epoch.
 
     Raises:
-        TrainingDiverged: if it has failed and there is none.
+        TrainingDiverged: if it has failed before its first epoch, or the first one after an interruption, was over.
     """
     fingerprint = gan.fingerprint(config, train_images.content_hash, device)
     if fresh:
@@ -97,15 +98,16 @@ def train_generator(  # noqa: PLR0913 (most are keywords)
 
 
 def _finish(epochs: Iterator[gan.Epoch], after_epoch: Callable[[gan.Epoch], None]) -> Training:
-    """Train all epochs, or those before a failure; without a generator from before it, the failure is raised."""
+    """Train all epochs, or those before a failure; a failure before the end of the first one is raised."""
     first = epoch = next(epochs)
+    failure = None
     try:
         for epoch in chain([first], epochs):
+            if epoch.best is None:
+                _ = epoch.generator  # copied, in case that the next epoch ruins it
             after_epoch(epoch)
     except gan.TrainingDiverged as error:
-        generator = epoch.generator if epoch.is_newest else epoch.best
-        if generator is None:
-            raise
-        logger.warning("The training has failed: %s What it has measured is saved before the run ends.", error)
-        return Training(epoch, generator, str(error))
-    return Training(epoch, epoch.generator, None)
+        failure = str(error)
+        logger.warning("The training has failed: %s What it has measured is saved before the run ends.", failure)
+    is_ruined = not epoch.is_newest
+    return Training(epoch, (is_ruined and epoch.best) or epoch.generator, failure)
