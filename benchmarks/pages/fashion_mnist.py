@@ -1,0 +1,31 @@
+"""The numbers of the page on Fashion-MNIST."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+
+def compute(folder: Path) -> dict[str, Any]:
+    """Losses and accuracies beside the published ones, and the scores of the objectives over three seeds."""
+    history, scores = pd.read_csv(folder / "history.csv"), pd.read_csv(folder / "scores.csv", dtype={"seed": str})
+    by_run = history.groupby(["variant", "objective", "seed", "precision"])
+    batch_accuracies = ["batch_real_accuracy", "batch_fake_accuracy"]
+    steps = by_run[batch_accuracies].diff().abs().stack()
+    plain = history[(history["objective"] == "non_saturating") & (history["seed"] == 0)]
+    plain = plain[plain["precision"] == plain["variant"].map({"mlp_gan": "fp32", "dcgan": "bf16"})]
+    runs = scores.set_index([*scores.columns[: scores.columns.get_loc("weights") + 1]])
+    fids = runs["fid"].unstack("weights")
+    objectives = scores.query("variant == 'mlp_gan' and precision == 'bf16'")
+    return {
+        "epochs": plain.assign(epoch=plain["epoch"] - 1).set_index(["variant", "epoch"]),
+        "largest_step": steps.max(),
+        "median_step": steps.median(),
+        "by_objective": dict(list(objectives.set_index("weights").groupby("objective"))),
+        "fids": fids,
+        "single": runs.xs(("non_saturating", "0"), level=("objective", "seed")),
+        "ema_gain": (fids["raw"] / fids["ema"]).loc["mlp_gan"],
+        "heldout_accuracy": scores["extractor_heldout_accuracy"].iloc[0],
+    }
