@@ -18,10 +18,11 @@ export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test test-all lint schema ui viz viz-static table bench measure-planted clean
+.PHONY: help install run check test test-all lint schema ui viz viz-static clean \
+	$(addprefix measure-,augmentation fashion_mnist planted robustness scores speed variants)
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z%_-]+:.*## / {printf "make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/installed  ## install what is pinned into .venv, and nothing else
 
@@ -56,17 +57,56 @@ viz-static: .venv/installed-viz  ## write the pipelines and what they have left 
 	rm -rf build
 	$(BIN)/kedro viz build --include-previews
 
-table: .venv/installed  ## train every variant on the digits and write docs/results/variants.md
-	$(BIN)/python benchmarks/variants.py docs/results
-
-bench: .venv/installed  ## measure the speed of training beside the tutorial way, into docs/results/speed
-	$(BIN)/python benchmarks/training_speed.py docs/results/speed
-
-measure-planted: .venv/installed  ## run the augmentation experiment with images of known effect, into docs/results/augmentation
-	$(BIN)/python benchmarks/planted_truths.py docs/results/augmentation
-
 results-%: .venv/installed  ## write a page of docs/results from the rows beside it
-	$(BIN)/python benchmarks/pages.py $*
+	PYTHONPATH=benchmarks $(BIN)/python -m pages $*
+
+# Each takes hours. What an interrupted one has trained is kept in data/benchmarks; remove it to begin anew.
+RESULTS := docs/results
+MEASURED := data/benchmarks
+DATASETS = $(or $(DATA),$(error DATA=<folder with the datasets> is missing))
+
+measure-speed: .venv/installed  ## run the benchmarks of speed.md, then write the page
+	$(BIN)/python benchmarks/training_speed.py $(RESULTS)/speed/speed.jsonl
+	$(BIN)/python benchmarks/training_speed.py $(RESULTS)/speed/remedies.jsonl \
+		--workloads "dcgan 32,wgan_gp 32" --remedies --rounds 3 --seconds 3
+	$(BIN)/python benchmarks/precisions.py $(RESULTS)/speed
+	$(BIN)/python benchmarks/startup.py $(RESULTS)/speed 11
+	$(BIN)/python benchmarks/growth.py $(RESULTS)/speed
+	$(MAKE) results-speed
+
+measure-robustness: .venv/installed  ## kill and resume runs, then write robustness.md
+	$(BIN)/python benchmarks/kill_and_resume.py 20 --rows $(RESULTS)/robustness/kill_and_resume.csv
+	$(MAKE) results-robustness
+
+measure-augmentation: .venv/installed  ## run the experiment on the digits, then write augmentation.md
+	$(BIN)/python benchmarks/augmentation.py $(RESULTS)/augmentation
+	$(MAKE) results-augmentation
+
+measure-planted: .venv/installed  ## run that experiment with images of known effect, then write augmentation.md
+	$(BIN)/python benchmarks/planted_truths.py $(RESULTS)/augmentation
+	$(MAKE) results-augmentation
+
+measure-variants: .venv/installed  ## train every variant on the digits with three seeds, then write variants.md
+	$(BIN)/python benchmarks/variants.py $(RESULTS)/variants
+	$(MAKE) results-variants
+
+measure-fashion_mnist: .venv/installed  ## train and score all objectives on DATA, then write fashion_mnist.md
+	$(BIN)/python benchmarks/fashion_mnist.py all $(MEASURED)/fashion_mnist --data $(DATASETS)
+	cp $(addprefix $(MEASURED)/fashion_mnist/,history.csv scores.csv) $(RESULTS)/fashion_mnist
+	$(MAKE) results-fashion_mnist
+
+SCORES = $(BIN)/python benchmarks/scores.py
+measure-scores: .venv/installed  ## score real and generated images of DATA and the digits, then write scores.md
+	$(SCORES) floors $(MEASURED)/scores --env base
+	$(SCORES) floors $(MEASURED)/scores --env fashion_mnist --data $(DATASETS) --classifier-epochs 3
+	$(SCORES) floors $(MEASURED)/scores --env cifar10_32 --data $(DATASETS) --classifier-epochs 3
+	$(SCORES) floors $(MEASURED)/scores --env playing_cards --data $(DATASETS)/playing-cards --classifier-epochs 3
+	$(SCORES) chance $(MEASURED)/scores --env base --epochs 50
+	$(SCORES) chance $(MEASURED)/scores --env fashion_mnist --data $(DATASETS) --variant mlp_gan --epochs 10 \
+		--classifier-epochs 3
+	cp $(MEASURED)/scores/*.csv $(RESULTS)/scores
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/frechet_distance.py $(RESULTS)/scores/frechet_distance.csv
+	$(MAKE) results-scores
 
 clean:  ## remove the environment and caches, but no data and no results
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage .viz

@@ -2,9 +2,12 @@
 
     python benchmarks/fashion_mnist.py train OUT --data data/01_raw --variant mlp_gan --objective minimax --seed 1
     python benchmarks/fashion_mnist.py score OUT --data data/01_raw
+    python benchmarks/fashion_mnist.py all OUT --data data/01_raw
 
-``train`` writes a row for each epoch to OUT/<run>.csv and saves the generator; an interrupted run resumes if started
-again. ``score`` writes FID and IS of all generators in OUT, measured with the project's ResNet-18, to OUT/scores.csv.
+``train`` writes a row for each epoch to OUT/<run>.csv and saves the generator every 20 epochs and at the end; an
+interrupted run resumes if started again. ``score`` writes FID and IS of all generators in OUT, measured with the
+project's ResNet-18, to OUT/scores.csv, and the rows of all epochs to OUT/history.csv. ``all`` makes every run of the
+page and scores them.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import argparse
 import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -39,12 +43,47 @@ from gan_pipelines.project.parameters import parse_variant
 PARAMETERS = Path(__file__).parents[1] / "conf/fashion_mnist/parameters.yml"
 PUBLISHED_BATCH = 96
 """Batch size of the published losses and accuracies."""
+COMPARED = ("minimax", "non_saturating", "least_squares", "wasserstein")
+"""Objectives that are compared over three seeds."""
+
+
+class Run(NamedTuple):
+    """What a run of the page is made with."""
+
+    variant: str
+    objective: str = "non_saturating"
+    seed: int = 0
+    epochs: int = 20
+    precision: str = "bf16"
+
+    @property
+    def name(self) -> str:
+        """Name of its files."""
+        return f"{self.variant}-{self.objective}-{self.seed}-{self.precision}"
+
+    def configure(self, variant: GanConfig) -> GanConfig:
+        """Return the settings of the variant with those of this run."""
+        return replace(
+            variant,
+            objective=self.objective,
+            penalty=PenaltyConfig() if self.objective == "wasserstein" else None,
+            seed=self.seed,
+            epochs=self.epochs,
+            precision=self.precision,
+        )
+
+
+RUNS = (
+    Run("mlp_gan", epochs=40, precision="fp32"),
+    Run("dcgan"),
+    *(Run("mlp_gan", objective, seed) for objective in COMPARED for seed in range(3)),
+)
 
 
 def main() -> None:
     """Train one generator, or score all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["train", "score"])
+    parser.add_argument("command", choices=["train", "score", "all"])
     parser.add_argument("out", type=Path)
     parser.add_argument("--data", required=True, help="folder with torchvision's FashionMNIST")
     parser.add_argument("--variant", default="mlp_gan")
@@ -58,32 +97,32 @@ def main() -> None:
     parameters = yaml.safe_load(PARAMETERS.read_text())
     dataset = parse(DatasetConfig, parameters["dataset"] | {"path": options.data, "download": False}, "dataset")
     images = prepare_image_set(KeyedStore(options.out / "image_sets"), dataset)
-    if options.command == "score":
+    if options.command != "score":
+        given = Run(options.variant, options.objective, options.seed, options.epochs, options.precision)
+        for run in RUNS if options.command == "all" else [given]:
+            variant = parse_variant(run.variant, parameters["variants"][run.variant])
+            train_one(options.out, run, run.configure(variant), images.select("train"), options.train_images)
+    if options.command != "train":
         score(options.out, images, parse(ScoringConfig, parameters["scoring"], "scoring"))
-        return
-    config = replace(
-        parse_variant(options.variant, parameters["variants"][options.variant]),
-        objective=options.objective,
-        penalty=PenaltyConfig() if options.objective == "wasserstein" else None,
-        seed=options.seed,
-        epochs=options.epochs,
-        precision=options.precision,
-    )
-    train_one(options.out, options.variant, config, images.select("train"), options.train_images)
 
 
-def train_one(out: Path, variant: str, config: GanConfig, images: ImageSet, count: int | None) -> None:
+def train_one(out: Path, run: Run, config: GanConfig, images: ImageSet, count: int | None) -> None:
     """Train, write a row after each epoch, and save the generator."""
-    name = f"{variant}-{config.objective}-{config.seed}"
-    rows = out / f"{name}.csv"
+    rows = out / f"{run.name}.csv"
     checkpoints = CheckpointStore(out / "checkpoints", keep=1, interval_seconds=120)
     for epoch in train(config, images.images[:count], checkpoints=checkpoints, samples_every=5):
-        row = {"variant": variant, "objective": config.objective, "seed": config.seed, "precision": config.precision}
+        row = {
+            "variant": run.variant,
+            "objective": config.objective,
+            "seed": config.seed,
+            "precision": config.precision,
+        }
         row |= epoch.history[-1] | judge_batch(epoch, images)
         before = pd.read_csv(rows) if rows.exists() else pd.DataFrame(columns=list(row))
         before = before[before["epoch"] < epoch.number]  # a resumed run repeats some epochs
         pd.concat([before, pd.DataFrame([row])] if len(before) else [pd.DataFrame([row])]).to_csv(rows, index=False)
-        epoch.generator.save(out / f"{name}-{epoch.number if epoch.number % 20 == 0 else 'newest'}.safetensors")
+        if epoch.number % 20 == 0 or epoch.number == run.epochs:
+            epoch.generator.save(out / f"{run.name}-{epoch.number}.safetensors")
 
 
 def judge_batch(epoch: Epoch, images: ImageSet) -> dict[str, float]:
@@ -105,6 +144,8 @@ def judge_batch(epoch: Epoch, images: ImageSet) -> dict[str, float]:
 
 def score(out: Path, images: ImageSet, scoring: ScoringConfig) -> None:
     """Score every generator against the train split; each row has the held-out accuracy of the classifier."""
+    histories = [pd.read_csv(path) for path in sorted(out.glob("*-*.csv"))]
+    pd.concat(histories).to_csv(out / "history.csv", index=False)
     extractor = get_extractor(KeyedStore(out / "extractors"), images, scoring, "auto")
     reference = open_reference(KeyedStore(out / "references"), images.select("train"), extractor, "cpu").moments
     rows = []

@@ -1,11 +1,12 @@
 """Compare the preparation of an image folder with plain torchvision loops.
 
-    python benchmarks/ingestion.py FOLDER [SIZE] [ROUNDS]
+    python benchmarks/ingestion.py FOLDER [SIZE] [ROUNDS] [--rows FILE] [--title TITLE]
 
 FOLDER contains <split>/<class>/*. `prepare_image_set` also hashes the images, searches for duplicates and writes to
 disk. The torchvision contenders loop over `ImageFolder` with `Resize` and `CenterCrop` and fill arrays in memory.
 Contenders alternate, each in its own process. Prints medians of seconds, images per second, and peak memory that is not
-backed by files, over all processes of a contender. Linux only.
+backed by files, over all processes of a contender. FILE, a CSV, gets them too, in the place of earlier ones with the
+same TITLE. Linux only.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 Job = Callable[[], int]
 """Prepares all images and returns their number. What is imported before is not part of the time."""
@@ -109,10 +112,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("size", type=int, nargs="?", default=64)
     parser.add_argument("rounds", type=int, nargs="?", default=3)
+    parser.add_argument("--rows", type=Path, help="CSV file for the medians")
+    parser.add_argument("--title", help="name of the folder in the CSV file, if not its own")
     parser.add_argument("--only", choices=CONTENDERS, help="run one contender in this process")
     options = parser.parse_args()
     if not options.only:
-        compare(options.folder, options.size, options.rounds)
+        rows = compare(options.folder, options.size, options.rounds)
+        if options.rows:
+            write_rows(options.rows, options.title or options.folder.name, rows)
         return
     job = CONTENDERS[options.only](options.folder, options.size)
     started = time.perf_counter()
@@ -120,13 +127,14 @@ def main() -> None:
     print(time.perf_counter() - started, images)
 
 
-def compare(folder: Path, size: int, rounds: int) -> None:
-    """Alternate the contenders and print a line for each."""
+def compare(folder: Path, size: int, rounds: int) -> pd.DataFrame:
+    """Alternate the contenders, print a line for each, and return a row for each."""
     results: dict[str, list[tuple[float, int, float]]] = {name: [] for name in CONTENDERS}
     for _ in range(rounds):
         for name in CONTENDERS:
             results[name].append(measure(name, folder, size))
     speeds: dict[str, float] = {}
+    rows = []
     for name, measured in results.items():
         seconds, images = median(row[0] for row in measured), measured[0][1]
         speeds[name] = images / seconds
@@ -136,6 +144,19 @@ def compare(folder: Path, size: int, rounds: int) -> None:
             f"{name:<18} {images:,} images  {seconds:.1f} s  {speeds[name]:,.0f} img/s  {memory:,.0f} MiB  "
             f"ours is {ratio:.2f} times as fast (medians of {rounds})"
         )
+        row = {"measured": date.today(), "images": images, "size": size, "rounds": rounds, "contender": name}
+        row |= {"seconds": round(seconds, 1), "images_per_second": round(speeds[name]), "peak_mib": round(memory)}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def write_rows(path: Path, title: str, rows: pd.DataFrame) -> None:
+    """Write the rows of a folder to a CSV file, in the place of its earlier ones."""
+    rows.insert(0, "folder", title)
+    if path.exists():
+        before = pd.read_csv(path)
+        rows = pd.concat([before[before["folder"] != title], rows])
+    rows.to_csv(path, index=False)
 
 
 if __name__ == "__main__":

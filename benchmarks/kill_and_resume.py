@@ -1,9 +1,10 @@
 """Kill training runs at random moments, resume them, and compare the results with those of uninterrupted runs.
 
-    python benchmarks/kill_and_resume.py [RUNS]
+    python benchmarks/kill_and_resume.py [RUNS] [--rows FILE]
 
 Each run is a `kedro run` in a copy of the project, killed with SIGKILL up to three times: during training, while a
-checkpoint is written, during scoring, or while the catalog saves. Prints a line for each run.
+checkpoint is written, during scoring, or while the catalog saves. Prints a line for each run, and
+writes how many gave the same results to FILE, a CSV.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,10 @@ from mlflow.tracking import MlflowClient
 from PIL import Image
 from tqdm import tqdm
 
+from catalog import PROJECT, find_newest
 from gan_pipelines.core.hashing import hash_arrays, hash_values
 from gan_pipelines.gan import TrainedGenerator
 
-PROJECT = Path(__file__).parents[1]
 KEDRO = Path(sys.executable).with_name("kedro")
 EPOCHS = 12
 SETTINGS = ",".join(
@@ -116,11 +118,6 @@ def finish(run: subprocess.Popen[str]) -> None:
         raise SystemExit(printed)
 
 
-def find_newest(project: Path, entry: str) -> Path:
-    """Find the file or folder of the newest version of a catalog entry."""
-    return max((project / "data" / entry).glob(f"*/{Path(entry).name}"))
-
-
 def hash_results(project: Path) -> dict[str, str]:
     """Hash weights, history, grids and scores of the newest run, without names of runs and speeds."""
     generator = TrainedGenerator.load(find_newest(project, "06_models/digits/wgan_gp/generator.safetensors"))
@@ -183,7 +180,9 @@ def main() -> None:
     """Print a line for each run, and how many gave the same results as uninterrupted runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=int, nargs="?", default=20)
-    runs = parser.parse_args().runs
+    parser.add_argument("--rows", type=Path, help="CSV file for the number of runs that gave the same results")
+    options = parser.parse_args()
+    runs = options.runs
     project = copy_project()
     names = list(MOMENTS)
     same = kills = 0
@@ -205,6 +204,9 @@ def main() -> None:
         same += not faults
         kills += statuses.count("KILLED")
         print(f"{seed:>3}  {', '.join(moments):<60}  {faults or 'same'}", flush=True)
+    if options.rows:
+        row = {"measured": date.today(), "runs": runs, "same": same, "kills": kills}
+        pd.DataFrame([row]).to_csv(options.rows, index=False)
     print(f"{same} of {runs} the same as an uninterrupted run after {kills} kills; {project} can be removed")
 
 

@@ -3,7 +3,8 @@
     python benchmarks/startup.py OUT ROUNDS
 
 A first run fills the stores: images, extractor, reference statistics. Then each round trains one step anew and measures
-when certain lines appear in the log. OUT/startup.csv has a row for each round.
+when certain lines appear in the log. OUT/startup.csv has their medians
+and extremes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import time
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -32,8 +34,11 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     subprocess.run(COMMAND, check=True, capture_output=True)
     rows = pd.DataFrame([measure() for _ in range(options.rounds)])
-    rows.to_csv(options.out / "startup.csv", index=False)
-    print(rows.median().round(2).to_string())
+    table = rows.agg(["median", "min", "max"]).round(1).T.set_axis(["median", "lowest", "highest"], axis=1)
+    table.insert(0, "measured", date.today())
+    table.insert(1, "starts", len(rows))
+    table.to_csv(options.out / "startup.csv", index_label="reached")
+    print(table.to_string())
 
 
 def measure() -> dict[str, float]:

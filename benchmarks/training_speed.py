@@ -1,7 +1,7 @@
 """Compare the training speed of this project with a tutorial's loop and with a bare training step.
 
-    python benchmarks/training_speed.py OUT
-    python benchmarks/training_speed.py OUT --workloads all --remedies --rounds 3
+    python benchmarks/training_speed.py OUT.jsonl
+    python benchmarks/training_speed.py OUT.jsonl --workloads all --remedies --rounds 3
 
 The contenders have the same networks, losses and batch size. They run in one process and alternate round by round.
 
@@ -13,7 +13,7 @@ The contenders have the same networks, losses and batch size. They run in one pr
 - This project trains whole epochs with all of these. The time after the last step of an epoch is left out, since it
   does not depend on the length of the epoch, and the epochs here are short.
 
-OUT/speed.jsonl gets each row as soon as it is measured, OUT/speed.csv the medians, OUT/speed.png a figure.
+OUT.jsonl is written anew and gets each row as soon as it is measured. Medians and ratios are printed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 import yaml
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision import transforms
@@ -48,6 +47,7 @@ from gan_pipelines.gan.networks import build_discriminator, build_generator
 from gan_pipelines.gan.objectives import OBJECTIVES
 from gan_pipelines.gan.penalties import clip_weights, gradient_penalty, penalty_points
 from gan_pipelines.project.parameters import parse_variant
+from plot_speed import tabulate_speeds
 
 CONF = Path(__file__).parents[1] / "conf"
 WORKERS = 2
@@ -137,7 +137,7 @@ Contender = Callable[[], Iterator[float]]
 
 
 def main() -> None:
-    """Measure every contender on every workload; write and print the results."""
+    """Measure every contender on every workload; write the rows and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--workloads", default="compared", help="compared, all, or names such as 'dcgan 64,mlp_gan 28'")
@@ -146,19 +146,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="approximate length of a round of one contender")
     options = parser.parse_args()
 
-    options.out.mkdir(parents=True, exist_ok=True)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text("")
     device = resolve_device("auto")
     for workload in choose_workloads(options.workloads):
         with tempfile.TemporaryDirectory() as folder:
             bench = Bench(workload, device, Path(folder), options.seconds)
             contenders = choose_contenders(bench, options.remedies)
-            measure(contenders, bench, options.rounds, options.out / "speed.jsonl")
-    rows = pd.read_json(options.out / "speed.jsonl", lines=True)
-    medians = rows.groupby(["workload", "contender"], sort=False)["images_per_second"].median().unstack()
-    medians.round(1).to_csv(options.out / "speed.csv")
-    plot(medians).savefig(options.out / "speed.png")
-    print(medians.round(1).to_string())
-    print(summarize(rows))
+            measure(contenders, bench, options.rounds, options.out)
+    print(tabulate_speeds(pd.read_json(options.out, lines=True)).T.round(3).to_string())
 
 
 def choose_workloads(wanted: str) -> list[Workload]:
@@ -390,33 +386,6 @@ def measure(contenders: dict[str, Contender], bench: Bench, rounds: int, path: P
             with path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(row, flush=True)
-
-
-def plot(medians: pd.DataFrame) -> Figure:
-    """Plot the speeds relative to the tutorial, in a group of bars for each workload."""
-    figure = Figure(figsize=(11, 4), layout="constrained", dpi=120)
-    axes = figure.subplots()
-    relative = medians.div(medians["tutorial"], axis=0)
-    relative.plot.bar(ax=axes, rot=0, width=0.8)
-    axes.axhline(1, color="black", linewidth=0.8)
-    axes.set(xlabel="", ylabel="training images per second, tutorial = 1")
-    axes.legend(frameon=False, ncols=3)
-    return figure
-
-
-def summarize(rows: pd.DataFrame) -> str:
-    """Compare this project with the tutorial and the bare step: medians of the ratios within rounds."""
-    parts = []
-    for workload, group in rows.groupby("workload", sort=False):
-        rates = group.pivot_table(index=["steps", "round"], columns="contender", values="images_per_second")
-        to_tutorial = {name: (rates[name] / rates["tutorial"]).median() for name in ("ours fp32", "ours bf16")}
-        best = max(to_tutorial, key=lambda name: to_tutorial[name])
-        to_bare = [(rates[f"ours {kind}"] / rates[f"bare {kind}"]).median() for kind in ("fp32", "bf16")]
-        parts.append(
-            f"{workload}: {to_tutorial[best]:.2f} x the tutorial ({best}), "
-            f"{to_bare[0]:.3f} of a bare step in fp32, {to_bare[1]:.3f} in bf16"
-        )
-    return "; ".join(parts)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from gan_pipelines.project.parameters import parse_parameters
 PAGES = [PROJECT / "README.md", *sorted(PROJECT.glob("docs/**/*.md")), *sorted(PROJECT.glob("notebooks/*.ipynb"))]
 COMMAND = r"((?:kedro|make|python) [^`\n]+)"
 PLACEHOLDERS = {
+    "<page>": "speed",
     "<experiment>": "playing_cards",
     "--env=cards": "--env=playing_cards",
     "<variant>": "cdcgan",
@@ -69,7 +70,7 @@ def pipelines():
 def test_a_command_names_what_exists(line, pipelines):
     program, *words = fill_in(line).split()
     if program == "make":
-        targets = re.findall(r"^([a-z%-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+        targets = re.findall(r"^([a-z%_-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
         assert any(fnmatch(words[0], target.replace("%", "*")) for target in targets)
     elif program == "python" and words[0] == "-m":
         assert find_spec(f"{words[1]}.__main__")

@@ -8,7 +8,10 @@ import pandas as pd
 import pytest
 import torch
 
+import augmentation
+import ingestion
 import pages
+import precisions
 from scores import stratified_order
 
 
@@ -22,7 +25,7 @@ def test_floors_of_conditional_generators_have_the_class_frequencies_of_the_refe
 
 
 def test_the_overview_states_the_factor_of_the_page_on_scores():
-    factor = pages.scores(pages.RESULTS / "scores")["raw_ratio"]
+    factor = pages.PAGES["scores"](pages.RESULTS / "scores")["raw_ratio"]
     assert f"more than {factor:.1f} times the other" in (pages.RESULTS / "README.md").read_text()
 
 
@@ -31,10 +34,47 @@ def test_a_page_is_what_its_rows_give(page):
     assert (pages.RESULTS / f"{page}.md").read_text() == pages.render(page)
 
 
+def test_the_scores_of_both_precisions_are_written_as_the_page_reads_them():
+    rows = pd.DataFrame(
+        {"precision": ["fp32", "fp32"], "fid_ema": [3.0, 4.0], "fid_raw": [8.0, 8.0], "is_ema": [9.0, 9.0]}
+    )
+
+    table = precisions.summarize(rows)
+
+    assert [table.index.name, *table.columns] == [*pd.read_csv(pages.RESULTS / "speed/bf16.csv").columns]
+    assert table.loc["fp32", "fid_ema_mean"] == 3.5
+
+
+def test_measuring_a_folder_again_replaces_its_rows_alone(tmp_path):
+    path, speeds = tmp_path / "ingestion.csv", pd.read_csv(pages.RESULTS / "robustness/ingestion.csv")
+    speeds.to_csv(path, index=False)
+    title = speeds["folder"].iloc[0]
+
+    ingestion.write_rows(path, title, speeds[speeds["folder"] == title].drop(columns="folder").assign(seconds=0.0))
+
+    written = pd.read_csv(path)
+    assert (written["seconds"] == 0.0).tolist() == (written["folder"] == title).tolist()
+    assert sorted(written["folder"]) == sorted(speeds["folder"])
+
+
+def test_the_rows_of_the_augmentation_experiment_are_the_newest_of_the_catalog(tmp_path):
+    for entry in augmentation.ENTRIES:
+        for version in ("2026-01-01", "2026-01-02"):
+            path = tmp_path / "data/08_reporting/digits/cdcgan" / entry / version / entry
+            path.parent.mkdir(parents=True)
+            path.write_text(version)
+
+    augmentation.copy_results(tmp_path, tmp_path)
+
+    copied = sorted(tmp_path.glob("digits_*"))
+    assert [path.name for path in copied] == sorted(path.name for path in pages.RESULTS.glob("augmentation/digits_*"))
+    assert {path.read_text() for path in copied} == {"2026-01-02"}
+
+
 def test_the_class_whose_recall_changes_most_may_be_one_whose_recall_rises(tmp_path):
     shutil.copytree(pages.RESULTS / "augmentation", tmp_path, dirs_exist_ok=True)
     table = pd.read_csv(tmp_path / "digits_class_comparisons.csv", dtype={"class": str})
     rows = (table["class"] == "4") & (table["baseline"] == "transformed")
     table.loc[rows, "recall_difference"] = 0.5
     table.to_csv(tmp_path / "digits_class_comparisons.csv", index=False)
-    assert str(pages.augmentation(tmp_path)["most_changed"]["class"]) == "4"
+    assert str(pages.PAGES["augmentation"](tmp_path)["most_changed"]["class"]) == "4"

@@ -1,0 +1,59 @@
+"""Write pages of docs/results, and figures of their rows, from the rows beside them: `make results-<page>`.
+
+A page has a template, templates/<page>.md.jinja, and a module here that computes its numbers from the rows in
+docs/results/<page>/. So no number of a page is typed by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from pages import augmentation, fashion_mnist, robustness, scores, speed
+from plot_scores import write_figures
+from plot_speed import write_figure
+
+RESULTS = Path(__file__).parents[2] / "docs/results"
+
+PAGES: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "augmentation": augmentation.compute,
+    "fashion_mnist": fashion_mnist.compute,
+    "robustness": robustness.compute,
+    "scores": scores.compute,
+    "speed": speed.compute,
+}
+"""Computes the numbers of a page from the folder of its rows, by page."""
+
+FIGURES: dict[str, Callable[[Path], None]] = {"scores": write_figures, "speed": write_figure}
+"""Writes the figures of a page to the folder of its rows, by page."""
+
+
+def write(page: str) -> None:
+    """Write a page and its figures."""
+    (RESULTS / f"{page}.md").write_text(render(page))
+    if page in FIGURES:
+        FIGURES[page](RESULTS / page)
+
+
+def render(page: str) -> str:
+    """Render a page from its rows."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["fixed"] = lambda number, digits=0: f"{number:,.{digits}f}"
+    environment.filters["signed"] = lambda number, digits=2: f"{number:+.{digits}f}"
+    environment.filters["rate"] = lambda number: f"{number:,.{1 if number < 1000 else 0}f}"
+    environment.filters["rounded"] = lambda number: f"{number:#.3g}" if number >= 1 else f"{number:.3f}"
+    environment.filters["exponent"] = lambda number: f"{number:.0e}".replace("e-0", "e-")
+    environment.filters["points"] = lambda share: f"{share * 100:+.1f}"
+    environment.filters["percent"] = lambda share, digits=0: f"{share * 100:.{digits}f} %"
+    environment.filters["spread"] = lambda values, digits=1: f"{values.mean():.{digits}f} ± {values.std():.{digits}f}"
+    return environment.get_template(f"{page}.md.jinja").render(PAGES[page](RESULTS / page))

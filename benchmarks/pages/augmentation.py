@@ -1,0 +1,33 @@
+"""The numbers of the page on the augmentation experiments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+
+def compute(folder: Path) -> dict[str, Any]:
+    """Accuracies, differences and verdicts of the augmentation experiments."""
+    scores, comparisons = (pd.read_csv(folder / f"digits_{table}.csv") for table in ("arm_scores", "comparisons"))
+    main = scores[scores["is_main"]]
+    recalls = pd.read_csv(folder / "digits_class_comparisons.csv").query("is_primary and baseline == 'transformed'")
+    return {
+        "arms": {str(arm): rows for arm, rows in main.groupby("arm", sort=False)},
+        "by_rate": scores.pivot_table("accuracy", "arm", "learning_rate", sort=False),
+        "learning_rate": main["learning_rate"].iloc[0],
+        "differences": comparisons[comparisons["is_main"]].set_index("arm"),
+        "simple": pd.read_csv(folder / "digits_simple_scores.csv").groupby("classifier", sort=False)["accuracy"],
+        "most_changed": recalls.loc[recalls["recall_difference"].abs().idxmax()],
+        "verdicts": json.loads((folder / "digits_verdicts.json").read_text()),
+        "planted": _read_planted(folder / "planted_comparisons.csv"),
+        "cards": pd.read_csv(folder / "cards_comparisons.csv").set_index("arm"),
+    }
+
+
+def _read_planted(path: Path) -> list[dict[Hashable, Any]]:
+    """The verdicts on images of known effect, if `make measure-planted` has measured them."""
+    return pd.read_csv(path).query("is_primary").to_dict("records") if path.exists() else []

@@ -1,0 +1,77 @@
+"""The numbers of the page on speed."""
+
+from __future__ import annotations
+
+from math import log2
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from scipy import stats
+
+from plot_speed import tabulate_speeds
+
+MILLION = 1_000_000
+PAPER_IMAGES = 10 * MILLION
+PAPER_BYTES = PAPER_IMAGES * 64 * 64 * 3
+"""Number and size of the images of the example on paper."""
+
+
+def compute(folder: Path) -> dict[str, Any]:
+    """Speeds, ratios, scores by precision, times of start-up and evaluation, growth, and what follows from them."""
+    rows, remedies = (pd.read_json(folder / f"{name}.jsonl", lines=True) for name in ("speed", "remedies"))
+    growth = pd.read_csv(folder / "growth.csv")
+    others = pd.read_csv(folder / "others.csv").set_index("number")
+    ingestion = pd.read_csv(folder.parent / "robustness/ingestion.csv").query("contender == 'ours'")
+    speeds = tabulate_speeds(rows)
+    return {
+        "rows": rows,
+        "speeds": speeds,
+        "bf16_gains": speeds[["bare, bf16 to fp32", "ours, bf16 to fp32"]].stack(),
+        "remedy_rows": remedies,
+        "remedies": tabulate_speeds(remedies),
+        "bf16": pd.read_csv(folder / "bf16.csv").set_index("precision"),
+        "seeds": pd.read_csv(folder / "bf16_seeds.csv").set_index(["precision", "seed"])["fid_ema"],
+        "startup": pd.read_csv(folder / "startup.csv").set_index("reached").loc[["first node", "first step"]],
+        "growth": growth,
+        "others": others["value"],
+        "measured": others["measured"].max(),
+        "ingestion": ingestion,
+        "paper": extrapolate(growth.set_index(["growing", "value"]), others["value"], ingestion["images_per_second"]),
+        **compare_precisions(folder),
+    }
+
+
+def compare_precisions(folder: Path) -> dict[str, float]:
+    """Mean difference of FID between the precisions over pairs of a seed, its 95 % interval and p-value."""
+    fids = pd.read_csv(folder / "bf16_seeds.csv").pivot(index="seed", columns="precision", values="fid_ema")
+    test = stats.ttest_rel(fids["bf16"], fids["fp32"])
+    interval = test.confidence_interval()
+    return {
+        "pairs": len(fids),
+        "difference": (fids["bf16"] - fids["fp32"]).mean(),
+        "low": interval.low,
+        "high": interval.high,
+        "p": test.pvalue,
+    }
+
+
+def extrapolate(grown: pd.DataFrame, others: pd.Series[float], speeds: pd.Series[float]) -> dict[str, float]:
+    """Times and memory of the example on paper, in minutes, GiB and hours.
+
+    Args:
+        grown: rows of growth.csv by quantity and value.
+        others: the numbers of others.csv by name.
+        speeds: images per second of each ingestion.
+    """
+    twins = [others[f"near-duplicates of 5000 among {known}"] for known in (20_000, 40_000)]
+    doublings = log2(PAPER_IMAGES / 40_000)
+    return {
+        "ingestion_low": PAPER_IMAGES / speeds.max() / 60,
+        "ingestion_high": PAPER_IMAGES / speeds.min() / 60,
+        "ingestion_memory": PAPER_IMAGES * others["ingestion's memory for an image"] / 2**30,
+        "twins": MILLION / 5_000 * twins[1] * (twins[1] / twins[0]) ** doublings / 60,
+        "hash": PAPER_BYTES / others["hashing"] / 1e9 / 60,
+        "moments": grown.loc[("samples", MILLION), "seconds_before"] * PAPER_IMAGES / MILLION / 60,
+        "epoch": PAPER_IMAGES / grown.loc[("size", 64), "images_per_second"] / 3600,
+    }
