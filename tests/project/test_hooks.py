@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from kedro.io import DataCatalog, MemoryDataset, Version
 
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.findings import Findings
-from gan_pipelines.datasets import JSONDataset, KeyedStoreDataset
+from gan_pipelines.datasets import JSONDataset, KeyedStoreDataset, PicturesDataset
 from gan_pipelines.images import DatasetConfig
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.project.hooks import PreflightHooks, SummaryHooks
@@ -84,3 +85,16 @@ def test_a_summary_has_findings_then_files_and_comes_after_all_other_hooks(tmp_p
     assert lines[0] == "FID 2.5"
     assert lines[1].split() == ["report", str(Path("data/report.json") / VERSION / "report.json")]
     assert "--env=cards" in lines[2]
+
+
+def test_the_last_picture_of_a_folder_is_named_as_soon_as_it_is_saved(tmp_path, caplog):
+    grids = PicturesDataset(filepath=f"{tmp_path}/data/grids", version=Version(None, VERSION))
+    hooks = SummaryHooks()
+    hooks.after_context_created(SimpleNamespace(project_path=tmp_path, env=None))
+    hooks.after_catalog_created(DataCatalog({"cdcgan.sample_grids": grids}), VERSION)
+    hooks.before_pipeline_run()
+    pictures = {f"epoch-{epoch:04d}": np.zeros((4, 4, 3), np.uint8) for epoch in (2, 10)}
+    grids.save(pictures)
+    with caplog.at_level("INFO", "gan_pipelines"):
+        hooks.after_dataset_saved("cdcgan.sample_grids", pictures)
+    assert caplog.messages == [f"sample grids: data/grids/{VERSION}/grids/epoch-0010.png"]

@@ -5,11 +5,10 @@ from pathlib import Path
 from gan_pipelines.project.summary import summarize_run
 
 
-def test_files_are_listed_and_of_a_folder_the_last_picture(tmp_path):
-    for name in ("epoch-0002.png", "epoch-0010.png"):
-        (tmp_path / name).touch()
-    lines = summarize_run({"sample_grids": tmp_path, "history": Path("data/history.csv")}, []).splitlines()
-    assert lines[0].split() == ["sample", "grids", str(tmp_path / "epoch-0010.png")]
+def test_files_are_listed_and_then_the_next_commands():
+    files = {"sample_grids": Path("grids/epoch-0010.png"), "history": Path("data/history.csv")}
+    lines = summarize_run(files, []).splitlines()
+    assert lines[0].split() == ["sample", "grids", "grids/epoch-0010.png"]
     assert lines[1].split() == ["history", "data/history.csv"]
     assert "make ui" in lines[-1]
     assert "make viz" in lines[-1]

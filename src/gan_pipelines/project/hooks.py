@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from collections.abc import Generator
@@ -21,6 +22,8 @@ from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.findings import Findings
 from gan_pipelines.project.summary import summarize_run
 from gan_pipelines.tracking.entries import PARAMETERS, find_saved_path
+
+logger = logging.getLogger(__name__)
 
 PATTERN_CHARACTERS = "*?[{}"
 """Characters with a meaning in Kedro's patterns for files of settings, versions and entries of the catalog."""
@@ -123,13 +126,17 @@ class SummaryHooks:
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Note findings and files."""
+        """Note findings and files; name pictures at once, since a run can go on for long."""
         if isinstance(data, Findings):
             self.sentences += data.sentences
         path = find_saved_path(self.catalog, dataset_name, self.save_version)
         if path is not None:
             kind = dataset_name.rpartition(".")[2]
-            self.files[kind] = path.relative_to(self.project_path) if path.is_relative_to(self.project_path) else path
+            shown = max(path.glob("*.png"), default=path)  # of the pictures in a folder, the last
+            shown = shown.relative_to(self.project_path) if shown.is_relative_to(self.project_path) else shown
+            self.files[kind] = shown
+            if shown.suffix == ".png":
+                logger.info("%s: %s", kind.replace("_", " "), shown)
 
     @hook_impl(wrapper=True, tryfirst=True)
     def after_pipeline_run(self) -> Generator[None]:

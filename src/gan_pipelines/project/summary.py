@@ -10,15 +10,14 @@ def summarize_run(files: Mapping[str, Path], sentences: Sequence[str], env: str 
     """Summarize a run in a few lines: results, files, and the next commands.
 
     Args:
-        files: files of the run, or folders of pictures, of which the last picture is shown, by kind of entry.
+        files: files of the run, by kind of entry.
         sentences: results in words.
         env: Kedro's environment of the run, or None.
     """
     lines = list(sentences)
     width = max(map(len, files), default=0)
     for kind, path in files.items():
-        shown = max(path.glob("*.png"), default=path)
-        lines.append(f"{kind.replace('_', ' '):<{width}} {shown}")
+        lines.append(f"{kind.replace('_', ' '):<{width}} {path}")
     compare = f"kedro run {f'--env={env} ' if env else ''}--pipelines=compare"
     lines.append(f"Compare runs: {compare} (one page), or make ui (MLflow). See the DAG: make viz.")
     return "\n".join(lines)

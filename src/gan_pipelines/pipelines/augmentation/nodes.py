@@ -60,6 +60,7 @@ def train_generators(
     tracker: MlflowTracker,
     settings: augmentation.AugmentationConfig,
     runtime: RuntimeConfig,
+    *_before: object,
 ) -> list[augmentation.Replicate]:
     """Train the generator of every replicate, each scored once at its end and logged as a nested MLflow run.
 

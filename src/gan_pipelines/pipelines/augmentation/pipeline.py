@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kedro.pipeline import Pipeline, node
 
 from gan_pipelines.augmentation import summarize_experiment
@@ -23,8 +25,13 @@ SETTINGS = ["params:augmentation", "params:runtime"]
 DEVICE = "params:runtime.device"
 
 
-def create_pipeline(variant: str) -> Pipeline:
-    """From images to generators on fractions of them, to classifiers with and without synthetic images, to verdicts."""
+def create_pipeline(variant: str, after: Sequence[str] = ()) -> Pipeline:
+    """From images to generators on fractions of them, to classifiers with and without synthetic images, to verdicts.
+
+    Args:
+        variant: name of the variant.
+        after: entries of the variant for which the experiment waits.
+    """
     separation = Pipeline(
         [
             node(
@@ -46,6 +53,7 @@ def create_pipeline(variant: str) -> Pipeline:
                     "monitor",
                     "tracker",
                     *SETTINGS,
+                    *after,
                 ],
                 outputs="replicates",
                 name="train_generators",
