@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import torch
 
@@ -19,3 +20,8 @@ def fail(number):
 
 def sum_images(images):
     return int(images.sum()), type(images).__name__
+
+
+def announce_and_wait():
+    print("working as", os.getpid(), flush=True)
+    time.sleep(600)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.execution import count_workers, run_all
+from processes import Process
 from tasks import describe, fail, sum_images
 
 
@@ -57,3 +60,18 @@ def test_as_many_workers_as_cores_train_on_a_cpu_and_one_on_a_gpu(monkeypatch):
     assert count_workers(2, "cpu") == 2
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert count_workers(None, "auto") == 1
+
+
+@pytest.mark.integration
+def test_workers_end_soon_after_a_killed_process():
+    tests = Path(__file__).parents[1]
+    code = f"import sys; sys.path.append({str(tests)!r}); import tasks; from gan_pipelines import execution; "
+    with Process("-c", f"{code} list(execution.run_all([tasks.announce_and_wait] * 2, 2))") as process:
+        process.await_text("working as", times=2)
+        workers = [Path("/proc", word) for word in process.stdout.split() if word.isdigit()]
+        assert all(worker.exists() for worker in workers)
+        process.kill()
+        deadline = time.monotonic() + 60
+        while any(worker.exists() for worker in workers):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
