@@ -98,3 +98,18 @@ def test_the_last_picture_of_a_folder_is_named_as_soon_as_it_is_saved(tmp_path, 
     with caplog.at_level("INFO", "gan_pipelines"):
         hooks.after_dataset_saved("cdcgan.sample_grids", pictures)
     assert caplog.messages == [f"sample grids: data/grids/{VERSION}/grids/epoch-0010.png"]
+
+
+def test_images_that_are_not_those_of_the_last_run_are_noticed(tmp_path, caplog):
+    manifest = JSONDataset(filepath=f"{tmp_path}/manifest.json", version=Version(None, VERSION))
+    hooks = PreflightHooks()
+    hooks.catalog = DataCatalog({"manifest": manifest})
+    hooks.before_dataset_saved("manifest", {"content_hash": "cats"})  # the first run
+    manifest.save({"content_hash": "cats"})
+    hooks.before_dataset_saved("manifest", {"content_hash": "cats"})
+    hooks.before_dataset_saved("leaks", [])
+    assert not caplog.messages
+    hooks.before_dataset_saved("manifest", {"content_hash": "dogs"})
+    assert [message.partition(": ")[0] for message in caplog.messages] == [
+        f"The images are not those of this experiment's manifest {VERSION}"
+    ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import sys
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -92,6 +94,27 @@ class PreflightHooks:
         for name in inputs:
             if name.startswith(PARAMETERS):
                 catalog[name].save(parameters.value(name))
+        self.catalog = catalog
+
+    @hook_impl
+    def before_dataset_saved(self, dataset_name: str, data: Any) -> None:
+        """Warn if the images are not those of the experiment's last run: two datasets may share its name."""
+        if dataset_name == "manifest" and (before := _load_newest(self.catalog["manifest"])):
+            version, manifest = before
+            if manifest.get("content_hash") != data["content_hash"]:
+                logger.warning(
+                    "The images are not those of this experiment's manifest %s: scores are compared only where the "
+                    "images are the same. Another dataset wants an experiment of its own, in globals.yml.",
+                    version,
+                )
+
+
+def _load_newest(dataset: Any) -> tuple[str, dict[str, Any]] | None:
+    """The newest version of a versioned JSON file and its content; None if there is none that can be read."""
+    with suppress(IndexError, OSError, ValueError):
+        path = Path(dataset.list_versions()[0])
+        return path.parent.name, json.loads(path.read_text())
+    return None
 
 
 def _check_path(folder: Path) -> None:
