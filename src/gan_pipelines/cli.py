@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import KedroCliError
 from kedro.framework.startup import ProjectMetadata
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -43,10 +44,13 @@ class RunCommand(click.Command):
 @cli.command(cls=RunCommand, params=kedro_run.params, help=kedro_run.help)
 @click.pass_context
 def run(context: click.Context, /, runner: str | None, **_: object) -> Any:
-    """Run as Kedro does, which would answer an unknown runner with a traceback."""
+    """Run as Kedro does, which would answer an unknown runner with a traceback, and options that clash with nothing."""
     if runner:
         check_runner_name(runner)
-    return context.forward(kedro_run)
+    try:
+        return context.forward(kedro_run)
+    except KedroCliError as error:
+        raise ConfigError(f"{error.message}.") from error
 
 
 @cli.command()

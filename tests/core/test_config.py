@@ -75,6 +75,7 @@ def test_plain_values_become_nested_dataclasses_and_back():
         ({"size": 1, "inner": 5}, "top.inner is 5, but must be a mapping of settings."),
         ({"sise": 1}, "top.sise is not a setting; did you mean size?"),
         ({"zzz": 1}, "top.zzz is not a setting; known are flag, inner, kind, maybe, name, size"),
+        ({"size": 1, "inner": {"": 1}}, "top.inner has a setting without a name; known are pair, rate, share, words"),
         ({"size": 1, "inner": {"rates": 1}}, "top.inner.rates is not a setting; did you mean rate?"),
         ({"size": 1, "maybe": {"rates": 1}}, "top.maybe.rates is not a setting; did you mean rate?"),
         ({"sise": 1, "kind": "c"}, "top.sise is not a setting; did you mean size?"),

@@ -190,7 +190,7 @@ def test_pictures_beside_files_of_other_kinds_are_all_counted(folder):
     warnings = list(report.warn())
     assert any(text.startswith("files that cannot be used and are left out: 30.") for text in warnings)
     assert sum("'gan_pipelines[heif]'" in text for text in warnings) == 1
-    assert "files that are no pictures and are left out: 4 (.txt 2, no suffix 1, .pdf 1)." in warnings
+    assert "files that are no pictures, or hidden, and are left out: 4 (.txt 2, no suffix 1, .pdf 1)." in warnings
     manifest = prepare(folder, on_bad_image="skip").manifest()
     assert manifest["left_out"] == {".txt": 2, ".pdf": 1, "": 1}
     assert manifest["images"] == 110
@@ -205,6 +205,19 @@ def test_a_new_note_is_counted_and_nothing_is_prepared_again(folder):
     (folder / "a/notes.txt").write_text("words")
     assert prepare(folder).manifest()["left_out"] == {".txt": 1}
     assert len(list(folder.with_name("sets").glob("[!.]*"))) == 1
+
+
+def test_hidden_pictures_are_counted_wherever_they_are(folder):
+    for place in (folder / "a", folder / ".5x", folder / ".valid/a"):
+        place.mkdir(parents=True, exist_ok=True)
+        write(place, READ["PNG"], ".hidden")
+    write(folder / "a", READ["PNG"], "._twin")  # what macOS adds has a picture's suffix, but is none
+    write(folder / ".5x", READ["PNG"], "shown")
+    assert prepare(folder).manifest()["left_out"] == {"hidden pictures": 4}
+    assert (
+        "files that are no pictures, or hidden, and are left out: 4 (hidden pictures 4)."
+        in inspect_folder(folder).warn()
+    )
 
 
 def test_animated_and_multi_page_files_are_counted(folder):

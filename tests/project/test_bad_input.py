@@ -177,6 +177,9 @@ def an_archive_that_is_torn(folder):
 case("a value in `--params` that is not YAML")(
     lambda _: cli.run.make_context("run", ["--params=augmentation.fractions=[0.1"])
 )
+case("options of Kedro that clash")(
+    lambda _: cli.run.main(["--pipeline=ingest", "--pipelines=ingest"], standalone_mode=False)
+)
 case("a pipeline that does not exist")(lambda _: preflight("train_wgan_pg"))
 case("a number out of range")(lambda _: preflight(variants__wgan_gp__epochs=0))
 case("a text in place of a number")(lambda _: preflight(variants__wgan_gp__penalty__weight="ten"))

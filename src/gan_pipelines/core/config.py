@@ -194,7 +194,10 @@ def _to_config_error(problem: ErrorDetails, config_type: type) -> ConfigError:
         return cause.within(path) if path else cause
     if kind == "unexpected_keyword_argument":
         known = [field.name for field in dataclasses.fields(_config_at(config_type, problem["loc"][:-1]))]
-        return ConfigError(f"is not a setting; {suggest(str(problem['loc'][-1]), known)}", path)
+        *places, name = map(str, problem["loc"])
+        if not name:  # of dataset..path
+            return ConfigError(f"has a setting without a name; {suggest(name, known)}", ".".join(places))
+        return ConfigError(f"is not a setting; {suggest(name, known)}", path)
     if kind == "missing" and isinstance(problem["loc"][-1], str):
         return ConfigError("is missing.", path)
     if kind == "literal_error":

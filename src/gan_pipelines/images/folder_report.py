@@ -48,7 +48,7 @@ class FolderReport:
         repeated: pairs of duplicates within a split.
         levels: smallest and largest level of the images.
         first_frames: files of several frames or pages, of which only the first is used.
-        left_out: number of files that are no pictures, by suffix.
+        left_out: number of files that are no pictures, by suffix, and of pictures that are hidden.
         shown: (N, C, S, S) uint8, a few training images of all classes in turn, as networks see them.
     """
 
@@ -159,7 +159,8 @@ class FolderReport:
         if self.left_out:
             most = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))
             by_suffix = _shorten([f"{suffix or 'no suffix'} {count}" for suffix, count in most])
-            yield f"files that are no pictures and are left out: {sum(self.left_out.values())} ({by_suffix})."
+            count = sum(self.left_out.values())
+            yield f"files that are no pictures, or hidden, and are left out: {count} ({by_suffix})."
         if self.first_frames:
             yield (
                 "animated or multi-page files, of which only the first frame or page is used: "

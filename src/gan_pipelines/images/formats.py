@@ -70,6 +70,11 @@ def is_picture(path: str) -> bool:
     return kind is not None and (kind != "TIFF" or not suffix.strip(".0123456789"))
 
 
+def is_hidden_picture(name: str) -> bool:
+    """Whether a file that is hidden, or in a hidden folder, has a picture's suffix, and is none that macOS adds."""
+    return not name.startswith("._") and splitext(name)[1].lower() in _known_suffixes()  # noqa: PTH122
+
+
 @cache
 def _known_suffixes() -> frozenset[str]:
     suffixes = Image.registered_extensions().items()

@@ -44,7 +44,7 @@ class ImageSet:
         value_range: values of pictures with more than 8 bits that became black and white; None without such pictures.
         levels: smallest and largest level of all images, or None if unknown.
         first_frames: files of several frames or pages, of which only the first was read.
-        left_out: number of files that are no pictures, by suffix.
+        left_out: number of files that are no pictures, by suffix, and of pictures that are hidden.
     """
 
     images: NDArray[np.uint8]

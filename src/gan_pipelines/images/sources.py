@@ -23,13 +23,15 @@ from gan_pipelines.core.hashing import hash_arrays, hash_files, hash_values
 from gan_pipelines.images.config import DatasetConfig, SourceName, SplitName
 from gan_pipelines.images.decoding import Picture, read_picture
 from gan_pipelines.images.errors import DatasetUnusable
-from gan_pipelines.images.formats import is_picture
+from gan_pipelines.images.formats import is_hidden_picture, is_picture
 
 SPLITS = ("train", "test", "valid")
 """Order of the splits in an ImageSet. Train and test are adjacent: experiments that train on both get a view."""
 SPLIT_FOLDERS: Final = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
     ("valid", "val", "validation", "dev"), "valid"
 )
+HIDDEN = "hidden pictures"
+"""Pictures that are left out since their name, or that of their folder, begins with a dot."""
 
 
 class SourceItem(NamedTuple):
@@ -63,7 +65,7 @@ class ImageSource(Protocol):
 
     @property
     def left_out(self) -> Mapping[str, int]:
-        """Number of files that are no pictures, by suffix."""
+        """Number of files that are no pictures, by suffix, and of pictures that are hidden."""
 
     def name(self, index: int) -> str:
         """Name of the picture: its file, or its position in the source."""
@@ -188,6 +190,8 @@ class ImageFolderSource:
                     # Files that are swapped keep sizes and times; the inode and the time of the last change do not fit.
                     times = (found.st_mtime_ns, found.st_ctime_ns)
                     stamps.append((item.split, file, found.st_size, *times, found.st_ino))
+        self.left_out[HIDDEN] += sum(map(_count_hidden, {self._root, *split_folders.values()}))
+        self.left_out = +self.left_out
         return stamps
 
     def compute_fingerprint(self) -> str:
@@ -327,6 +331,12 @@ def _subfolders(folder: Path) -> list[Path]:
     return sorted(Path(entry) for entry in found if entry.is_dir())
 
 
+def _count_hidden(folder: Path) -> int:
+    """Count the pictures in hidden folders of a folder: they are left out, and might be meant as classes."""
+    hidden = [entry for entry in os.scandir(folder) if entry.name.startswith(".") and _is_folder(entry)]
+    return sum(is_hidden_picture(name) for entry in hidden for _, _, names in os.walk(entry) for name in names)
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
@@ -340,9 +350,11 @@ def _files(folder: Path) -> tuple[list[os.DirEntry[str]], Counter[str]]:
     others: Counter[str] = Counter()
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(".") or _is_folder(entry):
+            if _is_folder(entry):
                 continue
-            if is_picture(entry.path):
+            if entry.name.startswith("."):
+                others[HIDDEN] += is_hidden_picture(entry.name)
+            elif is_picture(entry.path):
                 pictures.append(entry)
             else:
                 others[Path(entry.name).suffix.lower()] += 1

@@ -24,7 +24,7 @@ def prepare_images(
     if image_set.skipped:
         logger.warning("%d pictures were left out: the manifest lists them", len(image_set.skipped))
     if image_set.left_out:
-        logger.info("%d files are no pictures: the manifest counts them", sum(image_set.left_out.values()))
+        logger.info("%d files are no pictures, or hidden: the manifest counts them", sum(image_set.left_out.values()))
     if image_set.first_frames:
         logger.warning(
             "%d files are animated or have several pages, of which only the first is used: the manifest lists them",
