@@ -30,7 +30,7 @@ SECONDS = 120
 """Maximum number of seconds to wait for a server or for an element of a page."""
 BIN = Path(sys.executable).parent
 VIZ = (BIN / "kedro", "viz", "run", "--no-browser", f"--host={HOST}", "--port={port}")
-MLFLOW = (BIN / "kedro", "mlflow", "ui", f"--host={HOST}", "--port={port}")
+MLFLOW = (BIN / "kedro", "ui", f"--host={HOST}", "--port={port}")
 FILES = (sys.executable, "-m", "http.server", f"--bind={HOST}", "{port}")
 OFFLINE_ENVIRONMENT = {
     "HTTP_PROXY": f"http://{HOST}:9",  # nothing listens there, so that servers cannot reach the internet

@@ -21,7 +21,8 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
 
 # Of two hooks of a kind, the later one comes first: the project's path is checked before MLflow's settings are read.
-HOOKS = (TrackingHooks(), PreflightHooks(), SummaryHooks())
+tracking = TrackingHooks()
+HOOKS = (tracking, PreflightHooks(), SummaryHooks(tracking))
 
 SESSION_CLASS = ProjectSession
 CONTEXT_CLASS = ProjectContext
