@@ -502,3 +502,4 @@ def test_the_command_line_lists_the_pipelines(project):
     listed = cold_kedro(project, "registry", "list")
     for name in ("ingest", "train_dcgan", "evaluate_wgan_gp", "sample_acgan", "augment_acgan", "__default__"):
         assert f"- {name}\n" in listed.stdout
+    assert listed.stderr == ""  # no warning of another package
