@@ -145,6 +145,11 @@ def open_mlflow(browser: Chrome, address: str, path: str = "experiments") -> Non
     browser.get(f"{address}#/{path}")
 
 
+def forget(browser: Chrome, address: str) -> None:
+    """Forget the settings of MLflow, as in the browser of a new user."""
+    _store_settings(browser, f"{address}version")
+
+
 def _store_settings(browser: Chrome, page: str, **settings: Any) -> None:
     """Replace an application's settings in the browser.
 

@@ -71,7 +71,7 @@ def test_the_last_epoch_with_ema_weights_stands_at_the_top_and_the_rest_in_secti
         score("last", "ema", "class_kid", 5.0, **{"class": "seven"}),
     ]
     metrics = summarize_scores(scores).metrics
-    top = {name: value for name, value in metrics.items() if "/" not in name}
+    top = dict(list(metrics.items())[:6])
     assert top == {"fid": 2.5, "is": 9.0, "kid": 0.12345, "precision": 0.91, "recall": 0.5, "copies": 0.012}
     assert (metrics["raw/fid"], metrics["best/fid"], metrics["scores/density"]) == (3.0, 2.0, 0.9)
     assert len(metrics) == 30

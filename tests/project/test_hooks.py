@@ -29,6 +29,7 @@ def prepare(folder, **dataset):
             "image_sets": KeyedStoreDataset(filepath=str(folder)),
             "parameters": MemoryDataset(parameters),
             "params:dataset": MemoryDataset(parameters["dataset"]),
+            "params:runtime": MemoryDataset(parameters["runtime"]),
         }
     )
     hooks = PreflightHooks()

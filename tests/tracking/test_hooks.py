@@ -187,8 +187,8 @@ def test_the_splits_of_a_dataset_are_inputs_of_the_run(local, tmp_path):
     inputs = local.get_run(run_id).inputs.dataset_inputs
     found = {each.tags[0].value: (each.dataset.name, each.dataset.digest, each.dataset.profile) for each in inputs}
     assert found == {
-        "train": ("digits", "ab" * 18, '{"num_rows": 40}'),
-        "test": ("digits", "cd" * 18, '{"num_rows": 20}'),
+        "train": ("digits", "ab" * 6, '{"num_rows": 40}'),
+        "test": ("digits", "cd" * 6, '{"num_rows": 20}'),
     }
     assert Path(json.loads(inputs[0].dataset.source)["uri"]).is_file()
 

@@ -32,12 +32,13 @@ def summarize_scores(scores: Sequence[Mapping[str, Any]]) -> Findings:
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for score in scores:
         groups.setdefault(_origin(score), []).append(score)
+    metrics = {
+        _name_metric(score["metric"], _origin(score)): score["value"]
+        for score in scores
+        if "class" not in score["comparability"] and _origin(score) in PREFIXES
+    }
     return Findings(
-        metrics={
-            _name_metric(score["metric"], _origin(score)): score["value"]
-            for score in scores
-            if "class" not in score["comparability"] and _origin(score) in PREFIXES
-        },
+        metrics=dict(sorted(metrics.items(), key=lambda metric: "/" in metric[0])),  # MLflow shows them in this order
         tags=_tag_scores(scores) | ({"flags": " ".join(flags)} if flags else {}),
         sentences=(
             *(_describe(group, *origin) for origin, group in groups.items()),

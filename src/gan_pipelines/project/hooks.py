@@ -13,7 +13,7 @@ from typing import Any
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
-from kedro.io import DataCatalog, MemoryDataset
+from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from gan_pipelines.core.config import ConfigError
@@ -87,7 +87,6 @@ class PreflightHooks:
         inputs = pipeline.inputs() | {RUNTIME}
         parameters = parse_parameters(catalog.load("parameters"), inputs).anchored(self.project_path)
         check_run(pipeline, catalog, parameters, pipelines, self.env)
-        catalog[RUNTIME] = MemoryDataset()
         for name in inputs:
             if name.startswith(PARAMETERS):
                 catalog[name].save(parameters.value(name))

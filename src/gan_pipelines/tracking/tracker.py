@@ -35,8 +35,8 @@ TRAINING = "train/"
 """Prefix of metrics by epoch, which MLflow shows as a section."""
 MAX_PARAM_LENGTH = 6000
 """Maximum length of a parameter in MLflow, which refuses longer ones."""
-MAX_DIGEST_LENGTH = 36
-"""Maximum length of a dataset's digest in MLflow, which refuses longer ones."""
+DIGEST_LENGTH = 12
+"""Number of digits of a dataset's hash that MLflow shows; it refuses more than 36."""
 
 
 class MlflowTracker:
@@ -221,7 +221,7 @@ class MlflowTracker:
             name: name of the dataset.
             source: file that describes it.
             sizes: number of images of each split.
-            hashes: hash of each split; MLflow keeps the first `MAX_DIGEST_LENGTH` characters.
+            hashes: hash of each split; MLflow gets the first `DIGEST_LENGTH` digits.
         """
         if self.run_id is None:
             return
@@ -229,7 +229,7 @@ class MlflowTracker:
             {
                 "split": split,
                 "name": name,
-                "digest": hashes[split][:MAX_DIGEST_LENGTH],
+                "digest": hashes[split][:DIGEST_LENGTH],
                 "source_type": "local",
                 "source": json.dumps({"uri": str(source)}),
                 "profile": json.dumps({"num_rows": count}),
