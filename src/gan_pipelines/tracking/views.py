@@ -75,8 +75,8 @@ def _list_runs(
 
 SCORE_COLUMNS = [
     *_columns("metrics", "fid", "is", "kid", "precision", "recall", "copies"),
-    *_columns("tags", "variant", "seed", "epochs", "weights", "score_key"),
     *_columns("metrics", "accuracy_real", "accuracy_with_generated"),
+    *_columns("tags", "variant", "seed", "epochs", "weights", "score_key"),
     *_columns("attributes", "Dataset"),
 ]
 AUGMENTATION_COLUMNS = [
