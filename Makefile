@@ -48,7 +48,7 @@ schema: .venv/installed  ## write the JSON schema of the parameters, for editors
 	$(BIN)/python -m gan_pipelines.project.schema > conf/parameters.schema.json
 
 ui: .venv/installed  ## compare runs in MLflow's browser interface
-	$(BIN)/kedro mlflow ui
+	$(BIN)/kedro ui
 
 viz: .venv/installed-viz  ## see the pipelines in kedro-viz
 	$(BIN)/kedro viz run

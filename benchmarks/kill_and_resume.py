@@ -146,7 +146,7 @@ def find_faults(project: Path, statuses: Sequence[str]) -> Iterator[str]:
     found = [run.info.status for run in runs[: len(statuses) + 1]]
     if found != ["FINISHED", *statuses]:
         yield f"statuses {found}"
-    logged = [point.step for point in client.get_metric_history(runs[0].info.run_id, "generator_loss")]
+    logged = [point.step for point in client.get_metric_history(runs[0].info.run_id, "train/generator_loss")]
     if logged != list(range(1, EPOCHS + 1)):
         yield f"history {logged}"
     if "training" in runs[1].data.tags and runs[0].data.tags.get("continues_run") != runs[1].info.run_id:

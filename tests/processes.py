@@ -13,7 +13,11 @@ import time
 from functools import cache
 from pathlib import Path
 
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # their number changes the last bits
+ONE_THREAD = {
+    **os.environ,
+    "OMP_NUM_THREADS": "1",  # their number changes the last bits
+    "GAN_PIPELINES_SYSTEM_METRICS": "false",
+}
 
 
 class Process:

@@ -30,7 +30,7 @@ SECONDS = 120
 """Maximum number of seconds to wait for a server or for an element of a page."""
 BIN = Path(sys.executable).parent
 VIZ = (BIN / "kedro", "viz", "run", "--no-browser", f"--host={HOST}", "--port={port}")
-MLFLOW = (BIN / "kedro", "mlflow", "ui", f"--host={HOST}", "--port={port}")
+MLFLOW = (BIN / "kedro", "ui", f"--host={HOST}", "--port={port}")
 FILES = (sys.executable, "-m", "http.server", f"--bind={HOST}", "{port}")
 OFFLINE_ENVIRONMENT = {
     "HTTP_PROXY": f"http://{HOST}:9",  # nothing listens there, so that servers cannot reach the internet
@@ -143,6 +143,11 @@ def open_mlflow(browser: Chrome, address: str, path: str = "experiments") -> Non
     }
     _store_settings(browser, f"{address}version", **settings)
     browser.get(f"{address}#/{path}")
+
+
+def forget(browser: Chrome, address: str) -> None:
+    """Forget the settings of MLflow, as in the browser of a new user."""
+    _store_settings(browser, f"{address}version")
 
 
 def _store_settings(browser: Chrome, page: str, **settings: Any) -> None:

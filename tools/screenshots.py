@@ -17,6 +17,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.keys import Keys
 
 from browsing import FILES, MLFLOW, VIZ, click, find, open_browser, open_mlflow, open_viz, serve, settle
+from gan_pipelines.tracking.views import CURVES, SCORES
 
 PROJECT = Path(__file__).parents[1]
 
@@ -36,23 +37,24 @@ def capture_viz(browser: Chrome, out: Path) -> None:
 
 
 def capture_mlflow(browser: Chrome, out: Path) -> None:
-    """Capture the runs of the digits experiment, their curves, and the newest run with its scores and samples."""
+    """Capture the list of the digits' runs, their curves, and the newest run with its scores and samples."""
     runs = find_trainings()
     if not runs:
         print("MLflow has no finished training: kedro run --pipelines=train_cdcgan makes one.")
         return
-    experiment = f"experiments/{runs[0].info.experiment_id}/runs"
+    experiment_id = runs[0].info.experiment_id
+    experiment = f"experiments/{experiment_id}/runs"
     run = f"{experiment}/{runs[0].info.run_id}"
     with serve(MLFLOW, PROJECT) as address:
-        open_mlflow(browser, address, experiment)
+        open_mlflow(browser, address)
+        browser.get(SCORES.address(address.rstrip("/"), experiment_id))
         find(browser, "a", str(runs[0].info.run_name))
         save(browser, out / "mlflow_runs.png")
-        open_mlflow(browser, address, f"{experiment}?compareRunsMode=CHART")
-        find(browser, "input[placeholder='Search metric charts']").send_keys("loss|fid_1k|is_1k")
+        browser.get(CURVES.address(address.rstrip("/"), experiment_id))
         find(browser, ".js-line")
         save(browser, out / "mlflow_curves.png")
         open_mlflow(browser, address, run)
-        find(browser, "[role=row]", "fid_ema")
+        find(browser, "[role=row]", "raw/fid")
         save(browser, out / "mlflow_run.png")
         open_mlflow(browser, address, f"{experiment}?compareRunsMode=CHART")
         find(browser, "input[placeholder='Search metric charts']").send_keys("samples")
@@ -90,7 +92,7 @@ def find_trainings() -> list[Run]:
     experiment = client.get_experiment_by_name("digits")
     if experiment is None:
         return []
-    query = "attributes.status = 'FINISHED' and metrics.fid_ema > 0"
+    query = "attributes.status = 'FINISHED' and metrics.fid > 0"
     return list(client.search_runs([experiment.experiment_id], query))
 
 

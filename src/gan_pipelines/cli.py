@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 from kedro.framework.cli.project import run as kedro_run
@@ -13,7 +14,7 @@ from kedro.framework.startup import ProjectMetadata
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from gan_pipelines.core.config import ConfigError, parse
+from gan_pipelines.core.config import ConfigError, merge, parse
 from gan_pipelines.core.errors import first_line
 from gan_pipelines.core.files import atomic_write
 from gan_pipelines.project.hooks import install_excepthook
@@ -51,6 +52,23 @@ def run(context: click.Context, /, runner: str | None, **_: object) -> Any:
         return context.forward(kedro_run)
     except KedroCliError as error:
         raise ConfigError(f"{error.message}.") from error
+
+
+@cli.command()
+@click.option("--env", "-e", help="Kedro's environment, if its mlflow.yml has another address.")
+@click.option("--host", "-h", help="Address to listen on; 127.0.0.1 unless mlflow.yml has ui.host.")
+@click.option("--port", "-p", help="Port to listen on; 5000 unless mlflow.yml has ui.port.")
+@click.pass_obj
+def ui(metadata: ProjectMetadata, env: str | None, host: str | None, port: str | None) -> None:
+    """Show MLflow's browser interface, and print the addresses of its lists of runs."""
+    from kedro.framework.session import KedroSession  # noqa: PLC0415 (not for other commands)
+
+    from gan_pipelines.tracking.interface import show_interface  # noqa: PLC0415
+
+    asked = {name: value for name, value in {"host": host, "port": port}.items() if value}
+    with KedroSession.create(project_path=metadata.project_path, env=env) as session:
+        settings = cast(KedroSession, session).load_context().config_loader["mlflow"]
+    sys.exit(show_interface(merge(settings, {"ui": asked})))
 
 
 @cli.command()

@@ -1,5 +1,6 @@
 """Kedro settings of the project."""
 
+import logging
 import os
 import warnings
 
@@ -20,8 +21,13 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # Kedro and kedro-mlflow cause ten lines of OmegaConf warnings in each run.
 warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
 
+# MLflow warns of a class of kedro-mlflow before every command. It resets the filters of warnings, not those of loggers.
+logging.captureWarnings(True)
+logging.getLogger("py.warnings").addFilter(lambda record: "Add type hints to the `predict`" not in record.getMessage())
+
 # Of two hooks of a kind, the later one comes first: the project's path is checked before MLflow's settings are read.
-HOOKS = (TrackingHooks(), PreflightHooks(), SummaryHooks())
+tracking = TrackingHooks()
+HOOKS = (tracking, PreflightHooks(), SummaryHooks(tracking))
 
 SESSION_CLASS = ProjectSession
 CONTEXT_CLASS = ProjectContext

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from gan_pipelines.metrics import summarize_scores
+from gan_pipelines.metrics.averages import KEY_DIGITS, list_scores
 
 
 def score(generator, weights, metric, value, spread=None, **key):
@@ -9,7 +10,16 @@ def score(generator, weights, metric, value, spread=None, **key):
         "value": value,
         "spread": spread,
         "comparability": {"samples": 2000, "reference_split": "train", "extractor": "resnet18", **key},
-        "identity": {"generator": generator, "weights": weights, "epoch": 100, "generator_version": "2026-01-01"},
+        "identity": {
+            "generator": generator,
+            "weights": weights,
+            "epoch": 100,
+            "trained_epochs": 100,
+            "seed": 3,
+            "sampling_seed": 0,
+            "recipe": "r",
+            "generator_version": "2026-01-01",
+        },
         "extractor": {"heldout_accuracy": 0.981},
         "flags": ["Something is odd."] if value == 1.0 else [],
         "notes": ["Another score is missing."],
@@ -49,17 +59,28 @@ def test_scores_come_with_their_samples_extractor_and_flags():
     assert findings.sentences[1].startswith("last epoch, raw weights: FID 3.00, IS 1.00 ± 0.25")
     assert findings.sentences[2].startswith("best epoch, ema weights: FID 2.00")
     assert findings.sentences[3:] == ("Another score is missing.", "Careful: Something is odd.")
-    assert findings.tags == {"flags": "Something is odd."}
+    assert findings.tags["flags"] == "Something is odd."
 
 
-def test_metrics_are_named_by_generator_and_weights_without_those_of_single_classes():
+def test_the_last_epoch_with_ema_weights_stands_at_the_top_and_the_rest_in_sections():
     scores = [
         *scores_of("last", "raw", 3.0, 2.0),
+        *scores_of("last", "ema", 2.5, 9.0),
+        *scores_of("best", "raw", 4.0, 2.0),
         *scores_of("best", "ema", 2.0, 9.0),
-        score("last", "raw", "class_kid", 5.0, **{"class": "seven"}),
+        score("last", "ema", "class_kid", 5.0, **{"class": "seven"}),
     ]
     metrics = summarize_scores(scores).metrics
-    assert metrics["fid_raw"] == 3.0
-    assert metrics["best/fid_ema"] == 2.0
-    assert len(metrics) == 20
-    assert summarize_scores(scores).tags == {}
+    top = dict(list(metrics.items())[:6])
+    assert top == {"fid": 2.5, "is": 9.0, "kid": 0.12345, "precision": 0.91, "recall": 0.5, "copies": 0.012}
+    assert (metrics["raw/fid"], metrics["best/fid"], metrics["scores/density"]) == (3.0, 2.0, 0.9)
+    assert len(metrics) == 30
+
+
+def test_tags_say_what_was_scored_and_with_what_it_may_be_compared():
+    scores = [*scores_of("last", "raw", 3.0, 2.0), *scores_of("last", "ema", 2.5, 9.0)]
+    tags = summarize_scores(scores).tags
+    key = list_scores({"dcgan": scores})["key"].iloc[0][:KEY_DIGITS]
+    assert tags == {"weights": "ema", "seed": "3", "epochs": "100", "score_key": key}
+    others = [{**each, "comparability": {**each["comparability"], "samples": 50}} for each in scores]
+    assert summarize_scores(others).tags["score_key"] != key

@@ -20,7 +20,8 @@ class RecordingTracker:
     def __init__(self):
         self.children = []
 
-    def log_child(self, name, params, history, scores, seconds):
+    def log_child(self, kind, name, params, history, scores, seconds):
+        assert kind == "generator"
         self.children.append((name, params, history, scores, seconds))
 
 

@@ -175,6 +175,6 @@ def test_all_that_a_failed_training_has_measured_is_saved_before_its_run_ends(
         assert best.training["epoch"] == epochs
     assert last.training["epoch"] == (best.training["epoch"] if ending == "nan" else epochs)
     assert ("epoch-0005" in grids) == (ending != "nan")
-    assert catalog.load("wgan_gp.score_findings").metrics["fid_ema"] > 0
+    assert catalog.load("wgan_gp.score_findings").metrics["fid"] > 0
     of_last = [score for score in scores if score["identity"]["generator"] == "last"]
     assert all(any("(collapse)" in flag for flag in score["flags"]) == (ending != "nan") for score in of_last)

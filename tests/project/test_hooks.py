@@ -15,6 +15,7 @@ from gan_pipelines.datasets import JSONDataset, KeyedStoreDataset, PicturesDatas
 from gan_pipelines.images import DatasetConfig
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.project.hooks import PreflightHooks, SummaryHooks
+from gan_pipelines.project.parameters import RuntimeConfig
 from pictures import write_pictures
 
 VERSION = "2026-01-01T00.00.00.000Z"
@@ -22,12 +23,14 @@ VERSION = "2026-01-01T00.00.00.000Z"
 
 def prepare(folder, **dataset):
     """Let the hook prepare `ingest`; return the catalog."""
-    parameters = {"experiment": "digits", "dataset": {"source": "digits", "image_size": 8, "channels": 1} | dataset}
+    dataset = {"source": "digits", "image_size": 8, "channels": 1} | dataset
+    parameters = {"experiment": "digits", "dataset": dataset, "runtime": {"system_metrics": False}}
     catalog = DataCatalog(
         {
             "image_sets": KeyedStoreDataset(filepath=str(folder)),
             "parameters": MemoryDataset(parameters),
             "params:dataset": MemoryDataset(parameters["dataset"]),
+            "params:runtime": MemoryDataset(parameters["runtime"]),
         }
     )
     hooks = PreflightHooks()
@@ -42,6 +45,7 @@ def prepare(folder, **dataset):
 def test_nodes_receive_typed_parameters(tmp_path):
     catalog = prepare(tmp_path)
     assert catalog.load("params:dataset") == DatasetConfig(source="digits", image_size=8, channels=1)
+    assert catalog.load("params:runtime") == RuntimeConfig(system_metrics=False)
 
 
 @pytest.mark.parametrize("place", [".", "conf", "conf/base"])
@@ -70,7 +74,7 @@ def test_a_project_whose_path_kedro_would_take_for_a_pattern_is_refused(tmp_path
 def test_a_summary_has_findings_then_files_and_comes_after_all_other_hooks(tmp_path, capsys):
     report = JSONDataset(filepath=f"{tmp_path}/data/report.json", version=Version(None, VERSION))
     report.save({"fid": 2.5})
-    hooks = SummaryHooks()
+    hooks = SummaryHooks(SimpleNamespace(list_addresses=lambda: {"Scores": "http://localhost"}))
     hooks.after_context_created(SimpleNamespace(project_path=tmp_path, env="cards"))
     hooks.after_catalog_created(DataCatalog({"wgan_gp.report": report, "findings": MemoryDataset()}), VERSION)
     hooks.before_pipeline_run()
@@ -85,6 +89,7 @@ def test_a_summary_has_findings_then_files_and_comes_after_all_other_hooks(tmp_p
     assert lines[0] == "FID 2.5"
     assert lines[1].split() == ["report", str(Path("data/report.json") / VERSION / "report.json")]
     assert "--env=cards" in lines[2]
+    assert lines[3] == "Scores in MLflow, after make ui: http://localhost"
 
 
 def test_the_last_picture_of_a_folder_is_named_as_soon_as_it_is_saved(tmp_path, caplog):

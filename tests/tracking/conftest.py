@@ -91,6 +91,14 @@ def running_server(server):
 
 
 @pytest.fixture
+def served(running_server, tracking_uri):
+    """A server, and the client of a caller who can wait."""
+    tracking_uri(running_server.uri)
+    mlflow.set_experiment("tests")
+    return mlflow.MlflowClient()
+
+
+@pytest.fixture
 def tracking_uri(monkeypatch):
     """Set MLflow's address for a test; requests to a server that is down fail at once."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 
 from command_line import PROJECT, copy_project, kedro
 from gan_pipelines import settings
-from gan_pipelines.tracking.address import complete_settings, find_database, write_address
+from gan_pipelines.tracking.address import complete_settings, find_database, find_interface, write_address
 from processes import ONE_THREAD
 
 
@@ -40,6 +40,19 @@ def complete(address=None, folder="/project/mlruns", name="digits", **options):
 )
 def test_what_is_not_stated_is_filled_in(address, completed, location):
     assert complete(address) == (completed, location)
+
+
+@pytest.mark.parametrize(
+    ("settings", "interface"),
+    [
+        ({}, "http://127.0.0.1:5000"),
+        ({"ui": {"port": "5001"}}, "http://127.0.0.1:5001"),
+        ({"server": {"mlflow_tracking_uri": "https://me:secret@tracking.org/runs/"}}, "https://tracking.org/runs"),
+    ],
+)
+def test_the_interface_is_that_of_the_server_or_one_of_this_machine(settings, interface):
+    settings = {"tracking": {"experiment": {"name": "digits"}}, **settings}
+    assert find_interface(complete_settings(settings, Path("/project/mlruns"))) == interface
 
 
 def test_a_stated_place_of_artifacts_stays():

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sys
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,17 +22,21 @@ from gan_pipelines.core.findings import Findings
 from gan_pipelines.datasets import JSONDataset, TrackerDataset
 from gan_pipelines.gan import VARIANTS, TrainingDiverged
 from gan_pipelines.metrics import ScoringConfig
+from gan_pipelines.project.parameters import RuntimeConfig
 from gan_pipelines.tracking import MlflowTracker
 from gan_pipelines.tracking.entries import read_logging
 from gan_pipelines.tracking.errors import TrackingUnavailable
 from gan_pipelines.tracking.hooks import TrackingHooks
 from gan_pipelines.tracking.outages import is_outage
+from gan_pipelines.tracking.views import VIEWS, comparable_scores
 
 VERSION = "2026-01-01T00.00.00.000Z"
-PIPELINE = Pipeline([node(lambda *_: {}, ["params:variants.wgan_gp", "params:scoring"], "report", name="score")])
+PIPELINE = Pipeline(
+    [node(lambda *_: {}, ["params:variants.wgan_gp", "params:scoring"], "report", name="score", namespace="wgan_gp")]
+)
 
 
-def make_catalog(folder, **metadata):
+def make_catalog(folder, system_metrics=False, **metadata):
     report = JSONDataset(filepath=f"{folder}/report.json", version=None, metadata={"mlflow": metadata})
     return DataCatalog(
         {
@@ -37,6 +45,7 @@ def make_catalog(folder, **metadata):
             "params:experiment": MemoryDataset("digits"),
             "params:variants.wgan_gp": MemoryDataset(VARIANTS["wgan_gp"]),
             "params:scoring": MemoryDataset(ScoringConfig(samples=20)),
+            "params:runtime": MemoryDataset(RuntimeConfig(system_metrics=system_metrics)),
         }
     )
 
@@ -77,7 +86,8 @@ def test_a_run_is_named_tagged_and_gets_the_typed_parameters_once(local, tmp_pat
     run = local.get_run(run_id)
     assert run.info.run_name == "train_wgan_gp seed 0 digits"
     assert run.info.status == "FINISHED"
-    assert run.data.tags["catalog_version"] == VERSION
+    tags = {name: run.data.tags[name] for name in ("catalog_version", "variant", "seed")}
+    assert tags == {"catalog_version": VERSION, "variant": "wgan_gp", "seed": "0"}
     assert run.data.params["scoring.samples"] == "20"
     assert run.data.params["scoring.during_training.weights"] == "ema"
     assert not [name for name in run.data.params if "variants" in name]
@@ -129,7 +139,7 @@ def test_metadata_says_what_of_an_entry_is_logged(local, tmp_path):
     for metadata, data in (
         ({"params": True}, config),
         ({"tags": {"dataset_hash": "content_hash"}}, {"content_hash": "abc"}),
-        ({"findings": True}, Findings({"fid_ema": 2.5}, {"flags": "odd"}, ("FID 2.5", "Careful: odd"))),
+        ({"findings": True}, Findings({"fid": 2.5}, {"flags": "odd"}, ("FID 2.5", "Careful: odd"))),
     ):
         hooks, run_id = begin(tmp_path, make_catalog(tmp_path, **metadata))
         hooks.after_dataset_saved("report", data)
@@ -138,7 +148,7 @@ def test_metadata_says_what_of_an_entry_is_logged(local, tmp_path):
         run = local.get_run(run_id).data
         assert run.params.get("penalty.weight") == ("10.0" if "params" in metadata else None)
         assert run.tags.get("dataset_hash") == ("abc" if "tags" in metadata else None)
-        assert run.metrics == ({"fid_ema": 2.5} if "findings" in metadata else {})
+        assert run.metrics == ({"fid": 2.5} if "findings" in metadata else {})
         assert run.tags.get("flags") == ("odd" if "findings" in metadata else None)
         described = "FID 2.5\n\nCareful: odd" if "findings" in metadata else None
         assert run.tags.get("mlflow.note.content") == described
@@ -160,6 +170,66 @@ def test_the_file_of_this_run_is_logged_if_the_metadata_says_so(local, tmp_path,
     assert logged == (["report/report.json"] if is_logged else [])
     if is_logged:
         assert VERSION in Path(local.download_artifacts(run_id, "report/report.json")).read_text()
+
+
+def test_the_splits_of_a_dataset_are_inputs_of_the_run(local, tmp_path):
+    manifest = JSONDataset(
+        filepath=f"{tmp_path}/manifest.json", version=Version(None, VERSION), metadata={"mlflow": {"dataset": True}}
+    )
+    content = {"split_sizes": {"train": 40, "test": 20}, "split_hashes": {"train": "ab" * 32, "test": "cd" * 32}}
+    manifest.save(content)
+    catalog = make_catalog(tmp_path)
+    catalog["manifest"] = manifest
+    hooks, run_id = begin(tmp_path, catalog)
+    hooks.logging |= read_logging(catalog, ["manifest"])
+    hooks.after_dataset_saved("manifest", content)
+    run_wrapper(hooks.after_pipeline_run())
+    inputs = local.get_run(run_id).inputs.dataset_inputs
+    found = {each.tags[0].value: (each.dataset.name, each.dataset.digest, each.dataset.profile) for each in inputs}
+    assert found == {
+        "train": ("digits", "ab" * 6, '{"num_rows": 40}'),
+        "test": ("digits", "cd" * 6, '{"num_rows": 20}'),
+    }
+    assert Path(json.loads(inputs[0].dataset.source)["uri"]).is_file()
+
+
+def test_an_experiment_has_the_views_from_the_start_of_a_run(local, tmp_path):
+    hooks, _ = begin(tmp_path, make_catalog(tmp_path))
+    tags = local.get_experiment_by_name("tests").tags
+    assert {view.tag for view in VIEWS} <= tags.keys()
+    assert hooks.list_addresses() == {
+        "Scores": "http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=scores"
+    }
+    run_wrapper(hooks.after_pipeline_run())
+
+
+def test_the_addresses_are_those_of_the_views_that_show_what_a_run_has_found(local, tmp_path):
+    hooks, _ = begin(tmp_path, make_catalog(tmp_path, findings=True))
+    hooks.after_dataset_saved("report", Findings({}, {"score_key": "abc"}, ()))
+    hooks.after_dataset_saved("report", Findings({}, {"verdict": "helps"}, ()))
+    run_wrapper(hooks.after_pipeline_run())
+    addresses = hooks.list_addresses()
+    assert [address.rpartition("=")[2] for address in addresses.values()] == ["scores-abc", "augmentation"]
+    assert "tags.score_key = 'abc'" in local.get_experiment_by_name("tests").tags[comparable_scores("abc").tag]
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_system_metrics_are_sampled_while_a_run_that_asks_for_them_lasts(local, tmp_path, monkeypatch, is_asked):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    hooks, run_id = begin(tmp_path, make_catalog(tmp_path, system_metrics=is_asked))
+    deadline = time.monotonic() + 20 * is_asked
+    while not local.get_run(run_id).data.metrics and time.monotonic() < deadline:
+        time.sleep(0.05)
+    run_wrapper(hooks.after_pipeline_run())
+    assert ("system/cpu_utilization_percentage" in local.get_run(run_id).data.metrics) == is_asked
+    assert not [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
+
+
+def test_a_sampler_that_does_not_start_is_a_warning(local, tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "mlflow.system_metrics.system_metrics_monitor", None)
+    hooks, _ = begin(tmp_path, make_catalog(tmp_path, system_metrics=True))
+    run_wrapper(hooks.after_pipeline_run())
+    assert "System metrics are not sampled: " in caplog.text
 
 
 def test_a_wrong_metadata_is_named_with_its_entry(tmp_path):

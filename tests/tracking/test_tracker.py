@@ -28,19 +28,11 @@ def begin(tmp_path):
         tracker.end_run("FINISHED")
 
 
-@pytest.fixture
-def served(running_server, tracking_uri):
-    """A server, and the client of a caller who can wait."""
-    tracking_uri(running_server.uri)
-    mlflow.set_experiment("tests")
-    return mlflow.MlflowClient()
-
-
 def history(epochs):
     return [{"epoch": n, "images_seen": 10 * n, "generator_loss": 1 / n} for n in range(1, epochs + 1)]
 
 
-def steps(client, run_id, metric="generator_loss"):
+def steps(client, run_id, metric="train/generator_loss"):
     return [(point.step, point.value) for point in client.get_metric_history(run_id, metric)]
 
 
@@ -86,11 +78,12 @@ def children_of(client, run_id):
 
 
 def log_child(tracker, name):
-    tracker.log_child(name, {"arm": name, "seed": 3}, history(2), {"test_accuracy": 0.75}, seconds=2.5)
+    tracker.log_child("classifier", name, {"arm": name, "seed": 3}, history(2), {"test_accuracy": 0.75}, seconds=2.5)
 
 
 def test_a_child_is_a_whole_run_below_its_parent(local, begin):
     tracker, run_id = begin()
+    tracker.set_tags(variant="wgan_gp", catalog_version="2026")
     log_child(tracker, "real")
     log_child(tracker, "added")
     tracker.log_metrics({"difference": 0.1})
@@ -101,6 +94,8 @@ def test_a_child_is_a_whole_run_below_its_parent(local, begin):
     assert child.info.status == "FINISHED"
     assert child.info.end_time - child.info.start_time == 2500
     assert child.data.params == {"arm": "added", "seed": "3"}
+    tags = {name: child.data.tags[name] for name in ("kind", "variant", "catalog_version")}
+    assert tags == {"kind": "classifier", "variant": "wgan_gp", "catalog_version": "2026"}
     assert child.data.metrics["test_accuracy"] == 0.75
     assert steps(local, child.info.run_id) == EXPECTED[:2]
     assert local.get_run(run_id).data.metrics == {"difference": 0.1}
@@ -137,7 +132,7 @@ def _raise_outage(*_, **__):
 
 def test_a_child_that_cannot_be_written_whole_is_not_left_half(local, begin, caplog):
     tracker, run_id = begin()
-    tracker.log_child("real", {"arm?": "real"}, [], {}, seconds=1)  # no name that MLflow takes
+    tracker.log_child("classifier", "real", {"arm?": "real"}, [], {}, seconds=1)  # no name that MLflow takes
     tracker.end_run("FINISHED")
     assert children_of(local, run_id) == []
     assert "MLflow refused something (log_child" in caplog.text

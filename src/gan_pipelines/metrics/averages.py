@@ -31,7 +31,7 @@ METRIC_KEY = ["is_splits", "heldout_hash"]
 EARLIER_KEY = {"class_frequencies": "uniform"}
 """Parts of the comparability key that scores of version 0.1 do not name."""
 KEY_DIGITS = 8
-"""Number of digits of a comparability key's hash in the names of columns."""
+"""Number of digits of a comparability key's hash in the names of columns, and in MLflow."""
 HASH_DIGITS = 12
 """Number of digits of a data hash in a table."""
 
@@ -126,6 +126,11 @@ def list_runs(scores: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]) -> 
     return pd.DataFrame([_describe_run(*run, records) for run, records in scores.items()])
 
 
+def hash_key(score: Mapping[str, Any]) -> str:
+    """Hash the comparability key of a score: only scores with equal keys may be compared."""
+    return hash_values(EARLIER_KEY | score["comparability"])
+
+
 def score_name(score: Mapping[str, Any]) -> str:
     """Name a score within its run: ``fid_ema`` for the last epoch, ``best_fid_ema`` for the best one."""
     identity = score["identity"]
@@ -158,7 +163,7 @@ def _describe_run(variant: str, version: str, records: Sequence[Mapping[str, Any
 def _flatten(variant: str, record: Mapping[str, Any]) -> dict[str, Any]:
     key, identity = EARLIER_KEY | record["comparability"], {**record["identity"], "variant": variant}
     system = {name: identity[name] for name in [*SYSTEM, "seed", "sampling_seed"]}
-    return {**system, **key, "key": hash_values(key), "value": record["value"]}
+    return {**system, **key, "key": hash_key(record), "value": record["value"]}
 
 
 def _format_average(mean: float, std: float, count: int) -> str:

@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gan_pipelines.core.findings import Findings
-from gan_pipelines.metrics.averages import score_name
+from gan_pipelines.metrics.averages import KEY_DIGITS, hash_key
+
+REPORTED = ("last", "ema")
+"""Generator and set of weights whose scores stand for a run."""
+HEADLINES = ("fid", "is", "kid", "precision", "recall", "copies")
+"""Their metrics without a prefix. MLflow shows what is before a slash as a section."""
+PREFIXES = {REPORTED: "scores/", ("last", "raw"): "raw/", ("best", "ema"): "best/"}
+"""Prefix of all other metrics, by generator and set of weights."""
 
 
 def summarize_scores(scores: Sequence[Mapping[str, Any]]) -> Findings:
@@ -16,26 +23,49 @@ def summarize_scores(scores: Sequence[Mapping[str, Any]]) -> Findings:
         scores: records of `Score`, with the ``generator`` (last or best) in their identity.
 
     Returns:
-        metrics ``[best/]<metric>_<weights>`` of all scores but those of single classes (MLflow shows what is before a
-        slash as a section), the flags as a tag, and one sentence for each generator, each note and each flag.
+        metrics, without those of single classes: the `HEADLINES` of `REPORTED`, and all others with one of the
+        `PREFIXES`; the best generator counts with its EMA weights only. The tags are ``weights``, ``seed``, ``epochs``,
+        ``score_key``, which is equal for runs with comparable FID, and ``flags``, if there are any. One sentence for
+        each generator, each note and each flag.
     """
     flags, notes = (sorted({text for score in scores for text in score[kind]}) for kind in ("flags", "notes"))
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for score in scores:
-        groups.setdefault((score["identity"]["generator"], score["identity"]["weights"]), []).append(score)
+        groups.setdefault(_origin(score), []).append(score)
+    metrics = {
+        _name_metric(score["metric"], _origin(score)): score["value"]
+        for score in scores
+        if "class" not in score["comparability"] and _origin(score) in PREFIXES
+    }
     return Findings(
-        metrics={
-            score_name(score).replace("best_", "best/"): score["value"]
-            for score in scores
-            if "class" not in score["comparability"]
-        },
-        tags={"flags": " ".join(flags)} if flags else {},
+        metrics=dict(sorted(metrics.items(), key=lambda metric: "/" in metric[0])),  # MLflow shows them in this order
+        tags=_tag_scores(scores) | ({"flags": " ".join(flags)} if flags else {}),
         sentences=(
             *(_describe(group, *origin) for origin, group in groups.items()),
             *notes,
             *(f"Careful: {flag}" for flag in flags),
         ),
     )
+
+
+def _origin(score: Mapping[str, Any]) -> tuple[str, str]:
+    """The generator, last or best, and its set of weights."""
+    return score["identity"]["generator"], score["identity"]["weights"]
+
+
+def _name_metric(metric: str, origin: tuple[str, str]) -> str:
+    return metric if metric in HEADLINES and origin == REPORTED else PREFIXES[origin] + metric
+
+
+def _tag_scores(scores: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    fid = next(score for score in scores if score["metric"] == "fid" and _origin(score) == REPORTED)
+    identity = fid["identity"]
+    return {
+        "weights": identity["weights"],
+        "seed": str(identity["seed"]),
+        "epochs": str(identity["trained_epochs"]),
+        "score_key": hash_key(fid)[:KEY_DIGITS],
+    }
 
 
 def _describe(scores: Sequence[Mapping[str, Any]], generator: str, weights: str) -> str:

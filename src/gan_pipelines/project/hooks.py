@@ -23,7 +23,8 @@ from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.findings import Findings
 from gan_pipelines.project.summary import summarize_run
-from gan_pipelines.tracking.entries import PARAMETERS, find_saved_path
+from gan_pipelines.tracking.entries import PARAMETERS, RUNTIME, find_saved_path
+from gan_pipelines.tracking.hooks import TrackingHooks
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class PreflightHooks:
         from gan_pipelines.project.parameters import parse_parameters  # noqa: PLC0415 (not for listing pipelines)
         from gan_pipelines.project.preflight import check_run  # noqa: PLC0415 (loads PyTorch)
 
-        inputs = pipeline.inputs()
+        inputs = pipeline.inputs() | {RUNTIME}
         parameters = parse_parameters(catalog.load("parameters"), inputs).anchored(self.project_path)
         check_run(pipeline, catalog, parameters, pipelines, self.env)
         for name in inputs:
@@ -127,7 +128,14 @@ def _check_path(folder: Path) -> None:
 
 
 class SummaryHooks:
-    """Print the results of a run and where its files are."""
+    """Print the results of a run, and where its files and its view in MLflow are.
+
+    Args:
+        tracking: the owner of the MLflow run.
+    """
+
+    def __init__(self, tracking: TrackingHooks) -> None:
+        self.tracking = tracking
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -165,5 +173,5 @@ class SummaryHooks:
     def after_pipeline_run(self) -> Generator[None]:
         """Print the summary after all other hooks, so that it cannot fail a run that has ended well."""
         result = yield
-        print(summarize_run(self.files, self.sentences, self.env))
+        print(summarize_run(self.files, self.sentences, self.tracking.list_addresses(), self.env))
         return result

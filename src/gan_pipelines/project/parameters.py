@@ -38,11 +38,13 @@ class RuntimeConfig:
         workers: number of processes for independent work, such as the classifiers of an experiment; null takes one for
             each core of the CPU, and one for a GPU.
         fresh: train from the beginning, even if there is a checkpoint.
+        system_metrics: sample the load of CPU, memory, disk, network and GPU every ten seconds, for MLflow.
     """
 
     device: DeviceName = "auto"
     workers: Count | None = None
     fresh: Switch = False
+    system_metrics: Switch = True
 
 
 SECTIONS: Final[Mapping[str, type]] = {

@@ -9,9 +9,12 @@ from typing import Any
 
 from gan_pipelines.core.config import merge
 
+UI = {"host": "127.0.0.1", "port": "5000"}
+"""Where kedro-mlflow starts MLflow's interface."""
+
 
 def complete_settings(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Fill in what mlflow.yml leaves open.
+    """Fill in what mlflow.yml leaves open: address of the store, place of artifacts, host and port of the interface.
 
     Without an address, runs go to the database ``mlflow.db`` in ``folder``. With a database in a file, artifacts of a
     new experiment go to ``folder`` too; otherwise MLflow or its server chooses their place.
@@ -20,7 +23,8 @@ def complete_settings(settings: Mapping[str, Any], folder: Path) -> dict[str, An
         settings: kedro-mlflow's settings, with the name of the experiment.
         folder: folder of the project for MLflow.
     """
-    stated = merge({"server": {}, "tracking": {"experiment": {"create_experiment_kwargs": {}}}}, settings)
+    empty = {"server": {}, "tracking": {"experiment": {"create_experiment_kwargs": {}}}, "ui": UI}
+    stated = merge(empty, settings)
     server, experiment = stated["server"], stated["tracking"]["experiment"]
     server["mlflow_tracking_uri"] = server.get("mlflow_tracking_uri") or write_address(folder / "mlflow.db")
     if find_database(server["mlflow_tracking_uri"]):
@@ -28,6 +32,24 @@ def complete_settings(settings: Mapping[str, Any], folder: Path) -> dict[str, An
         options = experiment["create_experiment_kwargs"]
         options["artifact_location"] = options.get("artifact_location") or artifacts.as_uri()
     return stated
+
+
+def is_server(address: str) -> bool:
+    """Whether a tracking server is at an address; it shows its runs in a browser."""
+    return address.startswith(("http://", "https://"))
+
+
+def find_interface(settings: Mapping[str, Any]) -> str:
+    """The address at which a browser shows the runs: that of the server, or where ``kedro ui`` starts one.
+
+    Args:
+        settings: the result of `complete_settings`.
+    """
+    address, ui = str(settings["server"]["mlflow_tracking_uri"]), settings["ui"]
+    if not is_server(address):
+        return f"http://{ui['host']}:{ui['port']}"
+    protocol, _, place = address.partition("://")
+    return f"{protocol}://{place.rpartition('@')[2].rstrip('/')}"  # without a password
 
 
 def write_address(database: Path) -> str:

@@ -13,6 +13,8 @@ from gan_pipelines.core.config import Switch, config, parse, require
 METADATA_KEY = "mlflow"
 PARAMETERS = "params:"
 """Prefix of the entries that hold parameters."""
+RUNTIME = f"{PARAMETERS}runtime"
+"""Entry with the settings of the machine; every run has it."""
 
 
 @config
@@ -24,12 +26,14 @@ class EntryLogging:
         params: log the saved configuration as parameters.
         findings: log metrics, tags and sentences of the saved `Findings`.
         tags: tags of the run, each with the key of the saved mapping that holds its value.
+        dataset: log the splits of the saved manifest, which is a versioned entry, as inputs of the run.
     """
 
     file: Switch = False
     params: Switch = False
     findings: Switch = False
     tags: Mapping[str, str] | None = None
+    dataset: Switch = False
 
 
 def read_logging(catalog: DataCatalog, names: Iterable[str]) -> dict[str, EntryLogging]:
@@ -44,8 +48,10 @@ def read_logging(catalog: DataCatalog, names: Iterable[str]) -> dict[str, EntryL
         if METADATA_KEY in metadata:
             path = f"{name}.metadata.{METADATA_KEY}"
             found[name] = parse(EntryLogging, metadata[METADATA_KEY], path)
-            can_log_file = is_versioned(catalog[name])
-            require(can_log_file or not found[name].file, f"{path}.file", True, "false: the entry is not versioned")
+            for setting in ("file", "dataset"):
+                is_asked = getattr(found[name], setting)
+                is_possible = not is_asked or is_versioned(catalog[name])
+                require(is_possible, f"{path}.{setting}", True, "false: the entry is not versioned")
     return found
 
 

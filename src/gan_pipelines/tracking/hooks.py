@@ -17,12 +17,13 @@ from kedro.pipeline import Pipeline
 
 from gan_pipelines.core.config import require
 from gan_pipelines.core.errors import ProjectError, first_line
-from gan_pipelines.tracking.address import complete_settings
+from gan_pipelines.tracking.address import complete_settings, find_interface
 from gan_pipelines.tracking.database import await_database, set_up_alone
-from gan_pipelines.tracking.entries import PARAMETERS, EntryLogging, find_saved_path, read_logging
+from gan_pipelines.tracking.entries import PARAMETERS, RUNTIME, EntryLogging, find_saved_path, read_logging
 from gan_pipelines.tracking.outages import is_outage, tolerate_mlflow
 from gan_pipelines.tracking.remedies import require_mlflow
 from gan_pipelines.tracking.tracker import MlflowTracker
+from gan_pipelines.tracking.views import AUGMENTATION, SCORES, VIEWS, View, comparable_scores
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +47,11 @@ class TrackingHooks:
 
         self.project_path = Path(context.project_path)
         self.is_own_run = active_run() is None
-        if not self.is_own_run:  # a caller's run is not named or ended here, and kedro-mlflow ignores the settings
-            self.address = get_tracking_uri()
-            return (yield)
         folder = self.project_path / MLRUNS
         self.settings = complete_settings(context.config_loader["mlflow"], folder)
+        if not self.is_own_run:  # a caller's run is not named or ended here, and kedro-mlflow ignores the settings
+            self.settings["server"]["mlflow_tracking_uri"] = self.address = get_tracking_uri()
+            return (yield)
         context.config_loader["mlflow"] = self.settings
         self.address = self.settings["server"]["mlflow_tracking_uri"]
         with require_mlflow(self.address), set_up_alone(self.address, folder), _keep_environment(ADDRESS_VARIABLE):
@@ -76,6 +77,7 @@ class TrackingHooks:
         """
         self.logging = read_logging(catalog, pipeline.datasets())
         self.sentences: list[str] = []
+        self.views: list[View] = []
         try:
             with require_mlflow(self.address):
                 await_database(self.address)
@@ -91,8 +93,12 @@ class TrackingHooks:
 
     def _begin(self, pipelines: list[str], pipeline: Pipeline, catalog: DataCatalog) -> None:
         self.tracker.begin_run(self.is_own_run)
-        self.tracker.set_tags(catalog_version=self.save_version)
+        self.tracker.set_tags(catalog_version=self.save_version, **_tag_variants(pipeline, catalog))
         self.tracker.name_run(_name_run(pipelines, pipeline, catalog))
+        for view in VIEWS:
+            self.tracker.share_view(view)
+        if catalog.load(RUNTIME).system_metrics:
+            self.tracker.sample_system()
         self.tracker.log_commit(self.project_path)
         for entry in sorted(pipeline.inputs()):
             if entry.startswith(PARAMETERS) and not entry.startswith(VARIANTS):  # these are logged when resolved
@@ -122,8 +128,13 @@ class TrackingHooks:
             self.tracker.log_metrics(data.metrics)
             self.tracker.set_tags(**data.tags)
             self.sentences += data.sentences
-        if asked.file and (path := find_saved_path(self.catalog, dataset_name, self.save_version)):
+            self._add_views(data.tags)
+        path = find_saved_path(self.catalog, dataset_name, self.save_version) if asked.file or asked.dataset else None
+        if path and asked.file:
             self.tracker.log_files(path, dataset_name.rpartition(".")[2])
+        if path and asked.dataset:
+            name = self.catalog.load("params:experiment")
+            self.tracker.log_dataset(name, path, data["split_sizes"], data["split_hashes"])
 
     @hook_impl(wrapper=True)
     def after_pipeline_run(self) -> Generator[None]:
@@ -145,6 +156,21 @@ class TrackingHooks:
         self._describe(str(error) if isinstance(error, ProjectError) else first_line(error))
         self.tracker.end_run("FAILED")
 
+    def list_addresses(self) -> dict[str, str]:
+        """List the addresses of the views in MLflow that show what this run has found, by their names."""
+        if (experiment_id := self.tracker.experiment_id) is None:
+            return {}
+        interface = find_interface(self.settings)
+        return {view.name: view.address(interface, experiment_id) for view in self.views or [SCORES]}
+
+    def _add_views(self, tags: Mapping[str, str]) -> None:
+        """Note the views that show such findings."""
+        if "score_key" in tags:
+            self.views.append(comparable_scores(tags["score_key"]))
+            self.tracker.share_view(self.views[-1])
+        if "verdict" in tags:
+            self.views.append(AUGMENTATION)
+
     def _describe(self, *more: str) -> None:
         if sentences := [*self.sentences, *more]:
             self.tracker.describe_run("\n\n".join(sentences))
@@ -156,6 +182,14 @@ def _name_run(pipelines: list[str], pipeline: Pipeline, catalog: DataCatalog) ->
     seeds = [f"seed {catalog.load(entry).seed}" for entry in entries]
     name = "+".join(pipelines) or "+".join(entry.removeprefix(VARIANTS) for entry in entries) or "__default__"
     return " ".join([name, *seeds, catalog.load("params:experiment")])
+
+
+def _tag_variants(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, str]:
+    """The variants of a run, and their seeds where they are trained."""
+    variants = sorted({node.namespace for node in pipeline.nodes if node.namespace})
+    entries = sorted(entry for entry in pipeline.inputs() if entry.startswith(VARIANTS))
+    tags = {"variant": "+".join(variants), "seed": "+".join(str(catalog.load(entry).seed) for entry in entries)}
+    return {name: value for name, value in tags.items() if value}
 
 
 def check_asked_run(settings: Mapping[str, Any]) -> None:

@@ -29,13 +29,18 @@ MAX_PAUSE_SECONDS = 600.0
 
 LOG_CHILD = "log_child"
 """Name of the one call that is not a method of `MlflowClient`: a finished nested run, see `_log_child`."""
+INHERITED = ("variant", "catalog_version")
+"""Tags that a nested run has from its parent, so that nested runs can be filtered and grouped by them."""
 METRICS_PER_CALL = 1000
 """Maximum number of metrics that MLflow accepts in one call."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a method of `MlflowClient` on a run, or `LOG_CHILD`, with JSON arguments."""
+    """A call of a method of `MlflowClient` on a run or, for ``set_experiment_tag``, an experiment, or `LOG_CHILD`.
+
+    Its arguments are JSON.
+    """
 
     run_id: str
     method: str
@@ -49,6 +54,8 @@ class Call:
             return
         if self.method == "log_batch":
             arguments = _to_entities(arguments)
+        elif self.method == "log_inputs":
+            arguments = {"datasets": [_to_input(**dataset) for dataset in arguments["datasets"]]}
         getattr(client, self.method)(self.run_id, **arguments)
 
 
@@ -135,7 +142,7 @@ class Outbox:
         return True
 
 
-def _log_child(
+def _log_child(  # noqa: PLR0913 (most are keywords)
     client: Any,
     parent_id: str,
     name: str,
@@ -144,12 +151,16 @@ def _log_child(
     metrics: list[tuple[str, float, int, int]],
     start_time: int,
     end_time: int,
+    *,
+    kind: str = "",  # calls that an earlier version has kept have none
 ) -> None:
     """Create a finished nested run; remove an incomplete one of an earlier try first."""
-    experiment = client.get_run(parent_id).info.experiment_id
+    parent = client.get_run(parent_id)
+    experiment = parent.info.experiment_id
     for half_made in client.search_runs([experiment], f"tags.child_id = '{child_id}'"):
         client.delete_run(half_made.info.run_id)
-    tags = {"mlflow.parentRunId": parent_id, "child_id": child_id}
+    inherited = {name: value for name, value in parent.data.tags.items() if name in INHERITED}
+    tags = {**inherited, "mlflow.parentRunId": parent_id, "child_id": child_id, "kind": kind}
     child = client.create_run(experiment, start_time=start_time, tags=tags, run_name=name).info.run_id
     try:
         client.log_batch(child, **_to_entities({"params": params}))
@@ -160,6 +171,11 @@ def _log_child(
         with suppress(Exception):  # in an outage the next try removes it
             client.delete_run(child)
         raise
+
+
+def _to_input(split: str, **dataset: str) -> Any:
+    context = mlflow.entities.InputTag("mlflow.data.context", split)
+    return mlflow.entities.DatasetInput(mlflow.entities.Dataset(**dataset), [context])
 
 
 def _to_entities(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import json
 import logging
 import signal
 import subprocess
@@ -24,13 +25,18 @@ from gan_pipelines.core.errors import first_line
 from gan_pipelines.tracking.liveness import RunningRuns
 from gan_pipelines.tracking.outages import is_outage
 from gan_pipelines.tracking.outbox import LOG_CHILD, METRICS_PER_CALL, Call, Outbox
+from gan_pipelines.tracking.views import View
 
 # Importing MLflow takes two seconds, and listing the pipelines does not need it: it is loaded on first use.
 mlflow = lazy_loader.load("mlflow")
 logger = logging.getLogger(__name__)
 
+TRAINING = "train/"
+"""Prefix of metrics by epoch, which MLflow shows as a section."""
 MAX_PARAM_LENGTH = 6000
 """Maximum length of a parameter in MLflow, which refuses longer ones."""
+DIGEST_LENGTH = 12
+"""Number of digits of a dataset's hash that MLflow shows; it refuses more than 36."""
 
 
 class MlflowTracker:
@@ -44,12 +50,14 @@ class MlflowTracker:
 
     def __init__(self, folder: Path) -> None:
         self.run_id: str | None = None
+        self.experiment_id: str | None = None
         self._outbox = Outbox(folder / "unsent")
         self._running = RunningRuns(folder / "running")
         self._ends_run = True
         self._logged_epochs = 0
         self._training: str | None = None
         self._sigterm: Any = None
+        self._sampler: Any = None
 
     def begin_run(self, is_own: bool = True) -> None:
         """Attach to the active run. Send unsent calls of earlier runs, and end runs whose process was killed.
@@ -62,7 +70,7 @@ class MlflowTracker:
         run = mlflow.active_run()
         if run is None or self.run_id is not None:
             return
-        self.run_id = str(run.info.run_id)
+        self.run_id, self.experiment_id = str(run.info.run_id), str(run.info.experiment_id)
         self._ends_run = is_own
         self._logged_epochs, self._training = 0, None
         atexit.register(self.end_run, "KILLED")
@@ -84,6 +92,9 @@ class MlflowTracker:
         atexit.unregister(self.end_run)
         if self._sigterm is not None:
             signal.signal(signal.SIGTERM, self._sigterm)
+        if self._sampler is not None:
+            self._sampler.finish()
+            self._sampler = None
         if self._ends_run:
             while mlflow.active_run() is not None:  # at its exit MLflow would set FINISHED
                 with suppress(Exception):
@@ -94,6 +105,19 @@ class MlflowTracker:
         except OSError as error:
             logger.warning("What MLflow missed could not be kept: %s", error)
         self._running.end(run_id)
+
+    def sample_system(self) -> None:
+        """Sample the load of the machine until the run ends, with MLflow's own sampler."""
+        # MLflow's switch would start one more sampler in each thread in which kedro-mlflow opens the run again.
+        if self.run_id is None:
+            return
+        try:
+            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor  # noqa: PLC0415 (loads psutil)
+
+            self._sampler = SystemMetricsMonitor(self.run_id, resume_logging=True)
+            self._sampler.start()
+        except Exception as error:  # it must not end a training
+            logger.warning("System metrics are not sampled: %s", first_line(error))
 
     def begin_training(self, fingerprint: str, continues: bool) -> None:
         """Tag the run with its training and link it to the run that it continues. Only the first call has an effect.
@@ -126,6 +150,7 @@ class MlflowTracker:
 
     def log_child(
         self,
+        kind: str,
         name: str,
         params: Mapping[str, Any],
         history: Sequence[Mapping[str, float]],
@@ -135,6 +160,7 @@ class MlflowTracker:
         """Log a finished nested run.
 
         Args:
+            kind: what it is, a tag to filter by.
             name: name of the nested run.
             params: its parameters, flat.
             history: number and metrics of each epoch.
@@ -145,6 +171,7 @@ class MlflowTracker:
             return
         now = _now()
         arguments = {
+            "kind": kind,
             "name": name,
             "child_id": uuid.uuid4().hex,
             "params": [(param, str(value)) for param, value in params.items()],
@@ -186,6 +213,36 @@ class MlflowTracker:
         if self.run_id is not None:
             method, name = ("log_artifacts", "local_dir") if path.is_dir() else ("log_artifact", "local_path")
             self._outbox.add(Call(self.run_id, method, {name: str(path), "artifact_path": folder}))
+
+    def log_dataset(self, name: str, source: Path, sizes: Mapping[str, int], hashes: Mapping[str, str]) -> None:
+        """Log the splits of a dataset as inputs of the run.
+
+        Args:
+            name: name of the dataset.
+            source: file that describes it.
+            sizes: number of images of each split.
+            hashes: hash of each split; MLflow gets the first `DIGEST_LENGTH` digits.
+        """
+        if self.run_id is None:
+            return
+        datasets = [
+            {
+                "split": split,
+                "name": name,
+                "digest": hashes[split][:DIGEST_LENGTH],
+                "source_type": "local",
+                "source": json.dumps({"uri": str(source)}),
+                "profile": json.dumps({"num_rows": count}),
+            }
+            for split, count in sizes.items()
+        ]
+        self._outbox.add(Call(self.run_id, "log_inputs", {"datasets": datasets}))
+
+    def share_view(self, view: View) -> None:
+        """Write a view of the list of runs, which the whole experiment shares."""
+        if self.experiment_id is not None:
+            arguments = {"key": view.tag, "value": view.encode()}
+            self._outbox.add(Call(self.experiment_id, "set_experiment_tag", arguments))
 
     def log_commit(self, project_path: Path) -> None:
         """Tag the run with the git commit of the project, if it has one, and whether files have changed since."""
@@ -241,7 +298,12 @@ class MlflowTracker:
 def _by_epoch(history: Sequence[Mapping[str, float]]) -> list[tuple[str, float, int, int]]:
     """Name, value, time and epoch of each metric of a history."""
     now = _now()
-    return [(name, value, now, int(row["epoch"])) for row in history for name, value in row.items() if name != "epoch"]
+    return [
+        (TRAINING + name, value, now, int(row["epoch"]))
+        for row in history
+        for name, value in row.items()
+        if name != "epoch"
+    ]
 
 
 def _now() -> int:

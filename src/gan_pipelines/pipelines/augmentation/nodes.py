@@ -117,6 +117,7 @@ def _track_generator(tracker: MlflowTracker, draw: augmentation.Draw, trained: T
     history = [{name: value for name, value in row.items() if name not in scores} for row in trained.history]
     images_per_epoch = trained.generator.training["images_seen"] / last["epoch"]
     tracker.log_child(
+        "generator",
         f"generator {draw.fraction:g} seed {draw.seed}",
         {
             "fraction": draw.fraction,
@@ -182,6 +183,7 @@ def _track_fit(tracker: MlflowTracker, fit: augmentation.ArmFit) -> None:
     names = ("fraction", "seed", "arm", "learning_rate", "real_images", "synthetic_images", "steps", "best_epoch")
     scores = fit.scores
     tracker.log_child(
+        "classifier",
         f"{fit.arm} {fit.fraction:g} seed {fit.seed} rate {fit.learning_rate:g}",
         {name: getattr(fit, name) for name in names},
         fit.history,
