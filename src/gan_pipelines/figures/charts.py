@@ -88,13 +88,17 @@ class Scale:
 
     def ticks(self, count: int = 6, *, integer: bool = False) -> list[Tick]:
         """Round values within the scale."""
-        if self.is_log:
-            values = _round_logs(10**self.low, 10**self.high)
-        else:
-            values = MaxNLocator(count, integer=integer, min_n_ticks=1).tick_values(self.low, self.high)
-        places = self.places(np.asarray(values, dtype=float))
+        locator = MaxNLocator(count, steps=[1, 2, 5, 10], integer=integer, min_n_ticks=1)
+        values = np.asarray(
+            _round_logs(10**self.low, 10**self.high) if self.is_log else locator.tick_values(self.low, self.high),
+            dtype=np.float64,
+        )
+        places = self.places(values)
         inside = (places >= 0) & (places <= 1)
-        return [Tick(float(place), format_number(value)) for place, value in zip(places[inside], values[inside], strict=True)]
+        return [
+            Tick(float(place), format_number(value))
+            for place, value in zip(places[inside], values[inside], strict=True)
+        ]
 
     def _shown(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.log10(values) if self.is_log else values
@@ -114,7 +118,7 @@ def draw_chart(title: str, lines: Mapping[str, Sequence[pd.Series[float]]]) -> C
     drawn = [values for series in finite.values() for values in series]
     if not drawn:
         return None
-    x_scale = Scale(np.concatenate([values.index.to_numpy(dtype=float) for values in drawn]))
+    x_scale = Scale(np.concatenate([np.zeros(1), *(values.index.to_numpy(dtype=float) for values in drawn)]))
     y_scale = Scale(
         np.concatenate([values.to_numpy(dtype=float) for values in drawn]),
         is_log=title.startswith("FID"),
@@ -156,9 +160,8 @@ def _thin(values: pd.Series[float]) -> pd.Series[float]:
     return values.iloc[kept]
 
 
-def _round_logs(low: float, high: float) -> NDArray[np.float64]:
+def _round_logs(low: float, high: float) -> list[float]:
     """Powers of ten, with their twofold and fivefold if there are few."""
-    powers = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    fine = np.sort(np.outer(powers, [1, 2, 5]).ravel())
-    inside = fine[(fine >= low) & (fine <= high)]
+    powers = [10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+    inside = [power * part for power in powers for part in (1, 2, 5) if low <= power * part <= high]
     return inside if len(inside) <= MAX_LOG_TICKS else powers

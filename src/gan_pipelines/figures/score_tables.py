@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,21 +49,17 @@ class Measured:
 
 @dataclass(frozen=True)
 class Average:
-    """A mean and its standard deviation, as texts; the latter is empty if there is none."""
+    """A mean; the same and its standard deviation as texts, the latter empty if there is none."""
 
+    value: float
     mean: str
     std: str
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A score of the last epoch and, where it is another, of the best epoch.
+    """A score of the last epoch and, where the best epoch is another, of that."""
 
-    Attributes:
-        value: mean of the last epoch, to sort by; None if it is missing.
-    """
-
-    value: float | None
     last: Average | None
     best: Average | None
 
@@ -121,33 +118,29 @@ def _lay_out_tables(
             if len(part):
                 titles = _titles(part)
                 rows = [_lay_out_row(system, [*titles], names) for _, system in part.groupby(ROW, sort=False)]
-                rows.sort(key=lambda row: [(cell.value is None, cell.value or 0.0) for cell in row.cells])
+                rows.sort(key=lambda row: row.cells[0].last.value if row.cells[0].last else math.inf)
                 yield ScoreTable(each, is_headline, [*titles.values()], rows)
 
 
 def _lay_out_row(system: pd.DataFrame, keys: Sequence[str], names: Mapping[tuple[str, str], str]) -> Row:
     variant, recipe, epochs = system.iloc[0][ROW]
-    last, best = (system[system["generator"] == name].set_index("key").reindex(keys) for name in ("last", "best"))
-    is_same = best["mean"].equals(last["mean"])
+    last, best = (_average(system[system["generator"] == name]) for name in ("last", "best"))
+    shown = {} if best == last else best
     return Row(
         names[variant, recipe],
         int(epochs),
         int(system["n"].max()),
-        [
-            Cell(
-                None if pd.isna(last["mean"][key]) else float(last["mean"][key]),
-                _average(last.loc[key]),
-                None if is_same else _average(best.loc[key]),
-            )
-            for key in keys
-        ],
+        [Cell(last.get(key), shown.get(key)) for key in keys],
     )
 
 
-def _average(row: pd.Series[Any]) -> Average | None:
-    if pd.isna(row["mean"]):
-        return None
-    return Average(format_number(row["mean"]), "" if pd.isna(row["std"]) else f"{row['std']:.2g}")
+def _average(scores: pd.DataFrame) -> dict[str, Average]:
+    """Averages of one generator by comparability key."""
+    columns = (scores[column] for column in ("key", "mean", "std"))
+    return {
+        key: Average(mean, format_number(mean), "" if pd.isna(std) else f"{std:.2g}")
+        for key, mean, std in zip(*columns, strict=True)
+    }
 
 
 def _titles(averages: pd.DataFrame) -> dict[str, str]:

@@ -54,20 +54,22 @@ def average_scores(scores: Mapping[str, Iterable[Mapping[str, Any]]]) -> pd.Data
         number of trainings; ``sampling_seeds``, the number of sampling seeds; ``key``, the hash of the comparability
         key; and the parts of the key.
     """
-    averages = []
-    for _, group in list_scores(scores).groupby([*SYSTEM, "key"], sort=False, dropna=False):
-        by_training = group.groupby("seed")["value"].mean()
-        spread = by_training if len(by_training) > 1 else group["value"]
-        averages.append(
-            {
-                **group.iloc[0].drop(["value", "seed", "sampling_seed"]),
-                "mean": by_training.mean(),
-                "std": spread.std(),
-                "n": len(by_training),
-                "sampling_seeds": group["sampling_seed"].nunique(),
-            }
-        )
-    return pd.DataFrame(averages, columns=None if averages else AVERAGE)
+    table = list_scores(scores)
+    if table.empty:
+        return pd.DataFrame(columns=AVERAGE)
+    system = [*SYSTEM, "key"]
+    groups = table.groupby(system, sort=False, dropna=False)
+    trainings = table.groupby([*system, "seed"], sort=False, dropna=False)["value"].mean()
+    by_training = trainings.groupby(level=system, sort=False, dropna=False)
+    n = by_training.count()
+    averages = {
+        "mean": by_training.mean(),
+        "std": by_training.std().where(n > 1, groups["value"].std()),
+        "n": n,
+        "sampling_seeds": groups["sampling_seed"].nunique(),
+    }
+    described = groups.head(1).drop(columns=["value", "seed", "sampling_seed"])
+    return described.merge(pd.DataFrame(averages).reset_index(), on=system)
 
 
 def list_scores(scores: Mapping[str, Iterable[Mapping[str, Any]]]) -> pd.DataFrame:
