@@ -118,9 +118,9 @@ def draw_chart(title: str, lines: Mapping[str, Sequence[pd.Series[float]]]) -> C
     drawn = [values for series in finite.values() for values in series]
     if not drawn:
         return None
-    x_scale = Scale(np.concatenate([np.zeros(1), *(values.index.to_numpy(dtype=float) for values in drawn)]))
+    x_scale = Scale(np.concatenate([np.zeros(1), *(values.index.to_numpy(dtype=np.float64) for values in drawn)]))
     y_scale = Scale(
-        np.concatenate([values.to_numpy(dtype=float) for values in drawn]),
+        np.concatenate([values.to_numpy(dtype=np.float64) for values in drawn]),
         is_log=title.startswith("FID"),
         padding=PADDING,
     )
@@ -142,8 +142,8 @@ def format_number(value: float) -> str:
 
 
 def _draw_line(label: str, style: int, values: pd.Series[float], x_scale: Scale, y_scale: Scale) -> Line:
-    x = EXTENT * x_scale.places(values.index.to_numpy(dtype=float))
-    y = EXTENT * (1 - y_scale.places(values.to_numpy(dtype=float)))
+    x = EXTENT * x_scale.places(np.asarray(values.index, dtype=np.float64))
+    y = EXTENT * (1 - y_scale.places(np.asarray(values, dtype=np.float64)))
     return Line(
         label,
         str(values.name or ""),
