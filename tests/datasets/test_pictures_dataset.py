@@ -40,8 +40,14 @@ def test_the_preview_is_the_last_picture(tmp_path):
 
 
 def test_missing_pictures_are_a_dataset_error(tmp_path):
-    with pytest.raises(DatasetError, match="holds no PNG files"):
+    with pytest.raises(DatasetError, match="There is no folder"):
         PicturesDataset(filepath=str(tmp_path / "grids")).load()
+
+
+def test_a_run_without_pictures_saves_and_loads_none(tmp_path):
+    dataset = PicturesDataset(filepath=str(tmp_path / "grids"))
+    dataset.save({})
+    assert dataset.load() == {}
 
 
 def test_slashes_in_names_are_folders_and_grey_stays_grey(tmp_path):

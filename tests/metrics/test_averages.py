@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gan_pipelines.metrics import average_scores, list_keys, tabulate_scores
+from gan_pipelines.metrics import average_scores, group_by_measure, list_keys, list_runs, tabulate_scores
 
 
 def record(value, seed=0, sampling_seed=0, *, metric="fid", weights="ema", generator="last", epoch=10, **key):
@@ -94,3 +94,17 @@ def test_comparable_variants_share_a_column_and_scores_of_classes_are_left_out()
         "dcgan": "1.5 ± 0.71 (n=2)",
         "wgan": "4 (n=1)",
     }
+
+
+def test_scores_that_were_measured_alike_form_a_group_whatever_only_their_metric_asks_for():
+    alike = [record(1.0), record(2.0, metric="is", is_splits=5), record(3.0, metric="copies", heldout_hash="h")]
+    groups = group_by_measure(average_scores({"dcgan": [*alike, record(4.0, samples=50)]}))
+    assert [(parts["samples"], group["mean"].tolist()) for parts, group in groups] == [(2000, [1, 2, 3]), (50, [4])]
+
+
+def test_tables_of_no_scores_keep_their_columns():
+    averages = average_scores({})
+    assert {"variant", "recipe", "metric", "mean"} <= {*averages}
+    assert group_by_measure(averages) == []
+    assert len(tabulate_scores(averages)) == len(list_runs({})) == 0
+    assert {"run", "variant", "flags"} <= {*list_runs({})}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetError, Version
 
+from comparison_page import make_page, write_runs
 from gan_pipelines import datasets
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.datasets import CataloguedRun
@@ -157,7 +159,7 @@ def test_runs_without_a_readable_configuration_show_blanks():
     table = nodes.list_runs(runs)
     assert table["batch_size"].fillna("").tolist() == ["64", "8", "", ""]
     assert nodes.list_runs(runs[2:])["run"].tolist() == ["3", "4"]
-    assert "<td>4</td>" in page_of(runs)
+    assert "<dd>4</dd>" in page_of(runs)
 
 
 def test_only_the_newest_readable_generator_of_each_variant_is_loaded(generators):
@@ -182,8 +184,8 @@ def page_of(runs):
 def test_losses_are_those_of_the_newest_run_however_it_was_scored():
     runs = [run("a", "1", record("f")), run("a", "2", record("g")), run("a", "3", record("f", extractor="y"))]
     page = page_of([replace(each, loaders=each.loaders | {"history": history}) for each in runs])
-    assert "<h3>a 3</h3>" in page
-    assert "<h3>a 2</h3>" not in page
+    losses = page[page.index('id="losses"') : page.index('id="runs"')]
+    assert re.findall(r"<summary><b>a</b> <span[^>]*>(.)</span>", losses) == ["3"]
     assert "Careful" not in page
 
 
@@ -219,6 +221,16 @@ def test_interpolations_use_the_weights_for_previews(generators, weights):
     assert not np.array_equal(shown["a 1"], nodes.interpolate_latents([run("a", "1", generator=changed)], "cpu")["a 1"])
 
 
+AUGMENTED = {
+    "arm_scores": pd.DataFrame({"fraction": [0.1], "arm": ["added"], "accuracy": [0.9]}),
+    "comparisons": pd.DataFrame(
+        {
+            "fraction": [0.1], "arm": ["added"], "baseline": ["real"], "is_primary": [True], "verdict": ["helps"],
+            "difference": [0.1], "interval_low": [0.05], "interval_high": [0.2],
+        }
+    ),
+    "verdicts": [{"sentence": "Images help.", "verdict": "helps", "fraction": 0.1, "baseline": "real"}],
+}  # fmt: skip
 FILES = {
     "scores": ("JSONDataset", "scores.json"),
     "config": ("GanConfigDataset", "config.json"),
@@ -228,6 +240,7 @@ FILES = {
     "verdicts": ("JSONDataset", "verdicts.json"),
     "generator": ("GeneratorDataset", "generator.safetensors"),
     "sample_grids": ("PicturesDataset", "sample_grids"),
+    "neighbours": ("PicturesDataset", "neighbours"),
 }
 DAMAGES = {
     "removed": lambda path: path.unlink(),
@@ -246,24 +259,17 @@ DAMAGES = {
 @pytest.fixture
 def saved_runs(tmp_path, generators):
     """Files of three runs, each saved by its dataset: two of one variant, and one of another."""
-    arms = pd.DataFrame({"fraction": [0.1], "arm": ["added"], "accuracy": [0.9]})
-    differences = pd.DataFrame(
-        {
-            "fraction": [0.1], "arm": ["added"], "baseline": ["real"], "is_primary": [True], "verdict": ["helps"],
-            "difference": [0.1], "interval_low": [0.05], "interval_high": [0.2],
-        }
-    )  # fmt: skip
     generator = generators()
     for seed, (variant, version) in enumerate([("a", "2026-1"), ("a", "2026-2"), ("b", "2026-3")]):
         data = {
             "scores": [record(f"f{seed}", variant, seed=seed)],
             "config": generator.config,
             "history": history(),
-            "arm_scores": arms,
-            "comparisons": differences,
+            **AUGMENTED,
             "verdicts": [{"sentence": f"Images help {variant} {version}."}],
             "generator": generator,
             "sample_grids": {"epoch-0001": np.zeros((8, 8, 3), np.uint8)},
+            "neighbours": {"neighbours": np.zeros((8, 8, 3), np.uint8)},
         }
         for entry, (kind, name) in FILES.items():
             arguments = {"save_args": {"index": False}} if kind == "CSVDataset" else {}
@@ -288,7 +294,7 @@ def test_a_torn_file_of_one_run_is_named_and_takes_nothing_from_the_others(saved
         lines = [
             message for message in caplog.messages if f"{entry} of a 2026-2 cannot be used and is left out: " in message
         ]
-        assert len(lines) == (damaged.exists() or entry == "sample_grids")
+        assert len(lines) == (damaged.exists() or entry in ("sample_grids", "neighbours"))
         assert len(caplog.messages) == len(lines)
         assert {(run.variant, run.version, name) for run in read for name in FILES if name not in run} == {
             ("a", "2026-2", entry)
@@ -314,8 +320,52 @@ def test_the_page_shows_what_a_torn_file_leaves(saved_runs, tmp_path, entry):
     assert "Images help b 2026-3." in page
 
 
-def test_if_no_scores_can_be_read_a_sentence_says_so(saved_runs, tmp_path):
-    for path in tmp_path.rglob("scores.json/*/scores.json"):
+def test_if_neither_scores_nor_verdicts_can_be_read_a_sentence_says_so(saved_runs, tmp_path):
+    for path in [*tmp_path.rglob("scores.json/*/scores.json"), *tmp_path.rglob("verdicts.json/*/verdicts.json")]:
         path.write_bytes(b"")
-    with pytest.raises(ConfigError, match=r"^There is nothing to compare: no run has scores that can be read\.$"):
+    sentence = "There is nothing to compare: no run has scores or verdicts that can be read."
+    with pytest.raises(ConfigError, match=f"^{re.escape(sentence)}$"):
         nodes.read_runs(saved_runs.load())
+
+
+def test_an_experiment_with_augmentation_results_alone_has_a_page(tmp_path):
+    experiment = CataloguedRun("a", "1", {name: lambda part=part: part for name, part in AUGMENTED.items()})
+    runs = nodes.read_runs([experiment])
+    tables = [nodes.average_scores(runs), nodes.compare_recipes(runs), nodes.list_runs(runs)]
+    for number, table in enumerate(tables):
+        saved = datasets.CSVDataset(filepath=str(tmp_path / f"{number}.csv"), save_args={"index": False})
+        saved.save(table)
+        tables[number] = saved.load()
+    assert nodes.plot_scores_by_epoch(runs).texts
+    grid = {"real": np.zeros((8, 8, 3), np.uint8)}
+    page = nodes.render_comparison(runs, *tables, nodes.interpolate_latents(runs, "cpu"), grid, {}, "digits")
+    assert re.findall(r'<section id="(\w+)"', page) == ["images", "help"]
+    assert "Images help." in page
+
+
+def test_scores_measured_like_those_of_the_newest_run_come_first():
+    old, new = run("b", "1", record("g", "s", extractor="old")), run("a", "2", record(extractor="new"))
+    page = page_of([new, old])
+    assert page.index("against train, new") < page.index("against train, old")
+
+
+def test_best_and_last_are_merged_where_they_are_the_same():
+    last, best = record(value=0.5), record(value=0.5, generator="best")
+    assert "best 0.5" not in page_of([run("a", "1", last, best)])
+    assert "best 0.25" in page_of([run("a", "1", last, best | {"value": 0.25})])
+
+
+def test_lines_and_warnings_name_their_seed():
+    page = page_of([run("a", "1", record("f", value=2.0, seed=3))])
+    assert 'data-label="a" data-detail="seed 3"' in page
+    assert "Seed 3: poor" in page
+
+
+@pytest.mark.integration
+def test_made_up_runs_have_a_row_for_each_recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_runs(15)
+    page = make_page()
+    table = page[page.index("<tbody>") : page.index("</tbody>")]
+    assert table.count("<tr>") == 14  # two recipes of seven variants
+    assert page.count('<details class="run">') == 15

@@ -140,8 +140,12 @@ def preflight(pipeline="train_wgan_gp", extra=(), datasets=None, **changes):
         catalog[f"{variant}.synthetic_store"] = KeyedStoreDataset(filepath="synthetic_store")
         for kind in ("generator", "best_generator"):
             catalog[f"{variant}.{kind}"] = GeneratorDataset(filepath=f"{variant}.{kind}.safetensors")
-    scores = {"type": "json.JSONDataset", "filepath": "reports/{variant}/scores.json"}
-    catalog["all_runs"] = RunsDataset(entries={"scores": scores})
+    catalog["all_runs"] = RunsDataset(
+        entries={
+            entry: {"type": "json.JSONDataset", "filepath": f"reports/{{variant}}/{entry}.json"}
+            for entry in ("scores", "verdicts")
+        }
+    )
     catalog["manifest"] = JSONDataset(filepath="manifest.json")
     for name, dataset in (datasets or {}).items():
         catalog[name] = dataset
@@ -241,9 +245,9 @@ case("comparing before training")(lambda _: preflight("compare"))
 
 @case("comparing before ingestion")
 def comparing_before_ingestion(folder):
-    scores = folder / "reports/dcgan/scores.json/2026/scores.json"
-    scores.parent.mkdir(parents=True)
-    scores.write_text("[]")
+    verdicts = folder / "reports/dcgan/verdicts.json/2026/verdicts.json"  # augmentation results alone are enough
+    verdicts.parent.mkdir(parents=True)
+    verdicts.write_text("[]")
     preflight("compare")
 
 

@@ -94,7 +94,7 @@ def test_a_summary_has_findings_then_files_and_comes_after_all_other_hooks(tmp_p
 
 def test_the_last_picture_of_a_folder_is_named_as_soon_as_it_is_saved(tmp_path, caplog):
     grids = PicturesDataset(filepath=f"{tmp_path}/data/grids", version=Version(None, VERSION))
-    hooks = SummaryHooks()
+    hooks = SummaryHooks(SimpleNamespace(list_addresses=dict))
     hooks.after_context_created(SimpleNamespace(project_path=tmp_path, env=None))
     hooks.after_catalog_created(DataCatalog({"cdcgan.sample_grids": grids}), VERSION)
     hooks.before_pipeline_run()

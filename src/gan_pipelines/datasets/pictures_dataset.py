@@ -38,7 +38,7 @@ class PicturesDataset(LocalVersionedDataset[Pictures]):
             Image.fromarray(pixels.squeeze(axis=2) if pixels.shape[2] == 1 else pixels).save(file)
 
     def load(self) -> Pictures:
-        """Read all pictures, ordered by name. Raises `kedro.io.DatasetError` if there are none."""
+        """Read all pictures, ordered by name. Raises `kedro.io.DatasetError` if there is no folder."""
         folder = Path(self._get_load_path())
         return {
             file.relative_to(folder).with_suffix("").as_posix(): np.asarray(Image.open(file).convert("RGB"))
@@ -51,7 +51,6 @@ class PicturesDataset(LocalVersionedDataset[Pictures]):
         return ImagePreview(base64.b64encode(files[-1].read_bytes()).decode())
 
     def _files(self, folder: Path) -> list[Path]:
-        files = sorted(folder.rglob("*.png"))
-        if not files:
-            raise FileNotFoundError(f"{folder} holds no PNG files.")
-        return files
+        if not folder.is_dir():
+            raise FileNotFoundError(f"There is no folder {folder}.")
+        return sorted(folder.rglob("*.png"))

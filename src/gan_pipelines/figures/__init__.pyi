@@ -9,3 +9,4 @@ from .curves import plot_scores_by_epoch as plot_scores_by_epoch
 from .grids import make_class_grid as make_class_grid
 from .grids import make_image_grid as make_image_grid
 from .grids import make_neighbour_grid as make_neighbour_grid
+from .score_tables import Measured as Measured

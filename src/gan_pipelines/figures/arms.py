@@ -22,7 +22,7 @@ def plot_arms(scores: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
         comparisons: one row for each difference, with ``fraction``, ``arm``, ``baseline``, ``is_primary``,
             ``difference``, ``interval_low``, ``interval_high`` and ``is_main``.
     """
-    scores, comparisons = _select_main(scores), _select_main(comparisons)
+    scores, comparisons = select_main(scores), select_main(comparisons)
     fractions = list(dict.fromkeys(scores["fraction"]))
     size = (11, 0.8 + 3.2 * len(fractions))
     figure = Figure(figsize=size, layout="constrained", dpi=120)
@@ -60,7 +60,7 @@ def plot_arm_curves(histories: pd.DataFrame) -> Figure:
     return figure
 
 
-def _select_main(table: pd.DataFrame) -> pd.DataFrame:
+def select_main(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of the main analysis; tables of earlier versions have no other."""
     return table[table["is_main"]] if "is_main" in table else table
 

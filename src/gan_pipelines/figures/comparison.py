@@ -5,107 +5,113 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import jinja2
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from gan_pipelines.figures.arms import plot_arms
-from gan_pipelines.figures.curves import Panels, draw_panel, loss_panels, score_panels
+from gan_pipelines.figures.charts import EXTENT, Chart, draw_chart, format_number
+from gan_pipelines.figures.curves import Panels, loss_panels, score_panels
+from gan_pipelines.figures.score_tables import Measured, lay_out_scores, list_keys
+from gan_pipelines.figures.strips import StripFigure, draw_arms
 
 Pixels = NDArray[np.uint8]
-PICTURE_QUALITY = 90
+PICTURE_QUALITY = 85
+MAX_FRAMES = 64
+"""Maximum number of grids by epoch on a page, which all variants share; each shows at least its first and last."""
+FRAMES_PER_VARIANT = 8
 
 
 @dataclass(frozen=True)
 class Arms:
-    """The results of an augmentation experiment: arguments of `plot_arms`, and verdicts in words."""
+    """The results of an augmentation experiment: arguments of `plot_arms`, and verdicts with their ``sentence``."""
 
     scores: pd.DataFrame
     comparisons: pd.DataFrame
-    verdicts: Sequence[str]
+    verdicts: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The contents of the page; any part may be empty.
+    """The contents of the page; any part may be empty. Keys are a variant and a version, unless said otherwise.
 
     Attributes:
         experiment: name of the experiment.
         manifest: manifest of the real images.
-        runs: one row for each run, with scores, settings that differ, and provenance.
-        scores: one row for each system, one column for each metric and comparability key, as texts.
-        keys: one row for each comparability key, named as in the columns of ``scores``.
-        verdicts: sentences that say which of two recipes has the lower FID.
-        histories: histories of comparable trainings, by recipe.
-        losses: history of the newest training of each variant, by variant and version.
+        names: of the recipes, by variant and recipe.
+        measured: averages of scores, a group for each way to measure, the newest first.
+        pairs: a row for each two recipes, with ``weights``, ``verdict`` and a ``sentence``.
+        flags: warnings about scores, by name of the recipe.
+        histories: histories of comparable trainings, by name of the recipe.
+        losses: history of the newest training of each variant.
         real: grid (height, width, 3) of real images.
-        progress: grids of the same latents by epoch, by variant and version.
-        interpolations: grid whose rows interpolate between two latents, by variant and version.
-        arms: results of the newest augmentation experiment, by variant and version.
+        progress: grids of the same latents by epoch.
+        interpolations: grid whose rows interpolate between two latents.
+        neighbours: grid of samples, each beside its nearest real images.
+        arms: results of the newest augmentation experiment of each variant.
+        runs: one row for each scored run, with scores, settings that differ, and provenance.
     """
 
     experiment: str
     manifest: Mapping[str, Any]
-    runs: pd.DataFrame
-    scores: pd.DataFrame
-    keys: pd.DataFrame
-    verdicts: Sequence[str]
+    names: Mapping[tuple[str, str], str]
+    measured: Sequence[Measured]
+    pairs: pd.DataFrame
+    flags: Mapping[str, Sequence[str]]
     histories: Mapping[str, Sequence[pd.DataFrame]]
-    losses: Mapping[str, pd.DataFrame]
+    losses: Mapping[tuple[str, str], pd.DataFrame]
     real: Pixels
-    progress: Mapping[str, Mapping[int, Pixels]]
-    interpolations: Mapping[str, Pixels]
-    arms: Mapping[str, Arms]
+    progress: Mapping[tuple[str, str], Mapping[int, Pixels]]
+    interpolations: Mapping[tuple[str, str], Pixels]
+    neighbours: Mapping[tuple[str, str], Pixels]
+    arms: Mapping[tuple[str, str], Arms]
+    runs: pd.DataFrame
 
 
 def render_comparison(comparison: Comparison) -> str:
     """Render the page, with pictures and figures embedded."""
     loader = jinja2.PackageLoader("gan_pipelines.figures")
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["picture"] = _picture
-    figures = _Figures()
+    environment.filters |= {"picture": _picture, "when": _when, "known": _known, "number": _number}
+    arms: dict[tuple[str, str], dict[str, list[StripFigure]]] = {
+        run: draw_arms(arms.scores, arms.comparisons) for run, arms in comparison.arms.items()
+    }
     return environment.get_template("comparison.html.jinja").render(
         comparison=comparison,
-        flags=sorted(set(comparison.runs["flags"].fillna("")) - {""}),
-        score_figures=figures.panels(score_panels(comparison.histories)),
-        loss_figures={run: figures.panels(loss_panels(history)) for run, history in comparison.losses.items()},
-        arm_figures={
-            run: figures.svg(plot_arms(arms.scores, arms.comparisons)) for run, arms in comparison.arms.items()
-        },
+        extent=EXTENT,
+        tables=[(each, lay_out_scores(each, comparison.names), list_keys(each)) for each in comparison.measured],
+        pairs=comparison.pairs.sort_values("verdict", kind="stable").to_dict("records"),  # "better" comes first
+        score_charts=_draw_charts(score_panels(comparison.histories)),
+        loss_charts={run: _draw_charts(loss_panels(history)) for run, history in comparison.losses.items()},
+        progress=_choose_frames(comparison.progress),
+        arms=arms,
+        runs=comparison.runs.sort_values("run", ascending=False, kind="stable").to_dict("records"),
     )
 
 
-class _Figures:
-    """Converts figures to SVG in the colours of the page, with unique ids."""
+def _draw_charts(panels: Panels) -> list[Chart]:
+    charts = (draw_chart(title, lines) for title, lines in panels.items())
+    return [chart for chart in charts if chart is not None]
 
-    def __init__(self) -> None:
-        self._count = 0
 
-    def panels(self, panels: Panels) -> list[Markup]:
-        """Draw one figure for each panel, for the page to lay out."""
-        drawn = []
-        for title, lines in panels.items():
-            figure = Figure(figsize=(4.8, 3.2), layout="constrained")
-            draw_panel(figure.subplots(), title, lines)
-            drawn.append(self.svg(figure))
-        return drawn
+def _choose_frames(
+    progress: Mapping[tuple[str, str], Mapping[int, Pixels]],
+) -> dict[tuple[str, str], dict[int, Pixels]]:
+    """Choose grids evenly over the epochs, few enough for a page."""
+    count = min(FRAMES_PER_VARIANT, max(2, MAX_FRAMES // max(1, len(progress))))
+    return {run: {epoch: grids[epoch] for epoch in _spread([*grids], count)} for run, grids in progress.items()}
 
-    def svg(self, figure: Figure) -> Markup:
-        """Convert a figure to SVG, with the colour of the surrounding text instead of black."""
-        self._count += 1
-        file = io.StringIO()
-        with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": str(self._count)}):
-            figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-        svg = file.getvalue()
-        return Markup(svg[svg.index("<svg") :].replace("#000000", "currentColor"))
+
+def _spread(epochs: Sequence[int], count: int) -> list[int]:
+    """At most ``count`` of the epochs, evenly spaced, with the first and the last."""
+    places = np.linspace(0, len(epochs) - 1, min(count, len(epochs))).round().astype(int)
+    return [epochs[place] for place in places]
 
 
 def _picture(pixels: Pixels) -> str:
@@ -113,3 +119,20 @@ def _picture(pixels: Pixels) -> str:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "WEBP", quality=PICTURE_QUALITY)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _when(version: str) -> str:
+    """Write a version as a date and time; leave any other text as it is."""
+    with suppress(ValueError):
+        return datetime.strptime(version, "%Y-%m-%dT%H.%M.%S.%fZ").strftime("%d %b %Y, %H:%M UTC").lstrip("0")
+    return version
+
+
+def _number(value: float | None) -> str:
+    """A score; an empty text if it is missing."""
+    return "" if value is None or pd.isna(value) else format_number(value)
+
+
+def _known(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a row that are neither missing nor empty."""
+    return {name: value for name, value in row.items() if not pd.isna(value) and value != ""}

@@ -52,7 +52,8 @@ def score_panels(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Panels:
     """Sort scores during training into panels, one for each metric and number of samples.
 
     Args:
-        histories: histories of trainings, as `loss_panels` takes them, by label; those of one label are several seeds.
+        histories: histories of trainings, as `loss_panels` takes them, by label; those of one label are several seeds,
+            which a column ``seed`` may name.
     """
     panels: Panels = {}
     for prefix, title in SCORES.items():
@@ -87,8 +88,9 @@ def _score_columns(history: pd.DataFrame, prefix: str) -> list[str]:
 
 
 def _by_epoch(history: pd.DataFrame, column: str) -> pd.Series[float]:
-    """Values of a column by epoch, without missing ones."""
-    return history.set_index("epoch")[column].dropna()
+    """Values of a column by epoch, without missing ones, named after the seed if it is there."""
+    name = f"seed {history['seed'].iloc[0]}" if "seed" in history else None
+    return history.set_index("epoch")[column].dropna().rename(name)
 
 
 def _plot(panels: Panels) -> Figure:

@@ -1,4 +1,5 @@
 from .averages import average_scores as average_scores
+from .averages import group_by_measure as group_by_measure
 from .averages import list_keys as list_keys
 from .averages import list_runs as list_runs
 from .averages import list_scores as list_scores

@@ -30,6 +30,10 @@ METRIC_KEY = ["is_splits", "heldout_hash"]
 """Columns of the comparability key that some metrics have as well, apart from the class of ``class_kid``."""
 EARLIER_KEY = {"class_frequencies": "uniform"}
 """Parts of the comparability key that scores of version 0.1 do not name."""
+RUN = ["run", "variant", "seed", "epochs", "recipe", "flags"]
+"""Columns of a list of runs that are always there."""
+AVERAGE = [*SYSTEM, *KEY, "key", "mean", "std", "n", "sampling_seeds"]
+"""Columns of averages that are always there."""
 KEY_DIGITS = 8
 """Number of digits of a comparability key's hash in the names of columns, and in MLflow."""
 HASH_DIGITS = 12
@@ -50,20 +54,22 @@ def average_scores(scores: Mapping[str, Iterable[Mapping[str, Any]]]) -> pd.Data
         number of trainings; ``sampling_seeds``, the number of sampling seeds; ``key``, the hash of the comparability
         key; and the parts of the key.
     """
-    averages = []
-    for _, group in list_scores(scores).groupby([*SYSTEM, "key"], sort=False, dropna=False):
-        by_training = group.groupby("seed")["value"].mean()
-        spread = by_training if len(by_training) > 1 else group["value"]
-        averages.append(
-            {
-                **group.iloc[0].drop(["value", "seed", "sampling_seed"]),
-                "mean": by_training.mean(),
-                "std": spread.std(),
-                "n": len(by_training),
-                "sampling_seeds": group["sampling_seed"].nunique(),
-            }
-        )
-    return pd.DataFrame(averages)
+    table = list_scores(scores)
+    if table.empty:
+        return pd.DataFrame(columns=AVERAGE)
+    system = [*SYSTEM, "key"]
+    groups = table.groupby(system, sort=False, dropna=False)
+    trainings = table.groupby([*system, "seed"], sort=False, dropna=False)["value"].mean()
+    by_training = trainings.groupby(level=system, sort=False, dropna=False)
+    n = by_training.count()
+    averages = {
+        "mean": by_training.mean(),
+        "std": by_training.std().where(n > 1, groups["value"].std()),
+        "n": n,
+        "sampling_seeds": groups["sampling_seed"].nunique(),
+    }
+    described = groups.head(1).drop(columns=["value", "seed", "sampling_seed"])
+    return described.merge(pd.DataFrame(averages).reset_index(), on=system)
 
 
 def list_scores(scores: Mapping[str, Iterable[Mapping[str, Any]]]) -> pd.DataFrame:
@@ -77,6 +83,8 @@ def list_scores(scores: Mapping[str, Iterable[Mapping[str, Any]]]) -> pd.DataFra
         ``key``, its hash.
     """
     rows = [_flatten(variant, record) for variant, records in scores.items() for record in records]
+    if not rows:
+        return pd.DataFrame(columns=[*SYSTEM, "seed", "sampling_seed", *KEY, "key", "value"])
     return pd.DataFrame(rows).drop_duplicates([*SYSTEM, "key", "seed", "sampling_seed"], keep="last")
 
 
@@ -95,6 +103,17 @@ def tabulate_scores(averages: pd.DataFrame) -> pd.DataFrame:
     shown["shown"] = list(map(_format_average, shown["mean"], shown["std"], shown["n"]))
     table = shown.pivot(index=SYSTEM, columns="column", values="shown")
     return table[shown["column"].unique()].reset_index().rename_axis(columns=None)
+
+
+def group_by_measure(averages: pd.DataFrame) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+    """Split averages into groups that were measured alike, each with what its comparability keys have in common.
+
+    Args:
+        averages: the result of `average_scores`.
+    """
+    parts = [part for part in KEY if part != "metric" and part in averages]
+    groups = averages.groupby(parts, sort=False, dropna=False)
+    return [(dict(zip(parts, values, strict=True)), group) for values, group in groups]
 
 
 def list_keys(averages: pd.DataFrame) -> pd.DataFrame:
@@ -123,7 +142,8 @@ def list_runs(scores: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]) -> 
         a row for each run: ``run``, its version; ``variant``, ``seed``, ``epochs``; ``recipe``, the fingerprint of all
         settings but the seed; the scores, named by `score_name`; how they were measured; and ``flags``.
     """
-    return pd.DataFrame([_describe_run(*run, records) for run, records in scores.items()])
+    rows = [_describe_run(*run, records) for run, records in scores.items()]
+    return pd.DataFrame(rows, columns=None if rows else RUN)
 
 
 def hash_key(score: Mapping[str, Any]) -> str:

@@ -107,7 +107,7 @@ def check_transforms(path: str, transforms: TransformConfig, dataset: DatasetCon
 
 def _check_entries(inputs: set[str], catalog: DataCatalog, pipelines: Mapping[str, Pipeline], kedro_run: str) -> None:
     """Raise a `ConfigError` if an entry that another run makes, or the version that is asked for, is not there."""
-    if "all_runs" in inputs and not any("scores" in run for run in catalog.load("all_runs")):
+    if "all_runs" in inputs and not any("scores" in run or "verdicts" in run for run in catalog.load("all_runs")):
         raise ConfigError(f"There is nothing to compare yet: {kedro_run} --pipelines=train_<variant> makes scores.")
     for name in sorted(inputs, reverse=True):  # a generator before the best one
         dataset = catalog.get(name)

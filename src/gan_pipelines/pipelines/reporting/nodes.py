@@ -33,16 +33,16 @@ RECIPE_DIGITS = 6
 def read_runs(all_runs: Runs) -> Runs:
     """Read the files of all runs; one that is torn or of an earlier format is left out, and a line names it.
 
-    Generators and sample grids are large: of each variant, only the newest that can be read is.
+    Generators and pictures are large: of each variant, only the newest that can be read is.
 
     Raises:
-        ConfigError: if no scores are left.
+        ConfigError: if neither scores nor verdicts are left.
     """
     runs = [_read_entries(run, [name for name in CHECKS if name not in LARGE]) for run in all_runs]
     for entry in LARGE:
         runs = _read_newest(runs, entry)
-    if not _with(runs, "scores"):
-        raise ConfigError("There is nothing to compare: no run has scores that can be read.")
+    if not any("scores" in run or "verdicts" in run for run in runs):
+        raise ConfigError("There is nothing to compare: no run has scores or verdicts that can be read.")
     return runs
 
 
@@ -98,31 +98,30 @@ def render_comparison(
 ) -> str:
     """Write the page that compares all runs."""
     (real,) = image_grid.values()
-    scores = metrics.tabulate_scores(average_scores)
     return figures.render_comparison(
         figures.Comparison(
             experiment=experiment,
             manifest=manifest,
-            runs=runs.assign(recipe=runs["recipe"].str[:RECIPE_DIGITS]),
-            scores=scores.assign(recipe=scores["recipe"].str[:RECIPE_DIGITS]),
-            keys=metrics.list_keys(average_scores),
-            verdicts=recipe_comparisons["sentence"].tolist(),
+            names=_name_recipes(runs_read),
+            measured=_measured(runs_read, average_scores),
+            pairs=recipe_comparisons,
+            flags=_list_flags(runs_read),
             histories=_comparable_histories(runs_read),
+            losses={_key(run): run.load("history") for run in _newest(runs_read, "history")},
             real=real,
-            losses={_label(run): run.load("history") for run in _newest(runs_read, "history")},
             progress={
-                _label(run): {_epoch_of(name): grid for name, grid in run.load("sample_grids").items()}
+                _key(run): {_epoch_of(name): grid for name, grid in run.load("sample_grids").items()}
                 for run in _newest(runs_read, "sample_grids")
             },
-            interpolations=interpolations,
+            interpolations={_parse_label(label): grid for label, grid in interpolations.items()},
+            neighbours={
+                _key(run): next(iter(run.load("neighbours").values())) for run in _newest(runs_read, "neighbours")
+            },
             arms={
-                _label(run): figures.Arms(
-                    run.load("arm_scores"),
-                    run.load("comparisons"),
-                    [verdict["sentence"] for verdict in run.load("verdicts")],
-                )
+                _key(run): figures.Arms(run.load("arm_scores"), run.load("comparisons"), run.load("verdicts"))
                 for run in _newest(runs_read, "verdicts", "arm_scores", "comparisons")
             },
+            runs=runs,
         )
     )
 
@@ -146,10 +145,11 @@ CHECKS: Mapping[str, Callable[[Any], object]] = {
     ),
     "verdicts": lambda verdicts: [verdict["sentence"] for verdict in verdicts][0],  # noqa: RUF015
     "generator": lambda _: None,
-    "sample_grids": lambda grids: list(map(_epoch_of, grids)),
+    "sample_grids": lambda grids: min(map(_epoch_of, grids)),
+    "neighbours": min,
 }
 """By entry of a run, a function that fails if the loaded data cannot be shown: half a table is a table too."""
-LARGE = ("generator", "sample_grids")
+LARGE = ("generator", "sample_grids", "neighbours")
 
 
 def _read_entries(run: CataloguedRun, entries: Iterable[str]) -> CataloguedRun:
@@ -240,8 +240,43 @@ def _newest(runs: Runs, *entries: str) -> Runs:
     return list({run.variant: run for run in runs if all(entry in run for entry in entries)}.values())
 
 
+def _key(run: CataloguedRun) -> tuple[str, str]:
+    return run.variant, run.version
+
+
 def _label(run: CataloguedRun) -> str:
-    return f"{run.variant} {run.version}"
+    return " ".join(_key(run))
+
+
+def _parse_label(label: str) -> tuple[str, str]:
+    """The variant and the version of `_label`."""
+    variant, _, version = label.partition(" ")
+    return variant, version
+
+
+def _measured(runs: Runs, averages: pd.DataFrame) -> list[figures.Measured]:
+    """Groups of averages that were measured alike, that of the newest runs first."""
+    versions: dict[tuple[str, str], str] = {}
+    for run in _with(runs, "scores"):
+        recipe = run.variant, _recipe_of(run.load("scores"))
+        versions[recipe] = max(versions.get(recipe, ""), run.version)
+    groups = [figures.Measured(parts, group) for parts, group in metrics.group_by_measure(averages)]
+    newest = [
+        max(versions[pair] for pair in zip(group.averages["variant"], group.averages["recipe"], strict=True))
+        for group in groups
+    ]
+    return [groups[place] for place in sorted(range(len(groups)), key=lambda place: newest[place], reverse=True)]
+
+
+def _list_flags(runs: Runs) -> dict[str, list[str]]:
+    """Warnings about the scores of each recipe, each with its seed."""
+    names = _name_recipes(runs)
+    flags: dict[str, dict[str, None]] = defaultdict(dict)
+    for run in _with(runs, "scores"):
+        scores = run.load("scores")
+        seed, name = scores[0]["identity"]["seed"], names[run.variant, _recipe_of(scores)]
+        flags[name] |= dict.fromkeys(f"Seed {seed}: {flag}" for score in scores for flag in score["flags"])
+    return {name: [*found] for name, found in flags.items() if found}
 
 
 def _differing_settings(runs: Runs) -> pd.DataFrame:
@@ -278,7 +313,8 @@ def _comparable_histories(runs: Runs) -> dict[str, list[pd.DataFrame]]:
     histories: dict[str, list[pd.DataFrame]] = defaultdict(list)
     for run, scores in trainings.values():
         if _scored_with(scores) == _scored_with(newest):
-            histories[names[run.variant, _recipe_of(scores)]].append(run.load("history"))
+            seed = scores[0]["identity"]["seed"]
+            histories[names[run.variant, _recipe_of(scores)]].append(run.load("history").assign(seed=seed))
     return dict(histories)
 
 
