@@ -1,4 +1,4 @@
-"""The project's own commands, ``kedro experiment`` and ``kedro prune``, and Kedro's ``run``."""
+"""The project's own commands, ``kedro experiment``, ``kedro prune`` and ``kedro reproduce``, and Kedro's ``run``."""
 
 from __future__ import annotations
 
@@ -109,5 +109,19 @@ def prune(metadata: ProjectMetadata, env: str | None, older_than: float | None, 
     """
     from gan_pipelines.project.pruning import prune as prune_experiment  # noqa: PLC0415 (loads PyTorch and MLflow)
 
-    with ProjectSession.create(metadata.project_path, env=env) as session:
-        prune_experiment(session.load_context(), older_than, is_dry=not delete)
+    session = ProjectSession.create(metadata.project_path, env=env)
+    prune_experiment(session.load_context(), older_than, is_dry=not delete)
+
+
+@cli.command()
+@env_option
+@click.argument("run_id", metavar="RUN")
+@click.pass_obj
+def reproduce(metadata: ProjectMetadata, env: str | None, run_id: str) -> None:
+    """Run again what the MLflow run with the id RUN did, from the beginning, and say which metrics differ.
+
+    It is run in its own environment; --env is for an MLflow that another environment names.
+    """
+    from gan_pipelines.project.reproduction import reproduce as run_again  # noqa: PLC0415 (loads PyTorch)
+
+    run_again(metadata.project_path, run_id, env)

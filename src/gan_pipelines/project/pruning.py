@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 from kedro.io import AbstractVersionedDataset, DataCatalog
 from kedro.io.core import VersionNotFoundError
@@ -28,6 +27,7 @@ from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.datasets import CheckpointStoreDataset, KeyedStoreDataset
 from gan_pipelines.gan.checkpoint import CheckpointStore, TrainingLocked
+from gan_pipelines.project.reproduction import find_reproductions
 from gan_pipelines.tracking.address import find_database
 from gan_pipelines.tracking.entries import is_versioned
 from gan_pipelines.tracking.hooks import MLRUNS
@@ -88,13 +88,13 @@ class Contents:
     folders: dict[Path, str] = field(default_factory=dict)
 
 
-def prune(context: KedroContext, older_than: float | None, is_dry: bool) -> None:
+def prune(context: Any, older_than: float | None, is_dry: bool) -> None:
     """Print what can be deleted and, unless this is a dry run, delete it and print how much that has freed.
 
     Of two processes, the second waits for the first.
 
     Args:
-        context: of the environment whose experiment it is.
+        context: Kedro's, of the environment whose experiment it is, with kedro-mlflow's settings.
         older_than: see `find_prunable`.
         is_dry: whether to delete nothing.
 
@@ -130,7 +130,7 @@ def _delete(items: Sequence[Item], address: str) -> None:
             print(f"MLflow has {len(runs)} more deleted runs. Their files ({size}) go with: mlflow gc {where}")
 
 
-def find_prunable(context: KedroContext, client: Any, folder: Path, older_than: float | None = None) -> list[Item]:
+def find_prunable(context: Any, client: Any, folder: Path, older_than: float | None = None) -> list[Item]:
     """Find what can be deleted.
 
     It is what nothing refers to: files of runs that were deleted in MLflow, nested runs of those, checkpoints
@@ -138,7 +138,7 @@ def find_prunable(context: KedroContext, client: Any, folder: Path, older_than: 
     what has not been used for so long.
 
     Args:
-        context: of the environment whose experiment it is.
+        context: Kedro's, of the environment whose experiment it is, with kedro-mlflow's settings.
         client: of MLflow.
         folder: folder of the project for MLflow.
         older_than: days since a run has begun or ended, a checkpoint was written, or an entry of a store was used.
@@ -157,7 +157,8 @@ def find_prunable(context: KedroContext, client: Any, folder: Path, older_than: 
     if since is None:  # a run at work may load any version
         items += _find_versions(contents.versions, runs, kept, before)
         items += _find_leftovers(contents.folders)
-    return items + list(_find_runs(client, runs, kept, before))
+        items += _find_runs(client, runs, kept, before)
+    return items
 
 
 def describe(items: Sequence[Item]) -> str:
@@ -192,8 +193,10 @@ def read_contents(catalog: DataCatalog, names: Iterable[str]) -> Contents:
                 contents.versions[path.parent.name][name] = path
             contents.folders.update(dict.fromkeys(Path(dataset._filepath).glob("*"), name))
         elif isinstance(dataset, CheckpointStoreDataset):
-            store = contents.checkpoints[name] = dataset.load()
-            contents.folders.update(dict.fromkeys(store.root.glob("*"), name))
+            root = dataset.load().root
+            for folder in (root, *find_reproductions(root)):
+                contents.checkpoints[f"{name} {folder.relative_to(root.parent)}"] = CheckpointStore(folder)
+                contents.folders.update(dict.fromkeys(folder.glob("*"), name))
         elif isinstance(dataset, KeyedStoreDataset):
             contents.stores[name] = dataset.load()
             contents.folders[contents.stores[name].root] = name

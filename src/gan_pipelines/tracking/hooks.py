@@ -21,6 +21,7 @@ from gan_pipelines.tracking.address import complete_settings
 from gan_pipelines.tracking.database import await_database, set_up_alone
 from gan_pipelines.tracking.entries import PARAMETERS, EntryLogging, find_saved_path, read_logging
 from gan_pipelines.tracking.outages import is_outage, tolerate_mlflow
+from gan_pipelines.tracking.provenance import VERSIONS_TAG, list_versions
 from gan_pipelines.tracking.remedies import require_mlflow
 from gan_pipelines.tracking.tracker import MlflowTracker
 
@@ -94,6 +95,7 @@ class TrackingHooks:
         self.tracker.set_tags(catalog_version=self.save_version)
         self.tracker.name_run(_name_run(pipelines, pipeline, catalog))
         self.tracker.log_commit(self.project_path)
+        self.tracker.set_tags(**{VERSIONS_TAG: list_versions()})
         for entry in sorted(pipeline.inputs()):
             if entry.startswith(PARAMETERS) and not entry.startswith(VARIANTS):  # these are logged when resolved
                 self.tracker.log_params({entry.removeprefix(PARAMETERS): _to_plain(catalog.load(entry))})
