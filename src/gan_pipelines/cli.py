@@ -1,4 +1,4 @@
-"""The project's own command, ``kedro experiment``, and Kedro's ``run``."""
+"""The project's own commands, ``kedro experiment``, ``kedro prune`` and ``kedro reproduce``, and Kedro's ``run``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import click
 from kedro.framework.cli.project import run as kedro_run
-from kedro.framework.cli.utils import KedroCliError
+from kedro.framework.cli.utils import KedroCliError, env_option
 from kedro.framework.startup import ProjectMetadata
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -19,7 +19,7 @@ from gan_pipelines.core.errors import first_line
 from gan_pipelines.core.files import atomic_write
 from gan_pipelines.project.hooks import install_excepthook
 from gan_pipelines.project.parameters import RuntimeConfig
-from gan_pipelines.project.session import check_runner_name
+from gan_pipelines.project.session import ProjectSession, check_runner_name
 
 # Kedro imports this module before any command runs, and after it has set up logging, which may install a handler too.
 install_excepthook()
@@ -115,3 +115,34 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path, value_range: 
         f"  kedro run --env={name} --pipelines=compare\n"
         "  make ui"
     )
+
+
+@cli.command()
+@env_option
+@click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Also what was not used for so long.")
+@click.option("--delete", is_flag=True, help="Delete it. Without, this is a dry run.")
+@click.pass_obj
+def prune(metadata: ProjectMetadata, env: str | None, older_than: float | None, delete: bool) -> None:
+    """List what of an experiment can be deleted: versions, checkpoints, entries of stores, and MLflow runs.
+
+    It is what nothing refers to, since its MLflow run was deleted or its process was killed. The best and the newest
+    run of each recipe stay, and what a run at work may be using.
+    """
+    from gan_pipelines.project.pruning import prune as prune_experiment  # noqa: PLC0415 (loads PyTorch and MLflow)
+
+    session = ProjectSession.create(metadata.project_path, env=env)
+    prune_experiment(session.load_context(), older_than, is_dry=not delete)
+
+
+@cli.command()
+@env_option
+@click.argument("run_id", metavar="RUN")
+@click.pass_obj
+def reproduce(metadata: ProjectMetadata, env: str | None, run_id: str) -> None:
+    """Run again what the MLflow run with the id RUN did, from the beginning, and say which metrics differ.
+
+    It is run in its own environment; --env is for an MLflow that another environment names.
+    """
+    from gan_pipelines.project.reproduction import reproduce as run_again  # noqa: PLC0415 (loads PyTorch)
+
+    run_again(metadata.project_path, run_id, env)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import stat
 
 import pytest
 
-from gan_pipelines.core.files import atomic_write
+from gan_pipelines.core.files import DELETED, atomic_write, count_bytes, delete
 
 
 @pytest.mark.parametrize("is_new", [True, False])
@@ -82,3 +83,23 @@ def test_a_full_disk_that_a_library_only_speaks_of_is_one(tmp_path):
 def test_other_errors_stay_what_they_are(tmp_path):
     with pytest.raises(RuntimeError, match="something else"), atomic_write(tmp_path / "target"):
         raise RuntimeError("something else")
+
+
+def test_a_deletion_that_is_interrupted_leaves_nothing_of_that_name_and_the_next_one_the_rest(tmp_path, monkeypatch):
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "file").write_text("four")
+    assert count_bytes(target) == count_bytes(target / "file") == 4
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", interrupt)
+        delete(target)
+    (rest,) = tmp_path.iterdir()
+    assert rest.name == f"{DELETED}target"
+    delete(rest)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError):
+        delete(target)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 
@@ -79,3 +80,18 @@ def test_what_a_killed_builder_leaves_is_no_entry_and_goes(tmp_path, other_proce
     entry = KeyedStore(tmp_path).get_or_build("key", write("whole"))
     assert (entry / "entry.txt").read_text() == "whole"
     assert sorted(path.name for path in tmp_path.iterdir()) == [".key.lock", "key"]
+
+
+def test_an_entry_is_deleted_unless_it_has_been_used_since(tmp_path):
+    store = KeyedStore(tmp_path)
+    entry = store.get_or_build("key", write("one"))
+    os.utime(entry, (100, 100))
+    assert store.last_used("key") == 100
+    assert not store.discard("key", unused_since=100)
+    assert store.get_or_build("key", write("two")) == entry
+    assert store.last_used("key") > 100
+    os.utime(entry, (100, 100))
+    assert store.discard("key", unused_since=101)
+    assert not store.discard("key", unused_since=101)
+    assert visible(tmp_path) == store.list_keys() == []
+    assert (store.get_or_build("key", write("three")) / "entry.txt").read_text() == "three"

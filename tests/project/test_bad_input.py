@@ -58,11 +58,13 @@ from gan_pipelines.project.hooks import PreflightHooks, explain
 from gan_pipelines.project.new_experiment import check_name, check_path, suggest_parameters
 from gan_pipelines.project.parameters import parse_parameters
 from gan_pipelines.project.preflight import check_run
+from gan_pipelines.project.reproduction import Request, check_dataset, find_run, read_parameters
 from gan_pipelines.project.session import check_load_versions, check_runner, check_runner_name, select_nodes
 from gan_pipelines.tracking import database
 from gan_pipelines.tracking.database import set_up_alone
 from gan_pipelines.tracking.hooks import check_asked_run
 from gan_pipelines.tracking.remedies import require_mlflow
+from gan_pipelines.tracking.tracker import MAX_PARAM_LENGTH
 from odd_folders import LATIN_1, ODD_FOLDERS
 from pictures import write_pictures
 
@@ -900,6 +902,44 @@ def a_damaged_generator_file(folder):
     whole = (folder / "generator.safetensors").read_bytes()
     (folder / "generator.safetensors").write_bytes(whole[:-100])
     GeneratorDataset(filepath=str(folder / "generator.safetensors")).load()
+
+
+# kedro reproduce
+
+
+def tracked(**tags):
+    return SimpleNamespace(info=SimpleNamespace(run_id="abc"), data=SimpleNamespace(tags=tags, params={}))
+
+
+@case("`kedro reproduce` of a run that MLflow does not have")
+def reproduce_of_a_run_that_mlflow_does_not_have(_):
+    def get_run(_):
+        raise MlflowException("Run with id=abc not found", error_code=RESOURCE_DOES_NOT_EXIST)
+
+    find_run(SimpleNamespace(get_run=get_run), "abc")
+
+
+case("`kedro reproduce` of a nested run")(
+    lambda _: find_run(SimpleNamespace(get_run=lambda _: tracked(**{"mlflow.parentRunId": "def"})), "abc")
+)
+case("`kedro reproduce` of a run of another program")(
+    lambda _: find_run(SimpleNamespace(get_run=lambda _: tracked()), "abc")
+)
+case("`kedro reproduce` of a run that ended before its settings were logged")(
+    lambda _: read_parameters("abc", {"runtime.device": "cpu"}, PIPELINES["sample_wgan"])
+)
+case("`kedro reproduce` of a run with a setting that MLflow has cut off")(
+    lambda _: read_parameters(
+        "abc", {"runtime.device": "cpu", "sampling.classes": "x" * MAX_PARAM_LENGTH}, PIPELINES["sample_wgan"]
+    )
+)
+
+
+@case("`kedro reproduce` with another dataset")
+def reproduce_with_another_dataset(folder):
+    request = Request(None, {}, {"dataset": {"source": "digits", "image_size": 16, "channels": 1}})
+    catalog = DataCatalog({"image_sets": KeyedStoreDataset(filepath="image_sets")})
+    check_dataset(tracked(dataset_hash="0" * 64), request, catalog, folder)
 
 
 @case("a full disk while something is saved")

@@ -40,9 +40,11 @@ def test_a_run_is_alive_until_its_process_is_killed(tmp_path, other_process):
     runs = RunningRuns(tmp_path)
     runs.begin("own", "here")
     assert runs.killed("here") == {}
+    assert runs.alive() == ["of another process", "own"]
     other_process.kill()
     other_process.wait()
     assert runs.killed("elsewhere") == {}
+    assert runs.alive() == ["own"]
     (killed,) = runs.killed("here").items()
     assert killed == ("of another process", pytest.approx(time.time(), abs=60))
     runs.end("of another process")

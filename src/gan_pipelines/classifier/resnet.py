@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torchvision.models import resnet18
-from torchvision.models.resnet import BasicBlock, conv1x1, conv3x3
 
 from gan_pipelines.classifier.config import ClassifierConfig, NetworkName, Stem
 from gan_pipelines.core.pixels import to_float
+
+if TYPE_CHECKING:
+    from torchvision.models.resnet import BasicBlock
 
 FEATURES: dict[NetworkName, int] = {"resnet18": 512, "resnet8": 64}
 """Number of features of each network."""
@@ -76,6 +77,8 @@ class Classifier(nn.Module):
 
 def _resnet18(stem: Stem) -> nn.Module:
     """ResNet-18 of torchvision up to its 512 features."""
+    from torchvision.models.resnet import conv3x3, resnet18  # noqa: PLC0415 (a second to load: not before the first node)
+
     network = resnet18()
     network.fc = nn.Identity()
     if stem == "small":
@@ -86,6 +89,8 @@ def _resnet18(stem: Stem) -> nn.Module:
 
 def _resnet8() -> nn.Module:
     """Network of section 4.2 with n = 1, up to its 64 features; 1x1 convolutions widen the shortcuts (option B)."""
+    from torchvision.models.resnet import BasicBlock, conv3x3  # noqa: PLC0415
+
     network = nn.Sequential(
         conv3x3(3, 16),
         nn.BatchNorm2d(16),
@@ -104,5 +109,7 @@ def _resnet8() -> nn.Module:
 
 def _halving_block(width: int) -> BasicBlock:
     """Block that halves height and width, and doubles the number of channels."""
+    from torchvision.models.resnet import BasicBlock, conv1x1  # noqa: PLC0415
+
     shortcut = nn.Sequential(conv1x1(width, 2 * width, stride=2), nn.BatchNorm2d(2 * width))
     return BasicBlock(width, 2 * width, stride=2, downsample=shortcut)

@@ -15,6 +15,10 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 
 logger = logging.getLogger(__name__)
 
+UNFINISHED = ".unfinished-"
+"""Prefix of the name of what is half written."""
+DELETED = ".deleted-"
+"""Prefix of the name of what is half deleted."""
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
@@ -37,7 +41,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
     Raises:
         OSError: if the disk cannot be written; disk errors that a library wrapped are raised as OSError too.
     """
-    unfinished = target.with_name(f".unfinished-{target.name}")
+    unfinished = target.with_name(f"{UNFINISHED}{target.name}")
     unfinished.parent.mkdir(parents=True, exist_ok=True)
     _remove(unfinished)
     try:
@@ -56,6 +60,25 @@ def atomic_write(target: Path) -> Iterator[Path]:
         raise OSError(number, os.strerror(number), str(target)) from error
     finally:
         _remove(unfinished)
+
+
+def delete(target: Path) -> None:
+    """Delete a file or a folder: after an exception or a kill, ``target`` is complete or absent.
+
+    What a killed process has not deleted yet has a name that begins with `DELETED`.
+    """
+    deleted = target if target.name.startswith(DELETED) else target.with_name(f"{DELETED}{target.name}")
+    if deleted != target:
+        _remove(deleted)
+        target.rename(deleted)
+    _remove(deleted)
+
+
+def count_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder; 0 if there is none."""
+    if path.is_dir():
+        return sum(file.lstat().st_size for file in path.rglob("*") if not file.is_dir())
+    return path.stat().st_size if path.exists() else 0
 
 
 def acquire(path: Path, work: str) -> AcquireReturnProxy[Any]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from gan_pipelines.core.files import acquire, atomic_write
+from filelock import AcquireReturnProxy
+
+from gan_pipelines.core.files import acquire, atomic_write, delete
 
 
 class KeyedStore:
@@ -28,11 +32,41 @@ class KeyedStore:
         waits for the first.
         """
         entry = self.root / key
-        if not entry.exists():
+        if not _mark_used(entry):
             self.root.mkdir(parents=True, exist_ok=True)
-            with acquire(self.root / f".{key}.lock", "building the same entry"):
+            with self._acquire(key):
                 if not entry.exists():
                     with atomic_write(entry) as unfinished:
                         unfinished.mkdir()
                         build(unfinished)
         return entry
+
+    def list_keys(self) -> list[str]:
+        """The keys of all entries."""
+        return sorted(path.name for path in self.root.glob("[!.]*"))
+
+    def last_used(self, key: str) -> float:
+        """Time at which an entry was built or last found, in seconds since the epoch."""
+        return (self.root / key).stat().st_mtime
+
+    def discard(self, key: str, unused_since: float) -> bool:
+        """Delete an entry, unless it is gone or has been used since a time; return whether it was deleted."""
+        with self._acquire(key):
+            if key not in self or self.last_used(key) >= unused_since:
+                return False
+            delete(self.root / key)
+        return True
+
+    def _acquire(self, key: str) -> AcquireReturnProxy[Any]:
+        return acquire(self.root / f".{key}.lock", "building or deleting the same entry")
+
+
+def _mark_used(entry: Path) -> bool:
+    """Record in the time of an entry's folder that it is used; return whether there is one."""
+    try:
+        os.utime(entry)
+    except FileNotFoundError:
+        return False
+    except PermissionError:  # the store of another user
+        pass
+    return True

@@ -68,8 +68,14 @@ class CheckpointStore:
                 leftover.unlink()
             yield Checkpoints(folder, fingerprint, self.keep, self.interval_seconds)
 
+    def list_trainings(self) -> dict[str, float]:
+        """Time of the newest checkpoint of each training that has one, in seconds since the epoch."""
+        folders = [folder for folder in self.root.glob("[!.]*") if folder.is_dir()]
+        paths = {folder.name: _list_checkpoints(folder) for folder in sorted(folders)}
+        return {fingerprint: found[-1].stat().st_mtime for fingerprint, found in paths.items() if found}
+
     def discard(self, fingerprint: str) -> None:
-        """Delete the checkpoints of one training.
+        """Delete the checkpoints of one training, the newest last.
 
         Raises:
             TrainingLocked: if another process has them open.
@@ -96,7 +102,7 @@ class Checkpoints:
     @property
     def paths(self) -> list[Path]:
         """The files, from oldest to newest."""
-        return sorted(self.folder.glob("[0-9]*.pt"))
+        return _list_checkpoints(self.folder)
 
     @property
     def is_due(self) -> bool:
@@ -158,3 +164,8 @@ class Checkpoints:
             raise CheckpointUnusable(f"{path} belongs to another training.")
         state: dict[str, Any] = content["state"]
         return state
+
+
+def _list_checkpoints(folder: Path) -> list[Path]:
+    """The files of a training, from oldest to newest."""
+    return sorted(folder.glob("[0-9]*.pt"))

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from gan_pipelines.classifier import Classifier, fit_classifier
 from gan_pipelines.classifier.resnet import Prediction
@@ -77,6 +76,10 @@ class InceptionNetwork(nn.Module):
 
     def __init__(self, weights: Path | None) -> None:
         super().__init__()
+        from torch_fidelity.feature_extractor_inceptionv3 import (  # noqa: PLC0415 (loads torchvision, a second)
+            FeatureExtractorInceptionV3,
+        )
+
         self.inception = FeatureExtractorInceptionV3(
             "inception-v3-compat",
             INCEPTION_LAYERS,

@@ -21,6 +21,7 @@ from gan_pipelines.tracking.address import complete_settings, find_interface
 from gan_pipelines.tracking.database import await_database, set_up_alone
 from gan_pipelines.tracking.entries import PARAMETERS, RUNTIME, EntryLogging, find_saved_path, read_logging
 from gan_pipelines.tracking.outages import is_outage, tolerate_mlflow
+from gan_pipelines.tracking.provenance import VERSIONS_TAG, list_versions
 from gan_pipelines.tracking.remedies import require_mlflow
 from gan_pipelines.tracking.tracker import MlflowTracker
 from gan_pipelines.tracking.views import AUGMENTATION, SCORES, VIEWS, View, comparable_scores
@@ -100,6 +101,7 @@ class TrackingHooks:
         if catalog.load(RUNTIME).system_metrics:
             self.tracker.sample_system()
         self.tracker.log_commit(self.project_path)
+        self.tracker.set_tags(**{VERSIONS_TAG: list_versions()})
         for entry in sorted(pipeline.inputs()):
             if entry.startswith(PARAMETERS) and not entry.startswith(VARIANTS):  # these are logged when resolved
                 self.tracker.log_params({entry.removeprefix(PARAMETERS): _to_plain(catalog.load(entry))})

@@ -58,20 +58,31 @@ class RunningRuns:
         if not self._folder.exists():
             return {}
         with self._alone():
-            paths = [path for path in self._folder.iterdir() if not path.suffix]
             return {
                 path.name: path.stat().st_mtime
-                for path in sorted(paths)
-                if path not in self._locks and path.read_text() == address and self._is_free(path)
+                for path in self._list()
+                if path.read_text() == address and not self._is_alive(path)
             }
+
+    def alive(self) -> list[str]:
+        """Find the runs on this machine that are at work, of any tracking server."""
+        if not self._folder.exists():
+            return []
+        with self._alone():
+            return [path.name for path in self._list() if self._is_alive(path)]
+
+    def _list(self) -> list[Path]:
+        return sorted(path for path in self._folder.iterdir() if not path.suffix)
 
     def _alone(self) -> AcquireReturnProxy[Any]:
         """Lock the folder against other processes."""
         return FileLock(self._folder / "all.lock").acquire()
 
-    def _is_free(self, path: Path) -> bool:
+    def _is_alive(self, path: Path) -> bool:
+        if path in self._locks:
+            return True
         try:
             with FileLock(path.with_suffix(".lock")).acquire(blocking=False):
-                return True
+                return False
         except Timeout:
-            return False
+            return True

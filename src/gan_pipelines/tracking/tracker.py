@@ -6,7 +6,6 @@ import atexit
 import json
 import logging
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -25,6 +24,7 @@ from gan_pipelines.core.errors import first_line
 from gan_pipelines.tracking.liveness import RunningRuns
 from gan_pipelines.tracking.outages import is_outage
 from gan_pipelines.tracking.outbox import LOG_CHILD, METRICS_PER_CALL, Call, Outbox
+from gan_pipelines.tracking.provenance import COMMIT_TAG, DIRTY_TAG, find_commit
 from gan_pipelines.tracking.views import View
 
 # Importing MLflow takes two seconds, and listing the pipelines does not need it: it is loaded on first use.
@@ -246,13 +246,8 @@ class MlflowTracker:
 
     def log_commit(self, project_path: Path) -> None:
         """Tag the run with the git commit of the project, if it has one, and whether files have changed since."""
-        command = ["git", "-C", str(project_path), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        try:
-            commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-        except (OSError, subprocess.CalledProcessError):
-            return
-        is_dirty = str(commit.endswith("-dirty")).lower()
-        self.set_tags(**{"mlflow.source.git.commit": commit.removesuffix("-dirty"), "git_dirty": is_dirty})
+        if (commit := find_commit(project_path)) is not None:
+            self.set_tags(**{COMMIT_TAG: commit.hash, DIRTY_TAG: str(commit.is_dirty).lower()})
 
     def name_run(self, name: str) -> None:
         """Name the run, unless its caller owns it."""

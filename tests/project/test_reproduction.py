@@ -1,0 +1,101 @@
+"""The same run again: what MLflow has of it is read, and what differs is said."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from types import SimpleNamespace
+
+import pytest
+
+from command_line import git, kedro
+from gan_pipelines.core.config import ConfigError, flatten
+from gan_pipelines.gan import VARIANTS, CheckpointStore
+from gan_pipelines.gan.config import SamplingConfig
+from gan_pipelines.pipeline_registry import register_pipelines
+from gan_pipelines.project.parameters import parse_parameters
+from gan_pipelines.project.reproduction import (
+    compare_metrics,
+    compare_origins,
+    find_reproductions,
+    read_parameters,
+)
+from gan_pipelines.tracking.provenance import list_versions
+from gan_pipelines.tracking.tracker import MAX_PARAM_LENGTH
+
+SAMPLE = register_pipelines()["sample_wgan"]
+SETTINGS = SamplingConfig(count=3, classes=("3", "seven"), seed=5)
+
+
+def logged(**sections):
+    """What MLflow has of settings."""
+    return {
+        f"{section}.{name}": str(list(value) if isinstance(value, tuple) else value)
+        for section, settings in sections.items()
+        for name, value in flatten(settings).items()
+    }
+
+
+def test_settings_come_back_as_they_were():
+    texts = logged(sampling=asdict(SETTINGS), runtime={"device": "cpu", "fresh": True, "workers": None})
+    read = read_parameters("a", texts, SAMPLE)
+    assert read["runtime"] == {"device": "cpu", "fresh": False, "workers": None}
+    parsed = parse_parameters({"experiment": "digits", **read}, SAMPLE.inputs() - {"wgan.generator"})
+    assert parsed.sampling == SETTINGS
+
+
+def test_the_settings_of_a_variant_come_back_from_beside_those_of_sections():
+    variant = {name: str(value) for name, value in flatten(asdict(VARIANTS["wgan_gp"])).items()}
+    pipeline = register_pipelines()["augment_wgan_gp"].filter(to_nodes=["wgan_gp.resolve_config"])
+    texts = variant | {"dataset.source": "digits", "experiment": "digits", "runtime.device": "cpu"}
+    read = read_parameters("a", texts, pipeline)
+    assert {*read} == {"variants", "runtime"}
+    raw = {"experiment": "digits", **read}
+    assert parse_parameters(raw, ["params:variants.wgan_gp"]).variants["wgan_gp"] == VARIANTS["wgan_gp"]
+
+
+@pytest.mark.parametrize("value", [None, "x" * MAX_PARAM_LENGTH])
+def test_settings_that_are_missing_or_cut_off_are_refused(value):
+    texts = {"runtime.device": "cpu"} | ({"sampling.count": value} if value else {})
+    with pytest.raises(ConfigError, match="run another"):
+        read_parameters("a", texts, SAMPLE)
+
+
+def test_metrics_that_differ_are_named_and_those_of_the_machine_are_not():
+    before = {"fid": 2.0, "is": 3.0, "kid": float("nan"), "train/images_per_second": 9.0, "old": 1.0}
+    after = {"fid": 2.5, "is": 3.0, "kid": float("nan"), "train/images_per_second": 8.0}
+    assert compare_metrics("a", before, after) == [
+        "Of 3 metrics, 2 are the same as in run a.",
+        "  fid: 2, now 2.5 (+0.5)",
+        "Only one of the two runs has old.",
+    ]
+
+
+def test_another_commit_and_other_versions_are_told(tmp_path):
+    git(tmp_path, "init", "--quiet")
+    commit = ["-c", "user.name=N", "-c", "user.email=n@localhost", "commit", "--quiet", "--allow-empty", "--message=A"]
+    git(tmp_path, *commit)
+    tags = {"mlflow.source.git.commit": git(tmp_path, "rev-parse", "HEAD"), "versions": list_versions()}
+    run = SimpleNamespace(data=SimpleNamespace(tags=tags))
+    assert list(compare_origins(run, tmp_path)) == []
+    tags["versions"] = tags["versions"].replace("python ", "python 2.")
+    tags["mlflow.source.git.commit"] = "0" * 40
+    code, packages = compare_origins(run, tmp_path)
+    assert code.startswith("The run was of commit 00000000, and this is ")
+    assert packages.startswith("Versions differ: the run had python 2.3.")
+
+
+@pytest.mark.integration
+def test_a_run_is_reproduced_from_the_beginning_to_the_same_metrics(small_project):
+    checkpoints = CheckpointStore(small_project / "data/06_models/digits/cdcgan/checkpoints")
+    before = checkpoints.list_trainings()
+    ids = kedro(small_project, "reproduce", "nothing", code=1).stderr
+    assert "MLflow has no run nothing" in ids
+    folders = (small_project / "mlruns/artifacts/digits").iterdir()
+    run_id = min(folders, key=lambda folder: folder.stat().st_ctime).name
+    result = kedro(small_project, "reproduce", run_id)
+    assert "epoch 1/2" in result.stderr
+    count = int(result.stdout.rpartition("Of ")[2].split()[0])
+    assert count > 20
+    assert f"Of {count} metrics, {count} are the same as in run {run_id}.\n" in result.stdout
+    assert checkpoints.list_trainings() == before
+    assert find_reproductions(checkpoints.root) == []
