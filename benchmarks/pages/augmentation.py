@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,6 @@ def compute(folder: Path) -> dict[str, Any]:
         "simple": pd.read_csv(folder / "digits_simple_scores.csv").groupby("classifier", sort=False)["accuracy"],
         "most_changed": recalls.loc[recalls["recall_difference"].abs().idxmax()],
         "verdicts": json.loads((folder / "digits_verdicts.json").read_text()),
-        "planted": _read_planted(folder / "planted_comparisons.csv"),
+        "planted": pd.read_csv(folder / "planted_comparisons.csv").query("is_primary").to_dict("records"),
         "cards": pd.read_csv(folder / "cards_comparisons.csv").set_index("arm"),
     }
-
-
-def _read_planted(path: Path) -> list[dict[Hashable, Any]]:
-    """The verdicts on images of known effect, if `make measure-planted` has measured them."""
-    return pd.read_csv(path).query("is_primary").to_dict("records") if path.exists() else []
