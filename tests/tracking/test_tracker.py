@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -70,6 +71,17 @@ def test_each_epoch_is_logged_once_and_all_at_once_after_an_interruption(local, 
     tracker.end_run("FINISHED")
     assert steps(local, run_id) == EXPECTED
     assert local.get_run(run_id).info.status == "FINISHED"
+
+
+def test_the_first_picture_says_where_the_pictures_are(begin, caplog):
+    tracker, _ = begin()
+    with caplog.at_level("INFO", "gan_pipelines"):
+        for epoch in (10, 20):
+            tracker.log_picture("samples", epoch, np.zeros((4, 4, 3), np.uint8))
+    (message,) = caplog.messages
+    sentence, _, place = message.partition(": ")
+    assert sentence == "Samples of epoch 10, and soon of later ones"
+    assert len([*Path(place).glob("samples*.png")]) == 2
 
 
 def children_of(client, run_id):

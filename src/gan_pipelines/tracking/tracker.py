@@ -51,6 +51,7 @@ class MlflowTracker:
     def __init__(self, folder: Path) -> None:
         self.run_id: str | None = None
         self.experiment_id: str | None = None
+        self._pictures: str | None = None
         self._outbox = Outbox(folder / "unsent")
         self._running = RunningRuns(folder / "running")
         self._ends_run = True
@@ -71,6 +72,7 @@ class MlflowTracker:
         if run is None or self.run_id is not None:
             return
         self.run_id, self.experiment_id = str(run.info.run_id), str(run.info.experiment_id)
+        self._pictures = mlflow.utils.file_utils.local_file_uri_to_path(f"{run.info.artifact_uri}/images")
         self._ends_run = is_own
         self._logged_epochs, self._training = 0, None
         atexit.register(self.end_run, "KILLED")
@@ -189,7 +191,7 @@ class MlflowTracker:
             self._outbox.add(Call(self.run_id, "log_batch", {"metrics": entries}))
 
     def log_picture(self, name: str, epoch: int, pixels: NDArray[np.uint8]) -> None:
-        """Log a picture of an epoch at once; MLflow shows a slider over epochs.
+        """Log a picture of an epoch at once; MLflow shows a slider over epochs. The first one says where they are.
 
         In an outage it is dropped, since the file of the catalog is logged at the end.
 
@@ -200,6 +202,9 @@ class MlflowTracker:
         """
         if self.run_id is not None:
             self._outbox.send_or_drop(Call(self.run_id, "log_image", {"key": name, "step": epoch}), pixels)
+            if self._pictures is not None:
+                logger.info("%s of epoch %d, and soon of later ones: %s", name.capitalize(), epoch, self._pictures)
+                self._pictures = None
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log parameters; nested ones get names such as ``networks.width``."""
