@@ -250,7 +250,7 @@ def test_a_killed_run_is_continued_noted_and_linked(project, client):
     assert (killed.info.status, run.info.status) == ("KILLED", "FINISHED")
     assert run.data.tags["continues_run"] == killed.info.run_id
     assert killed.data.tags["continued_by_run"] == run.info.run_id
-    assert [point.step for point in client.get_metric_history(run.info.run_id, "penalty")] == list(range(1, 7))
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "train/penalty")] == list(range(1, 7))
     assert len(pd.read_csv(latest(project, "08_reporting/digits/wgan_gp/history.csv"))) == 6
 
     resumed = TrainedGenerator.load(latest(project, "06_models/digits/wgan_gp/generator.safetensors"))
