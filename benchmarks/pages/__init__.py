@@ -12,7 +12,7 @@ from typing import Any
 
 import jinja2
 
-from pages import augmentation, fashion_mnist, robustness, scores, speed
+from pages import augmentation, fashion_mnist, robustness, scores, speed, variants
 from plot_scores import write_figures
 from plot_speed import write_figure
 
@@ -24,6 +24,7 @@ PAGES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "robustness": robustness.compute,
     "scores": scores.compute,
     "speed": speed.compute,
+    "variants": variants.compute,
 }
 """Computes the numbers of a page from the folder of its rows, by page."""
 
