@@ -21,7 +21,9 @@ def compute(folder: Path) -> dict[str, Any]:
     }
     floor = rows["conditional"].map({conditional: real["fid"].mean() for conditional, real in by_kind.items()})
     rows["times_floor"] = rows["fid_heldout_count"] / floor
+    averaged = rows[rows["weights"] == "ema"].groupby("variant", sort=False)["times_floor"].mean()
     return {
+        "above": averaged[averaged > WITHIN].to_dict(),
         "variants": {
             variant: dict(list(by_variant.groupby("weights")))
             for variant, by_variant in rows.groupby("variant", sort=False)
