@@ -13,6 +13,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from command_line import KEDRO, kedro, latest, small
+from gan_pipelines.core.files import count_bytes, delete
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan.checkpoint import CheckpointStore
 from gan_pipelines.project import pruning
@@ -41,12 +42,42 @@ def test_the_newest_version_of_each_entry_stays_scored_or_not():
     assert find_kept(versions, {}) == {"1", "3"}
 
 
-def test_scores_that_are_torn_or_of_another_form_are_passed_over(tmp_path):
+def test_versions_whose_scores_are_torn_or_of_another_form_stay(tmp_path):
     texts = {"torn": '[{"metric": "f', "strange": '{"a": 1}', "older": '[{"metric": "fid", "value": 1}]'}
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     versions = {name: {"wgan.scores": tmp_path / name} for name in texts}
-    assert not any(read_scores(versions).values())
+    assert read_scores(versions) == {name: [] for name in texts}
+    newer = {"z": ["wgan.scores"]}
+    assert find_kept(versions | newer, read_scores(versions) | {"z": scored("a", 1.0)}) - {""} == {*texts, "z"}
+
+
+def run_of(version, stage="active", run_id="a", parent=None, ended=0):
+    tags = {"catalog_version": version} | ({} if parent is None else {"mlflow.parentRunId": parent})
+    info = {"run_id": run_id, "run_name": run_id, "lifecycle_stage": stage, "status": "FINISHED"}
+    info |= {"start_time": ended, "end_time": ended, "artifact_uri": "s3://elsewhere"}
+    return SimpleNamespace(info=SimpleNamespace(**info), data=SimpleNamespace(tags=tags))
+
+
+def test_a_nested_run_that_was_deleted_does_not_take_the_files_of_the_whole_one(tmp_path):
+    runs = [run_of("v"), run_of("v", "deleted", "b", parent="a")]
+    assert not [*pruning._find_versions({"v": {"history": tmp_path}}, runs, set(), 0.0)]
+    assert [*pruning._find_versions({"v": {"history": tmp_path}}, [run_of("v", "deleted")], set(), 0.0)]
+
+
+def test_old_runs_of_versions_that_this_project_does_not_have_stay():
+    items = pruning._find_runs(None, [run_of("v"), run_of("w", run_id="b")], {"v"}, time.time())
+    assert [item.name for item in items] == ["a"]
+
+
+def test_links_are_removed_and_what_they_lead_to_stays(tmp_path):
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive/kept").write_text("kept")
+    (tmp_path / "entry").symlink_to("archive")
+    assert count_bytes(tmp_path / "entry") == len("archive")
+    delete(tmp_path / "entry")
+    assert [path.name for path in tmp_path.iterdir()] == ["archive"]
+    assert (tmp_path / "archive/kept").exists()
 
 
 def test_a_training_that_was_continued_or_is_open_keeps_its_checkpoints(tmp_path):

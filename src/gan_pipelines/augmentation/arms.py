@@ -32,7 +32,7 @@ from gan_pipelines.images import ImageSet
 
 RECORD_FILE = "record.json"
 PROBABILITIES_FILE = "probabilities.npy"
-ENTRY_VERSION = 2
+ENTRY_VERSION = 3
 """Version of a fit, part of its key. Raise it when the classifier changes for the same settings."""
 
 

@@ -76,9 +76,9 @@ def delete(target: Path) -> None:
 
 def count_bytes(path: Path) -> int:
     """Bytes of a file, or of all files in a folder; 0 if there is none."""
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         return sum(file.lstat().st_size for file in path.rglob("*") if not file.is_dir())
-    return path.stat().st_size if path.exists() else 0
+    return path.lstat().st_size if path.exists() else 0
 
 
 def acquire(path: Path, work: str) -> AcquireReturnProxy[Any]:
@@ -112,7 +112,7 @@ def _umask() -> int:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

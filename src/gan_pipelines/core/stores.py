@@ -67,6 +67,6 @@ def _mark_used(entry: Path) -> bool:
         os.utime(entry)
     except FileNotFoundError:
         return False
-    except PermissionError:  # the store of another user
+    except OSError:  # the store of another user, or a disk that is read-only
         pass
     return True

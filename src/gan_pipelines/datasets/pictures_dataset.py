@@ -47,7 +47,10 @@ class PicturesDataset(LocalVersionedDataset[Pictures]):
 
     def preview(self) -> ImagePreview:
         """The last picture, for kedro-viz."""
-        files = self._files(Path(self._get_load_path()))
+        folder = Path(self._get_load_path())
+        files = self._files(folder)
+        if not files:
+            raise FileNotFoundError(f"There is no picture in {folder}.")
         return ImagePreview(base64.b64encode(files[-1].read_bytes()).decode())
 
     def _files(self, folder: Path) -> list[Path]:

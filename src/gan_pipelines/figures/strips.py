@@ -65,7 +65,7 @@ def draw_arms(scores: pd.DataFrame, comparisons: pd.DataFrame) -> dict[str, list
     """
     scores, comparisons = select_main(scores), select_main(comparisons)
     return {
-        f"{fraction:.0%} of the real images": [
+        f"{100 * fraction:g}% of the real images": [
             _draw_accuracies(scores[scores["fraction"] == fraction]),
             _draw_differences(comparisons[comparisons["fraction"] == fraction]),
         ]

@@ -1,8 +1,9 @@
-"""What of an experiment can be deleted, and its deletion.
+"""Find what can be deleted of an experiment, and delete it.
 
 A run saves all its entries under one version, which its MLflow run has as a tag: they stay or go together. What stays
 in any case: the newest version of each entry; the newest run of each recipe and the one with the lowest FID, with the
-generators that they have scored and the checkpoints of their trainings; and what a run at work may be using.
+generators that they have scored and the checkpoints of their trainings; versions whose scores cannot be read; and what
+a run at work may be using.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from kedro.io import AbstractVersionedDataset, DataCatalog
 from kedro.io.core import VersionNotFoundError
 
 from gan_pipelines.core.files import DELETED, UNFINISHED, acquire, count_bytes, delete
-from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.datasets import CheckpointStoreDataset, KeyedStoreDataset
 from gan_pipelines.gan.checkpoint import CheckpointStore, TrainingLocked
+from gan_pipelines.metrics.averages import hash_key
 from gan_pipelines.project.reproduction import find_reproductions
 from gan_pipelines.tracking.address import find_database
 from gan_pipelines.tracking.entries import is_versioned
@@ -149,16 +150,18 @@ def find_prunable(context: Any, client: Any, folder: Path, older_than: float | N
     since = busy_since(client, runs, folder)
     before = 0.0 if older_than is None else time.time() - older_than * SECONDS_PER_DAY
     if since is not None:
-        before = min(before, since)
+        print("A run is at work, so only entries of stores that were last used before it began can be deleted.")
+        return [*_find_entries(contents.stores, min(before, since))]
     scores = read_scores(contents.versions)
     kept = find_kept(contents.versions, scores)
     trainings = {score.training for version in kept for score in scores.get(version, ())}
-    items = [*_find_checkpoints(contents.checkpoints, runs, trainings, before), *_find_entries(contents.stores, before)]
-    if since is None:  # a run at work may load any version
-        items += _find_versions(contents.versions, runs, kept, before)
-        items += _find_leftovers(contents.folders)
-        items += _find_runs(client, runs, kept, before)
-    return items
+    return [
+        *_find_checkpoints(contents.checkpoints, runs, trainings, before),
+        *_find_entries(contents.stores, before),
+        *_find_versions(contents.versions, runs, kept, before),
+        *_find_leftovers(contents.folders),
+        *_find_runs(client, runs, {*contents.versions} - kept, before),
+    ]
 
 
 def describe(items: Sequence[Item]) -> str:
@@ -205,7 +208,8 @@ def read_contents(catalog: DataCatalog, names: Iterable[str]) -> Contents:
 
 def _list_versions(dataset: AbstractVersionedDataset[Any, Any]) -> list[Path]:
     with suppress(VersionNotFoundError):
-        return [Path(path) for path in dataset.list_versions()]
+        paths = map(Path, dataset.list_versions())
+        return [path for path in paths if not (path.is_symlink() or path.parent.is_symlink())]  # kept elsewhere
     return []
 
 
@@ -228,12 +232,13 @@ class Scored(NamedTuple):
 
 
 def read_scores(versions: Mapping[str, Mapping[str, Path]]) -> dict[str, list[Scored]]:
-    """Read the scores of each version, without files that are torn."""
+    """Read the scores of each version that has some; those of a file that is torn are missing."""
     found: dict[str, list[Scored]] = defaultdict(list)
     for version, entries in versions.items():
         for name, path in entries.items():
             if name.endswith(SCORES):
-                with suppress(ValueError, TypeError, LookupError):
+                found[version] += []
+                with suppress(OSError, ValueError, TypeError, LookupError):
                     found[version] += [_read_score(name, record) for record in json.loads(path.read_text())]
     return dict(found)
 
@@ -244,13 +249,15 @@ def _read_score(name: str, record: Mapping[str, Any]) -> Scored:
         (name.removesuffix(SCORES), identity["recipe"]),
         identity["fingerprint"],
         identity["generator_version"],
-        hash_values(record["comparability"]),
+        hash_key(record),
         record["value"] if record["metric"] == "fid" else None,
     )
 
 
 def find_kept(versions: Mapping[str, Iterable[str]], scores: Mapping[str, Sequence[Scored]]) -> set[str]:
     """Find the versions that stay: the newest of each entry, the newest and best of each recipe, and what they scored.
+
+    Versions whose scores cannot be read stay as well: they may be the best.
 
     The best has the lowest FID, for each comparability key.
 
@@ -267,7 +274,8 @@ def find_kept(versions: Mapping[str, Iterable[str]], scores: Mapping[str, Sequen
             if score.fid is not None:
                 key = (score.recipe, score.comparability)
                 best[key] = min(best.get(key, (score.fid, version)), (score.fid, version))
-    kept = {*newest.values(), *(version for _, version in best.values())}
+    unread = {version for version in versions if version in scores and not scores[version]}
+    kept = {*newest.values(), *(version for _, version in best.values()), *unread}
     return kept | {score.generator_version for version in kept for score in scores.get(version, ())}
 
 
@@ -275,7 +283,9 @@ def _find_versions(
     versions: Mapping[str, Mapping[str, Path]], runs: Iterable[Run], kept: set[str], before: float
 ) -> Iterator[Item]:
     """Versions that are old, or whose MLflow run was deleted."""
-    of_version = {run.data.tags[VERSION]: run for run in runs if VERSION in run.data.tags}
+    of_version = {
+        run.data.tags[VERSION]: run for run in runs if VERSION in run.data.tags and PARENT not in run.data.tags
+    }
     for version, entries in sorted(versions.items()):
         run = of_version.get(version)
         is_unreferenced = run is not None and is_deleted(run)
@@ -355,14 +365,17 @@ def _find_leftovers(folders: Mapping[Path, str]) -> Iterator[Item]:
             yield Item(LEFTOVERS, name, count_bytes(path), _deleting(path))
 
 
-def _find_runs(client: Any, runs: Sequence[Run], kept: set[str], before: float) -> Iterator[Item]:
-    """MLflow runs that are old, with the runs nested in them, and nested runs of those that were deleted."""
+def _find_runs(client: Any, runs: Sequence[Run], versions: set[str], before: float) -> Iterator[Item]:
+    """MLflow runs of these versions that are old, with the runs nested in them, and nested runs of deleted ones.
+
+    The store may have runs of other projects and machines, of which this one knows nothing.
+    """
     by_id = {run.info.run_id: run for run in runs}
     for run in runs:
         whole = by_id.get(run.data.tags.get(PARENT), run)
         version = whole.data.tags.get(VERSION)
         is_old = (whole.info.end_time or whole.info.start_time) / 1000 < before and whole.info.status != "RUNNING"
-        if version not in {None, *kept} and not is_deleted(run) and (is_old or is_deleted(whole)):
+        if version in versions and not is_deleted(run) and (is_old or is_deleted(whole)):
             folder = find_artifacts(run)
             size = 0 if folder is None else count_bytes(folder)
             yield Item(RUNS, whole.info.run_name, size, _hiding(client, run.info.run_id))

@@ -99,18 +99,19 @@ def reproduce(project_path: Path, run_id: str, env: str | None = None) -> None:
     for warning in compare_origins(run, project_path):
         print(f"Careful: {warning}")
     check_dataset(run, request, catalog, project_path)
+    own_catalog: Any = ProjectSession.create(project_path, env=request.env).load_context().catalog
     session = ReproducingSession.create(project_path, env=request.env, runtime_params=request.parameters)
     assert isinstance(session, ReproducingSession)
     session.reproduced = run_id
     session.run(**request.arguments)
-    with require_mlflow(client.tracking_uri):
-        again: Any = mlflow.last_active_run()
-        client.set_tag(again.info.run_id, REPRODUCES_TAG, run_id)
-    print("\n".join(compare_metrics(run_id, run.data.metrics, again.data.metrics)))
-    for folder in list_checkpoint_folders(request, catalog):
+    for folder in list_checkpoint_folders(request, own_catalog):
         for reproduced in find_reproductions(folder):
             if reproduced.name == run_id:
                 shutil.rmtree(reproduced)
+    with require_mlflow(mlflow.get_tracking_uri()):  # the run's environment may have another address
+        again: Any = mlflow.last_active_run()
+        print("\n".join(compare_metrics(run_id, run.data.metrics, again.data.metrics)))
+        mlflow.MlflowClient().set_tag(again.info.run_id, REPRODUCES_TAG, run_id)
 
 
 def list_checkpoint_folders(request: Request, catalog: DataCatalog) -> Iterator[Path]:
