@@ -29,9 +29,10 @@ def settings_of(address):
     return {"server": {"mlflow_tracking_uri": address}, "ui": {"host": "localhost", "port": 5001}}
 
 
-def test_the_start_page_of_each_experiment_with_runs_is_printed_before_the_interface_starts(local, started, capsys):
-    mlflow.MlflowClient().create_experiment("empty")
-    with mlflow.start_run():
+def test_the_start_page_of_each_experiment_of_the_project_is_printed_before_the_interface_starts(local, started, capsys):
+    other = mlflow.MlflowClient().create_experiment("of another project")
+    mlflow.MlflowClient().create_run(other)
+    with mlflow.start_run(tags={"catalog_version": "v"}):
         pass
     address = mlflow.get_tracking_uri()
     show_interface(settings_of(address))
@@ -43,7 +44,7 @@ def test_the_start_page_of_each_experiment_with_runs_is_printed_before_the_inter
 
 @pytest.mark.integration
 def test_the_page_of_a_server_is_opened(served, started, running_server):
-    with mlflow.start_run():
+    with mlflow.start_run(tags={"catalog_version": "v"}):
         pass
     show_interface(settings_of(running_server.uri))
     (page,) = started

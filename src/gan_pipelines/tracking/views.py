@@ -136,14 +136,14 @@ def comparable_scores(score_key: str) -> View:
 
 
 def list_addresses(client: Any, interface: str) -> Iterator[tuple[str, str]]:
-    """List the start page of each experiment that has runs, by name, and give it the `VIEWS`: it may be an older one.
+    """List the start page of each experiment that has runs of a project such as this, by name, and give it the `VIEWS`.
 
     Args:
         client: an `MlflowClient`. What it raises is raised.
         interface: address of MLflow's interface.
     """
     for experiment in client.search_experiments():
-        if client.search_runs([experiment.experiment_id], max_results=1):
+        if client.search_runs([experiment.experiment_id], "tags.catalog_version LIKE '%'", max_results=1):
             for view in VIEWS:
                 client.set_experiment_tag(experiment.experiment_id, view.tag, view.encode())
             yield experiment.name, SCORES.address(interface, experiment.experiment_id)
