@@ -29,7 +29,7 @@ def settings_of(address):
     return {"server": {"mlflow_tracking_uri": address}, "ui": {"host": "localhost", "port": 5001}}
 
 
-def test_the_start_page_of_each_experiment_of_the_project_is_printed_before_the_interface_starts(local, started, capsys):
+def test_the_start_page_of_each_experiment_of_the_project_is_printed_first(local, started, capsys):
     other = mlflow.MlflowClient().create_experiment("of another project")
     mlflow.MlflowClient().create_run(other)
     with mlflow.start_run(tags={"catalog_version": "v"}):

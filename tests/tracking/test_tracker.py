@@ -73,6 +73,7 @@ def test_each_epoch_is_logged_once_and_all_at_once_after_an_interruption(local, 
     assert local.get_run(run_id).info.status == "FINISHED"
 
 
+@pytest.mark.usefixtures("local")
 def test_the_first_picture_says_where_the_pictures_are(begin, caplog):
     tracker, _ = begin()
     with caplog.at_level("INFO", "gan_pipelines"):

@@ -79,14 +79,20 @@ class Outbox:
         if time.monotonic() >= self._next_try:
             self.flush()
 
-    def send_or_drop(self, call: Call, *arguments: Any) -> None:
-        """Send a call now or never: drop it in an outage. Its positional arguments need not be JSON."""
+    def send_or_drop(self, call: Call, *arguments: Any) -> bool:
+        """Send a call now or never: drop it in an outage. Its positional arguments need not be JSON.
+
+        Returns:
+            whether it was sent.
+        """
         if self._waiting or time.monotonic() < self._next_try:
-            return
+            return False
         try:
             getattr(mlflow.MlflowClient(), call.method)(call.run_id, *arguments, **call.arguments)
         except Exception as error:
             self._note(error, call)
+            return False
+        return True
 
     def flush(self) -> bool:
         """Send waiting calls; return whether none is left."""

@@ -201,8 +201,8 @@ class MlflowTracker:
             pixels: (height, width, 3) uint8.
         """
         if self.run_id is not None:
-            self._outbox.send_or_drop(Call(self.run_id, "log_image", {"key": name, "step": epoch}), pixels)
-            if self._pictures is not None:
+            call = Call(self.run_id, "log_image", {"key": name, "step": epoch})
+            if self._outbox.send_or_drop(call, pixels) and self._pictures is not None:
                 logger.info("%s of epoch %d, and soon of later ones: %s", name.capitalize(), epoch, self._pictures)
                 self._pictures = None
 
