@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
@@ -45,7 +45,7 @@ class RunCommand(click.Command):
 @cli.command(cls=RunCommand, params=kedro_run.params, help=kedro_run.help)
 @click.pass_context
 def run(context: click.Context, /, runner: str | None, **_: object) -> Any:
-    """Run as Kedro does, which would answer an unknown runner with a traceback, and options that clash with nothing."""
+    """Run as Kedro does, with sentences for an unknown runner and for options that exclude each other."""
     if runner:
         check_runner_name(runner)
     try:
@@ -61,13 +61,10 @@ def run(context: click.Context, /, runner: str | None, **_: object) -> Any:
 @click.pass_obj
 def ui(metadata: ProjectMetadata, env: str | None, host: str | None, port: str | None) -> None:
     """Show MLflow's browser interface, and print the addresses of its lists of runs."""
-    from kedro.framework.session import KedroSession  # noqa: PLC0415 (not for other commands)
-
-    from gan_pipelines.tracking.interface import show_interface  # noqa: PLC0415
+    from gan_pipelines.tracking.interface import show_interface  # noqa: PLC0415 (loads MLflow)
 
     asked = {name: value for name, value in {"host": host, "port": port}.items() if value}
-    with KedroSession.create(project_path=metadata.project_path, env=env) as session:
-        settings = cast(KedroSession, session).load_context().config_loader["mlflow"]
+    settings = ProjectSession.create(metadata.project_path, env=env).load_context().config_loader["mlflow"]
     sys.exit(show_interface(merge(settings, {"ui": asked})))
 
 

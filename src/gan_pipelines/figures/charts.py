@@ -141,6 +141,11 @@ def format_number(value: float) -> str:
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
 
 
+def spread(count: int, most: int) -> NDArray[np.intp]:
+    """At most ``most`` of the indices below ``count``, evenly spaced, with the first and the last."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.intp)
+
+
 def _draw_line(label: str, style: int, values: pd.Series[float], x_scale: Scale, y_scale: Scale) -> Line:
     x = EXTENT * x_scale.places(np.asarray(values.index, dtype=np.float64))
     y = EXTENT * (1 - y_scale.places(np.asarray(values, dtype=np.float64)))
@@ -156,8 +161,7 @@ def _draw_line(label: str, style: int, values: pd.Series[float], x_scale: Scale,
 
 def _thin(values: pd.Series[float]) -> pd.Series[float]:
     """At most `MAX_POINTS` of the values, evenly spaced, with the first and the last."""
-    kept = np.linspace(0, len(values) - 1, min(len(values), MAX_POINTS)).round().astype(int)
-    return values.iloc[kept]
+    return values.iloc[spread(len(values), MAX_POINTS)]
 
 
 def _round_logs(low: float, high: float) -> list[float]:

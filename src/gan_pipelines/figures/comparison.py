@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import jinja2
@@ -16,7 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from gan_pipelines.figures.charts import EXTENT, Chart, draw_chart, format_number
+from gan_pipelines.core.versions import parse_version
+from gan_pipelines.figures.charts import EXTENT, Chart, draw_chart, format_number, spread
 from gan_pipelines.figures.curves import Panels, loss_panels, score_panels
 from gan_pipelines.figures.score_tables import Measured, lay_out_scores, list_keys
 from gan_pipelines.figures.strips import StripFigure, draw_arms
@@ -105,13 +104,11 @@ def _choose_frames(
 ) -> dict[tuple[str, str], dict[int, Pixels]]:
     """Choose grids evenly over the epochs, few enough for a page."""
     count = min(FRAMES_PER_VARIANT, max(2, MAX_FRAMES // max(1, len(progress))))
-    return {run: {epoch: grids[epoch] for epoch in _spread([*grids], count)} for run, grids in progress.items()}
-
-
-def _spread(epochs: Sequence[int], count: int) -> list[int]:
-    """At most ``count`` of the epochs, evenly spaced, with the first and the last."""
-    places = np.linspace(0, len(epochs) - 1, min(count, len(epochs))).round().astype(int)
-    return [epochs[place] for place in places]
+    chosen: dict[tuple[str, str], dict[int, Pixels]] = {}
+    for run, grids in progress.items():
+        epochs = [*grids]
+        chosen[run] = {epochs[place]: grids[epochs[place]] for place in spread(len(epochs), count)}
+    return chosen
 
 
 def _picture(pixels: Pixels) -> str:
@@ -123,9 +120,8 @@ def _picture(pixels: Pixels) -> str:
 
 def _when(version: str) -> str:
     """Write a version as a date and time; leave any other text as it is."""
-    with suppress(ValueError):
-        return datetime.strptime(version, "%Y-%m-%dT%H.%M.%S.%fZ").strftime("%d %b %Y, %H:%M UTC").lstrip("0")
-    return version
+    time = parse_version(version)
+    return version if time is None else time.strftime("%d %b %Y, %H:%M UTC").lstrip("0")
 
 
 def _number(value: float | None) -> str:

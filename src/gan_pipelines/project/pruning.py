@@ -15,7 +15,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +24,7 @@ from kedro.io.core import VersionNotFoundError
 
 from gan_pipelines.core.files import DELETED, UNFINISHED, acquire, count_bytes, delete
 from gan_pipelines.core.stores import KeyedStore
+from gan_pipelines.core.versions import parse_version
 from gan_pipelines.datasets import CheckpointStoreDataset, KeyedStoreDataset
 from gan_pipelines.gan.checkpoint import CheckpointStore, TrainingLocked
 from gan_pipelines.metrics.averages import hash_key
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 SECONDS_PER_DAY = 86400
-VERSION_FORMAT = "%Y-%m-%dT%H.%M.%S.%fZ"
-"""Format of Kedro's versions, which are times in UTC."""
 SCORES = ".scores"
 """End of the names of entries with scores, after the variant."""
 VERSIONS, CHECKPOINTS, STORES, LEFTOVERS, RUNS = "versions", "checkpoints", "stores", "unfinished files", "MLflow runs"
@@ -310,10 +308,8 @@ def _deleting(path: Path) -> Callable[[], bool]:
 
 def _start_of(version: str) -> float:
     """Time of a version in seconds since the epoch; a version of another form is taken for new."""
-    try:
-        return datetime.strptime(version, VERSION_FORMAT).replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        return float("inf")
+    time = parse_version(version)
+    return float("inf") if time is None else time.timestamp()
 
 
 def _find_checkpoints(

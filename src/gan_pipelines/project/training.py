@@ -104,7 +104,7 @@ def _finish(epochs: Iterator[gan.Epoch], after_epoch: Callable[[gan.Epoch], None
     try:
         for epoch in chain([first], epochs):
             if epoch.best is None:
-                _ = epoch.generator  # copied, in case that the next epoch ruins it
+                _ = epoch.generator  # a copy, since the next epoch may ruin the weights
             after_epoch(epoch)
     except gan.TrainingDiverged as error:
         failure = str(error)

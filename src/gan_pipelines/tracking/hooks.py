@@ -23,6 +23,7 @@ from gan_pipelines.tracking.entries import PARAMETERS, RUNTIME, EntryLogging, fi
 from gan_pipelines.tracking.outages import is_outage, tolerate_mlflow
 from gan_pipelines.tracking.provenance import VERSIONS_TAG, list_versions
 from gan_pipelines.tracking.remedies import require_mlflow
+from gan_pipelines.tracking.runs import VERSION
 from gan_pipelines.tracking.tracker import MlflowTracker
 from gan_pipelines.tracking.views import AUGMENTATION, SCORES, VIEWS, View, comparable_scores
 
@@ -94,7 +95,7 @@ class TrackingHooks:
 
     def _begin(self, pipelines: list[str], pipeline: Pipeline, catalog: DataCatalog) -> None:
         self.tracker.begin_run(self.is_own_run)
-        self.tracker.set_tags(catalog_version=self.save_version, **_tag_variants(pipeline, catalog))
+        self.tracker.set_tags(**{VERSION: self.save_version}, **_tag_variants(pipeline, catalog))
         self.tracker.name_run(_name_run(pipelines, pipeline, catalog))
         for view in VIEWS:
             self.tracker.share_view(view)

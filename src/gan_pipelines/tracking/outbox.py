@@ -19,6 +19,7 @@ from filelock import FileLock
 from gan_pipelines.core.errors import first_line
 from gan_pipelines.core.files import atomic_write
 from gan_pipelines.tracking.outages import is_outage
+from gan_pipelines.tracking.runs import PARENT, VERSION
 
 mlflow = lazy_loader.load("mlflow")
 logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ MAX_PAUSE_SECONDS = 600.0
 
 LOG_CHILD = "log_child"
 """Name of the one call that is not a method of `MlflowClient`: a finished nested run, see `_log_child`."""
-INHERITED = ("variant", "catalog_version")
+INHERITED = ("variant", VERSION)
 """Tags that a nested run has from its parent, so that nested runs can be filtered and grouped by them."""
 METRICS_PER_CALL = 1000
 """Maximum number of metrics that MLflow accepts in one call."""
@@ -166,7 +167,7 @@ def _log_child(  # noqa: PLR0913 (most are keywords)
     for half_made in client.search_runs([experiment], f"tags.child_id = '{child_id}'"):
         client.delete_run(half_made.info.run_id)
     inherited = {name: value for name, value in parent.data.tags.items() if name in INHERITED}
-    tags = {**inherited, "mlflow.parentRunId": parent_id, "child_id": child_id, "kind": kind}
+    tags = {**inherited, PARENT: parent_id, "child_id": child_id, "kind": kind}
     child = client.create_run(experiment, start_time=start_time, tags=tags, run_name=name).info.run_id
     try:
         client.log_batch(child, **_to_entities({"params": params}))

@@ -1,4 +1,4 @@
-"""Of which code and which packages the results of a run come."""
+"""The code and the packages from which the results of a run come."""
 
 from __future__ import annotations
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from gan_pipelines.tracking.runs import VERSION
+
 TAG_PREFIX = "mlflow.sharedViewState."
 """Beginning of the tags of an experiment in which MLflow's interface looks for views."""
 CHARTS = {"compareRunsMode": "CHART"}
@@ -93,7 +95,7 @@ CLASSIFIER_COLUMNS = [
 ]
 ARM = [
     *({"mode": "param", "groupByData": name} for name in ("arm", "learning_rate", "fraction")),
-    {"mode": "tag", "groupByData": "catalog_version"},  # apart from the arms of other runs
+    {"mode": "tag", "groupByData": VERSION},  # apart from the arms of other runs
 ]
 """What the classifiers of an arm have in common."""
 
@@ -143,7 +145,7 @@ def list_addresses(client: Any, interface: str) -> Iterator[tuple[str, str]]:
         interface: address of MLflow's interface.
     """
     for experiment in client.search_experiments():
-        if client.search_runs([experiment.experiment_id], "tags.catalog_version LIKE '%'", max_results=1):
+        if client.search_runs([experiment.experiment_id], f"tags.{VERSION} LIKE '%'", max_results=1):
             for view in VIEWS:
                 client.set_experiment_tag(experiment.experiment_id, view.tag, view.encode())
             yield experiment.name, SCORES.address(interface, experiment.experiment_id)

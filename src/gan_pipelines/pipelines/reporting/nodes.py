@@ -66,7 +66,7 @@ def list_runs(runs_read: Runs) -> pd.DataFrame:
 
 def plot_scores_by_epoch(runs_read: Runs) -> figures.Figure:
     """Plot FID and Inception Score by epoch, one line for each training scored like the newest."""
-    return figures.plot_scores_by_epoch(_comparable_histories(runs_read))
+    return figures.plot_scores_by_epoch(_comparable_histories(runs_read, _name_recipes(runs_read)))
 
 
 def interpolate_latents(runs_read: Runs, device: DeviceName) -> Pictures:
@@ -98,15 +98,16 @@ def render_comparison(
 ) -> str:
     """Write the page that compares all runs."""
     (real,) = image_grid.values()
+    names = _name_recipes(runs_read)
     return figures.render_comparison(
         figures.Comparison(
             experiment=experiment,
             manifest=manifest,
-            names=_name_recipes(runs_read),
+            names=names,
             measured=_measured(runs_read, average_scores),
             pairs=recipe_comparisons,
-            flags=_list_flags(runs_read),
-            histories=_comparable_histories(runs_read),
+            flags=_list_flags(runs_read, names),
+            histories=_comparable_histories(runs_read, names),
             losses={_key(run): run.load("history") for run in _newest(runs_read, "history")},
             real=real,
             progress={
@@ -268,9 +269,8 @@ def _measured(runs: Runs, averages: pd.DataFrame) -> list[figures.Measured]:
     return [groups[place] for place in sorted(range(len(groups)), key=lambda place: newest[place], reverse=True)]
 
 
-def _list_flags(runs: Runs) -> dict[str, list[str]]:
+def _list_flags(runs: Runs, names: Mapping[tuple[str, str], str]) -> dict[str, list[str]]:
     """Warnings about the scores of each recipe, each with its seed."""
-    names = _name_recipes(runs)
     flags: dict[str, dict[str, None]] = defaultdict(dict)
     for run in _with(runs, "scores"):
         scores = run.load("scores")
@@ -304,9 +304,8 @@ def _find_config(run: CataloguedRun, recipe: str) -> gan.GanConfig | None:
     return None
 
 
-def _comparable_histories(runs: Runs) -> dict[str, list[pd.DataFrame]]:
+def _comparable_histories(runs: Runs, names: Mapping[tuple[str, str], str]) -> dict[str, list[pd.DataFrame]]:
     """By recipe the histories of all trainings scored like the newest one, each from its newest run."""
-    names = _name_recipes(runs)
     scored = [(run, run.load("scores")) for run in _with(_with(runs, "history"), "scores")]
     trainings = {scores[0]["identity"]["fingerprint"]: (run, scores) for run, scores in scored}
     newest = max(trainings.values(), key=lambda training: training[0].version)[1] if trainings else []
