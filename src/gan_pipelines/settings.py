@@ -9,8 +9,11 @@ from omegaconf.resolvers import oc
 from gan_pipelines.project.config_loader import ExperimentConfigLoader
 from gan_pipelines.project.context import ProjectContext
 from gan_pipelines.project.hooks import PreflightHooks, SummaryHooks
+from gan_pipelines.project.plugins import defer_mlflow_commands
 from gan_pipelines.project.session import ProjectSession
 from gan_pipelines.tracking.hooks import TrackingHooks
+
+defer_mlflow_commands()
 
 # A server that does not answer is noticed soon, and MLflow sends no telemetry. Set before MLflow starts threads:
 # changing the environment while another thread reads it can crash the process.

@@ -33,15 +33,8 @@ from gan_pipelines.tracking.address import find_database
 from gan_pipelines.tracking.entries import is_versioned
 from gan_pipelines.tracking.hooks import MLRUNS
 from gan_pipelines.tracking.remedies import require_mlflow
-from gan_pipelines.tracking.runs import (
-    PARENT,
-    VERSION,
-    busy_since,
-    find_artifacts,
-    find_training,
-    is_deleted,
-    list_runs,
-)
+from gan_pipelines.tracking.runs import busy_since, find_artifacts, find_training, is_deleted, list_runs
+from gan_pipelines.tracking.tags import PARENT, VERSION
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -25,7 +25,7 @@ from gan_pipelines.tracking.hooks import VARIANTS
 from gan_pipelines.tracking.outages import is_outage
 from gan_pipelines.tracking.provenance import COMMIT_TAG, DIRTY_TAG, VERSIONS_TAG, find_commit, list_versions
 from gan_pipelines.tracking.remedies import require_mlflow
-from gan_pipelines.tracking.runs import PARENT, VERSION
+from gan_pipelines.tracking.tags import PARENT, VERSION
 from gan_pipelines.tracking.tracker import MAX_PARAM_LENGTH
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -23,9 +23,11 @@ from gan_pipelines.tracking.entries import PARAMETERS, RUNTIME, EntryLogging, fi
 from gan_pipelines.tracking.outages import is_outage, tolerate_mlflow
 from gan_pipelines.tracking.provenance import VERSIONS_TAG, list_versions
 from gan_pipelines.tracking.remedies import require_mlflow
-from gan_pipelines.tracking.runs import VERSION
-from gan_pipelines.tracking.tracker import MlflowTracker
+from gan_pipelines.tracking.tags import VERSION
 from gan_pipelines.tracking.views import AUGMENTATION, SCORES, VIEWS, View, comparable_scores
+
+if TYPE_CHECKING:
+    from gan_pipelines.tracking.tracker import MlflowTracker
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +64,8 @@ class TrackingHooks:
     @hook_impl
     def after_catalog_created(self, catalog: DataCatalog, save_version: str) -> None:
         """Keep the catalog, which hooks on datasets do not receive."""
+        from gan_pipelines.tracking.tracker import MlflowTracker  # noqa: PLC0415 (MLflow: not for other commands)
+
         self.catalog = catalog
         self.save_version = save_version
         own = MlflowTracker(self.project_path / MLRUNS)

@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import lazy_loader
-
-mlflow = lazy_loader.load("mlflow")
-
 STORE_MODULES = ("mlflow", "requests", "sqlalchemy", "sqlite3")
 """Packages whose exceptions come from MLflow or from the access to its store."""
 
@@ -27,7 +23,9 @@ def is_outage(error: BaseException) -> bool:
 
 def get_status(error: BaseException) -> int | None:
     """The HTTP status that MLflow gives to one of its exceptions, or None for any other exception."""
-    return int(error.get_http_status_code()) if isinstance(error, mlflow.exceptions.MlflowException) else None
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 (takes seconds to load)
+
+    return int(error.get_http_status_code()) if isinstance(error, MlflowException) else None
 
 
 @contextmanager

@@ -13,15 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import lazy_loader
+import mlflow
 from filelock import FileLock
 
 from gan_pipelines.core.errors import first_line
 from gan_pipelines.core.files import atomic_write
 from gan_pipelines.tracking.outages import is_outage
-from gan_pipelines.tracking.runs import PARENT, VERSION
+from gan_pipelines.tracking.tags import PARENT, VERSION
 
-mlflow = lazy_loader.load("mlflow")
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 30.0

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-import lazy_loader
+import mlflow
+from mlflow.entities import Run, ViewType
 
 from gan_pipelines.tracking.liveness import RunningRuns
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
-
-mlflow = lazy_loader.load("mlflow")
-
-PARENT = "mlflow.parentRunId"
-"""Tag of a nested run with the id of the run that it is part of."""
-VERSION = "catalog_version"
-"""Tag with the version under which a run saves the entries of the catalog."""
-TRAINING = "training"
-"""Tag of a run, or parameter of a nested one, with the fingerprint of its training."""
+from gan_pipelines.tracking.tags import TRAINING
 
 
 def list_runs(client: Any, experiment_id: str) -> list[Run]:
@@ -33,7 +23,7 @@ def list_runs(client: Any, experiment_id: str) -> list[Run]:
 def _search(client: Any, experiment_id: str) -> Iterator[Run]:
     token = None
     while True:
-        page = client.search_runs([experiment_id], run_view_type=mlflow.entities.ViewType.ALL, page_token=token)
+        page = client.search_runs([experiment_id], run_view_type=ViewType.ALL, page_token=token)
         yield from page
         if not (token := page.token):
             return

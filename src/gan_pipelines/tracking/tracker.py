@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import lazy_loader
+import mlflow
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,8 +27,6 @@ from gan_pipelines.tracking.outbox import LOG_CHILD, METRICS_PER_CALL, Call, Out
 from gan_pipelines.tracking.provenance import COMMIT_TAG, DIRTY_TAG, find_commit
 from gan_pipelines.tracking.views import View
 
-# Importing MLflow takes two seconds, and listing the pipelines does not need it: it is loaded on first use.
-mlflow = lazy_loader.load("mlflow")
 logger = logging.getLogger(__name__)
 
 TRAINING = "train/"

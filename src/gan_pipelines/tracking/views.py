@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from gan_pipelines.tracking.runs import VERSION
+from gan_pipelines.tracking.tags import VERSION
 
 TAG_PREFIX = "mlflow.sharedViewState."
 """Beginning of the tags of an experiment in which MLflow's interface looks for views."""

@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 from tqdm import tqdm
 
-from gan_pipelines import augmentation, execution, figures, gan, images
+from gan_pipelines import augmentation, execution, figures, gan, images, tracking
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.project.parameters import RuntimeConfig
 from gan_pipelines.project.training import train_generator
-from gan_pipelines.tracking import MlflowTracker
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ def train_generators(
     image_splits: augmentation.ImageSplits,
     checkpoints: gan.CheckpointStore,
     monitor: gan.Monitor,
-    tracker: MlflowTracker,
+    tracker: tracking.MlflowTracker,
     settings: augmentation.AugmentationConfig,
     runtime: RuntimeConfig,
     *_before: object,
@@ -111,7 +110,7 @@ def _train_replicate(
     return TrainedReplicate(generator, epoch.history, epoch.state.fingerprint, failure)
 
 
-def _track_generator(tracker: MlflowTracker, draw: augmentation.Draw, trained: TrainedReplicate) -> None:
+def _track_generator(tracker: tracking.MlflowTracker, draw: augmentation.Draw, trained: TrainedReplicate) -> None:
     last = trained.history[-1]
     scores = {name: value for name, value in last.items() if name.startswith(SCORES)}
     history = [{name: value for name, value in row.items() if name not in scores} for row in trained.history]
@@ -159,7 +158,7 @@ def fit_classifiers(
     synthetic_sets: list[augmentation.SyntheticImages],
     image_splits: augmentation.ImageSplits,
     fits: KeyedStore,
-    tracker: MlflowTracker,
+    tracker: tracking.MlflowTracker,
     settings: augmentation.AugmentationConfig,
     runtime: RuntimeConfig,
 ) -> list[augmentation.ArmFit]:
@@ -179,7 +178,7 @@ def fit_classifiers(
     return done
 
 
-def _track_fit(tracker: MlflowTracker, fit: augmentation.ArmFit) -> None:
+def _track_fit(tracker: tracking.MlflowTracker, fit: augmentation.ArmFit) -> None:
     names = ("fraction", "seed", "arm", "learning_rate", "real_images", "synthetic_images", "steps", "best_epoch")
     scores = fit.scores
     tracker.log_child(

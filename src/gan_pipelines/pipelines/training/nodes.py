@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gan_pipelines import figures, gan, images
+from gan_pipelines import figures, gan, images, tracking
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.project.training import train_generator
-from gan_pipelines.tracking import MlflowTracker
 
 
 def resolve_config(config: GanConfig, device: DeviceName) -> GanConfig:
@@ -31,7 +30,7 @@ def train_gan(
     train_images: images.ImageSet,
     checkpoints: gan.CheckpointStore,
     monitor: gan.Monitor,
-    tracker: MlflowTracker,
+    tracker: tracking.MlflowTracker,
     grid_every_epochs: int,
     device: DeviceName,
     fresh: bool,
