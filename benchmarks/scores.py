@@ -220,7 +220,7 @@ def measure_chance(
         for count in COUNTS:
             chosen = parts[: count // BATCH]
             row = {"samples": count, "fid": frechet_distance(reference, reduce(add, chosen))}
-            if count >= SAMPLES_PER_FEATURE * len(reference.mean):
+            if count >= max(SAMPLES_PER_FEATURE * len(reference.mean), EXTRAPOLATION_PARTS * BATCH):
                 length = len(chosen) // EXTRAPOLATION_PARTS
                 groups = [reduce(add, chosen[start : start + length]) for start in range(0, len(chosen), length)]
                 row["fid_infinity"], row["fid_infinity_error"] = extrapolate_frechet(reference, groups)
