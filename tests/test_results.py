@@ -12,7 +12,7 @@ import augmentation
 import ingestion
 import pages
 import precisions
-from scores import stratified_order
+from scores import RANDOM, STRATIFIED, stratified_order
 
 
 def test_floors_of_conditional_generators_have_the_class_frequencies_of_the_reference():
@@ -27,6 +27,20 @@ def test_floors_of_conditional_generators_have_the_class_frequencies_of_the_refe
 def test_the_overview_states_the_factor_of_the_page_on_scores():
     factor = pages.PAGES["scores"](pages.RESULTS / "scores")["raw_ratio"]
     assert f"more than {factor:.1f} times the other" in (pages.RESULTS / "README.md").read_text()
+
+
+def test_the_page_on_metrics_states_numbers_of_the_page_on_scores():
+    numbers = pages.PAGES["scores"](pages.RESULTS / "scores")
+    text = (pages.RESULTS.parent / "metrics.md").read_text()
+    few, many = (numbers["counts"]["base"].xs(count, level="samples") for count in (500, 50_000))
+    more = [f"{100 * excess:.0f}" for excess in sorted(few / many - 1)]
+    assert f"500 samples gave {more[0]} to {more[-1]} % more than 50,000" in text
+    fid, kid = ([numbers["floors"]["base"][kind][score] for kind in (STRATIFIED, RANDOM)] for score in ("fid", "kid"))
+    assert f"have [{kid[0].mean():.3f} where" in text
+    assert f"and {kid[1].mean():.3f} in random" in text
+    assert f"FID of {fid[0].mean():.2f} ± {fid[0].std():.2f} if" in text
+    assert f"and of {fid[1].mean():.2f} ± {fid[1].std():.2f} in random splits" in text
+    assert f"the raw weights by {numbers['percent'](numbers['training']['base', 'raw'])}; on" in text
 
 
 @pytest.mark.parametrize("page", pages.PAGES)

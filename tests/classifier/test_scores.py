@@ -15,8 +15,8 @@ def test_accuracy_and_f1_by_hand():
     assert scores.accuracy == 0.5
     assert scores.class_accuracy[:2] == [0.5, 0.5]
     assert np.isnan(scores.class_accuracy[2])  # no image has label 2
-    # F1 of class 0: precision 1/2, recall 1/2; of class 1: 1 and 1/2; of class 2: 0 by definition.
-    assert scores.macro_f1 == pytest.approx((1 / 2 + 2 / 3 + 0) / 3)
+    # F1 of class 0: precision 1/2, recall 1/2; of class 1: 1 and 1/2; class 2 has no image.
+    assert scores.macro_f1 == pytest.approx((1 / 2 + 2 / 3) / 2)
 
 
 def test_calibration_error_by_hand():

@@ -13,8 +13,10 @@ from gan_pipelines.core.hashing import hash_arrays, hash_dataset, hash_images
 from gan_pipelines.gan import (
     CheckpointStore,
     CheckpointUnusable,
+    Monitor,
     ScheduleConfig,
     TrainedGenerator,
+    TrainingDiverged,
     TrainingLocked,
     TransformConfig,
     fingerprint,
@@ -94,6 +96,25 @@ def test_the_samples_of_the_epochs_before_are_still_there(config, tiny_images, s
     resumed = run(config, tiny_images, store, samples_every=2)[-1].sample_history
     assert list(resumed) == list(whole) == [1, 2, 4]
     assert all(torch.equal(resumed[epoch], whole[epoch]) for epoch in whole)
+
+
+@pytest.mark.parametrize(("every_epochs", "kept"), [(1, [(1, 5.0), (2, 7.0)]), (10, None)])
+def test_infinite_values_right_after_an_interruption_leave_what_was_measured(
+    config, tiny_images, store, poison, every_epochs, kept
+):
+    monitor = Monitor(
+        lambda generator: {"fid": {1: 5.0, 2: 7.0}[generator.training["epoch"]]}, "fid", "k", every_epochs
+    )
+    with pytest.raises(Stop):
+        run(config, tiny_images, store, monitor=monitor, on_step=stop_after(104))  # of 40 in an epoch
+    poison.poisoned = True
+    epochs = []
+    with pytest.raises(TrainingDiverged, match="became nan in epoch 3"):
+        epochs += train(config, tiny_images, device="cpu", checkpoints=store, monitor=monitor)
+    assert len(epochs) == (kept is not None)
+    for epoch in epochs:
+        assert [(row["epoch"], row["fid"]) for row in epoch.history] == kept
+        assert (epoch.number, epoch.best.training["epoch"], epoch.is_newest) == (2, 1, False)
 
 
 def test_a_finished_training_is_not_trained_again_and_says_so(config, tiny_images, store, caplog):

@@ -56,6 +56,12 @@ def test_only_scores_of_the_last_epoch_with_equal_keys_and_weights_are_paired():
     assert len(compare_recipes({"dcgan": records(values), "wgan": others, "sagan": other_key}, NAMES)) == 0
 
 
+def test_failed_trainings_are_not_paired():
+    values = {0: 3.0, 1: 4.0, 2: 5.0}
+    failed = [*records({0: 9.0, 1: 9.5}), *records({2: 9.9}, failure="a loss became nan in epoch 3")]
+    assert len(compare_recipes({"dcgan": records(values), "wgan": failed}, NAMES)) == 0
+
+
 def test_trainings_of_a_recipe_for_other_numbers_of_epochs_are_not_mixed():
     values = {0: 10.1, 1: 10.4, 2: 11.1}
     short = records({seed: 10 * value for seed, value in values.items()}, trained_epochs=5)

@@ -178,3 +178,8 @@ def test_all_that_a_failed_training_has_measured_is_saved_before_its_run_ends(
     assert catalog.load("wgan_gp.score_findings").metrics["fid"] > 0
     of_last = [score for score in scores if score["identity"]["generator"] == "last"]
     assert all(any("(collapse)" in flag for flag in score["flags"]) == (ending != "nan") for score in of_last)
+    for score in scores:
+        failed = (
+            f"The training has failed, and these are the scores of its epoch {score['identity']['epoch']}: {sentence}"
+        )
+        assert any(flag.startswith(failed) for flag in score["flags"]) == (ending != "warn")

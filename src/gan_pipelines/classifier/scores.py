@@ -17,7 +17,7 @@ class PredictionScores(NamedTuple):
 
     Attributes:
         accuracy: share of images whose most probable class is their label.
-        macro_f1: F1 score, averaged over the classes.
+        macro_f1: F1 score, averaged over the classes that have images.
         calibration_error: expected calibration error (Guo et al. 2017) over 15 bins of equal width.
         class_accuracy: for each class, the share of its images that are classified correctly; NaN if there are none.
     """
@@ -35,7 +35,7 @@ def score_predictions(probabilities: NDArray[np.floating], labels: NDArray[np.in
     recalls = recall_score(labels, predicted, labels=classes, average=None, zero_division=np.nan)
     return PredictionScores(
         accuracy=float((predicted == labels).mean()),
-        macro_f1=float(f1_score(labels, predicted, labels=classes, average="macro", zero_division=0.0)),
+        macro_f1=float(f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0.0)),
         calibration_error=_calibration_error(probabilities.max(axis=1), predicted == labels),
         class_accuracy=recalls.tolist(),
     )

@@ -42,7 +42,7 @@ class TrainedGenerator:
         image_shape: channels, height and width.
         class_names: names of the classes, in the order of their indices; empty if the data had no labels.
         training: origin of the weights: ``fingerprint`` and ``recipe`` of the training, ``seed``, ``data_hash``,
-            ``device``, ``epoch``, ``images_seen``.
+            ``device``, ``epoch``, ``images_seen``; ``failure`` if the training has failed, why.
         weights: for each `WeightSet` a state dict, on the CPU.
         version: version of the catalog entry that it was loaded from, or None.
     """

@@ -218,6 +218,10 @@ class TrainingState:
         if self.epoch == 1 or self.epoch % samples_every == 0 or self.is_over:
             self.sample_history[self.epoch] = samples
 
+    def newest_samples(self) -> Tensor:
+        """The samples of the last epoch of which they were kept; there is one after the first epoch."""
+        return self.sample_history[max(self.sample_history)]
+
     def measure(self, monitor: Monitor) -> None:
         """Measure the generator, add the results to the history, and keep the generator if it is the best so far."""
         generator = self.snapshot()

@@ -41,7 +41,8 @@ class Epoch:
         images_seen: real images shown to the discriminator since the start.
         metrics: means over the epoch of what `DiscriminatorLoss` and `generator_loss` report, ``images_per_second``,
             and ``sample_diversity``, the diversity of the samples relative to real images.
-        samples: (64, C, H, W) uint8 on the CPU, from ``preview_weights``; the same latents in every epoch.
+        samples: (64, C, H, W) uint8 on the CPU, from ``preview_weights``; the same latents in every epoch. If the
+            training fails before another epoch is over, those of the last epoch of which they were kept.
         best: the generator of the epoch with the lowest monitored metric so far; None without a monitor.
         state: networks and optimisers, to look at only. They are not copied, and change as the training goes on.
     """
@@ -121,7 +122,8 @@ def train(  # noqa: PLR0913 (all but the images are keywords)
 
     Yields:
         an `Epoch` after each pass over the images. An incomplete last batch is left out. A training that is not
-        repeated yields its last epoch only.
+        repeated yields its last epoch only; so does one that fails in the first epoch after an interruption, if it has
+        a best one.
 
     Raises:
         ConfigError: if the configuration does not fit the images or this machine, or asks for fewer epochs than are
@@ -190,8 +192,15 @@ class _Training:
         mode = "" if self.state.config.compilation == "none" else f", compiled ({self.state.config.compilation})"
         logger.info("Training on %s in %s%s", self.state.device.type, self.state.config.precision, mode)
         self._report_step()
+        resumed_after = self.state.epoch
         while not self.state.is_over:
-            yield self._run_epoch()
+            try:
+                epoch = self._run_epoch()
+            except TrainingDiverged:
+                if self.state.epoch == resumed_after and self.state.best is not None:
+                    yield _make_epoch(self.state, self.state.newest_samples())  # or its measurements would be lost
+                raise
+            yield epoch
 
     def _repeat_last_epoch(self) -> Epoch:
         """Report the last epoch of a training that is over; measure it if this monitor has not done so yet."""

@@ -28,9 +28,9 @@ def compare_recipes(
 ) -> pd.DataFrame:
     """Compare the FID of the last epoch between all pairs of recipes with at least `MIN_SEEDS` common training seeds.
 
-    Trainings of a recipe for other numbers of epochs count as those of another recipe. FIDs differ by factors rather
-    than by amounts, so the paired differences are those of their logarithms. Their t interval decides the verdict. It
-    is not corrected for the number of pairs.
+    Trainings of a recipe for other numbers of epochs count as those of another recipe; failed ones do not count. FIDs
+    differ by factors rather than by amounts, so the paired differences are those of their logarithms. Their t interval
+    decides the verdict. It is not corrected for the number of pairs.
 
     Args:
         scores: records of `Score`, by variant. Several sampling seeds of one training are averaged first.
@@ -42,7 +42,9 @@ def compare_recipes(
         ``ratio_low`` and ``ratio_high``, its interval; ``verdict`` (``better`` or ``no difference shown``); and a
         ``sentence``.
     """
-    table = list_scores(scores)
+    table = list_scores(
+        {name: [each for each in records if "failure" not in each["identity"]] for name, records in scores.items()}
+    )
     table = table[(table["metric"] == "fid") & (table["generator"] == "last")]
     rows = [
         {"key": str(key)[:KEY_DIGITS], "weights": weights, **row}

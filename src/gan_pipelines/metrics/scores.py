@@ -124,6 +124,8 @@ def score_generator(
             **({} if labels is None else _measure_classes(fake, labels, reference)),
         }
         flags += copied
+        if failure := generator.training.get("failure"):
+            flags += (f"The training has failed, and these are the scores of its epoch {identity['epoch']}: {failure}",)
         notes = tuple(_note_missing(measured, fake, () if labels is None else reference.images.class_names))
         for (metric, class_name), (value, spread) in measured.items():
             key = _comparability(metric, class_name, reference, extractor, config)

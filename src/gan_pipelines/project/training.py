@@ -62,7 +62,8 @@ def train_generator(  # noqa: PLR0913 (most are keywords)
         the training, also if it has failed after an epoch.
 
     Raises:
-        TrainingDiverged: if it has failed before its first epoch, or the first one after an interruption, was over.
+        TrainingDiverged: if it has failed before its first epoch was over or, without a measured one, the first after
+            an interruption.
     """
     fingerprint = gan.fingerprint(config, train_images.content_hash, device)
     if fresh:

@@ -61,10 +61,8 @@ def train_gan(
         on_start=tracker.begin_training,
         on_epoch=log_epoch,
     )
-    last, best = (
-        replace(each, training={**each.training, "mlflow_run_id": tracker.run_id})
-        for each in (generator, epoch.best or generator)
-    )
+    origin = {"mlflow_run_id": tracker.run_id} | ({"failure": failure} if failure else {})
+    last, best = (replace(each, training={**each.training, **origin}) for each in (generator, epoch.best or generator))
     return last, best, pd.DataFrame(epoch.history), grids, failure or ""
 
 
