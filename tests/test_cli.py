@@ -306,17 +306,17 @@ def test_a_killed_experiment_goes_on_and_the_default_is_the_whole_chain(project,
     arguments = [KEDRO, "run", "--pipelines=augment_cdcgan", f"--params={SMALL_EXPERIMENT}"]
     fits = project / "data/06_models/digits/cdcgan/fits"
     with Process(*arguments, folder=project) as process:
-        process.await_text("14 of 28 classifiers fitted")
+        process.await_text("12 of 24 classifiers fitted")
         process.kill()
     finished = {path: path.stat().st_mtime_ns for path in fits.rglob("record.json")}
-    assert 14 <= len(finished) < 28
+    assert 12 <= len(finished) < 24
 
     printed = cold_kedro(project, "run", f"--params={SMALL_EXPERIMENT},runtime.workers=1")
     assert "This training is finished" in printed.stderr
     assert "last epoch, ema weights: FID" in printed.stdout
     assert "Augmentation with 10% of the real images (116): " in printed.stdout
     assert all(path.stat().st_mtime_ns == written for path, written in finished.items())
-    assert len([*fits.rglob("record.json")]) == 28
+    assert len([*fits.rglob("record.json")]) == 24
 
     parent = next(run for run in mlflow_runs(client)[::-1] if "verdict" in run.data.tags)
     children = children_of(client, parent)
@@ -324,7 +324,7 @@ def test_a_killed_experiment_goes_on_and_the_default_is_the_whole_chain(project,
     assert sorted(child.info.run_name for child in generators) == ["generator 0.1 seed 0", "generator 0.1 seed 1"]
     assert all({"fid_30", "is_30", "train/generator_loss"} <= child.data.metrics.keys() for child in generators)
     fitted = [child for child in children if child.data.tags["kind"] == "classifier"]
-    assert len(fitted) == 28
+    assert len(fitted) == 24
     assert {child.data.tags["variant"] for child in children} == {"cdcgan"}
     scores = pd.read_csv(latest(project, "08_reporting/digits/cdcgan/arm_scores.csv"))
     for child in fitted:
@@ -333,13 +333,13 @@ def test_a_killed_experiment_goes_on_and_the_default_is_the_whole_chain(project,
         (row,) = scores[is_same & (scores["learning_rate"] == float(params["learning_rate"]))].itertuples()
         assert child.data.metrics["test_accuracy"] == pytest.approx(row.accuracy)
     means = scores[scores["is_main"]].groupby("arm")["accuracy"].mean()
-    assert parent.data.metrics["augmentation/accuracy_added_3x_0.1"] == pytest.approx(means["added_3x"])
+    assert parent.data.metrics["augmentation/accuracy_added_1x_0.1"] == pytest.approx(means["added_1x"])
     assert parent.data.metrics["accuracy_real"] == pytest.approx(means["real_longer"])
     comparisons = pd.read_csv(latest(project, "08_reporting/digits/cdcgan/comparisons.csv"))
     comparisons = comparisons[comparisons["is_main"]].set_index("arm")
-    expected = means["added_3x"] - means["real_longer"]
-    assert comparisons.loc["added_3x", "difference"] == pytest.approx(expected)
-    assert parent.data.metrics["augmentation/difference_added_3x_0.1"] == pytest.approx(expected)
+    expected = means["added_1x"] - means["real_longer"]
+    assert comparisons.loc["added_1x", "difference"] == pytest.approx(expected)
+    assert parent.data.metrics["augmentation/difference_added_1x_0.1"] == pytest.approx(expected)
     page = parent.info.experiment_id + "/runs?workflowType=machine_learning&viewStateShareKey="
     assert printed.stdout.splitlines()[-1].endswith(f"http://127.0.0.1:5000/#/experiments/{page}augmentation")
     assert f"{page}scores-{parent.data.tags['score_key']}\n" in printed.stdout
