@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node
 
-from gan_pipelines.metrics import tabulate_scores
 from gan_pipelines.pipelines.reporting.nodes import (
     average_scores,
     compare_recipes,
@@ -13,6 +12,7 @@ from gan_pipelines.pipelines.reporting.nodes import (
     plot_scores_by_epoch,
     read_runs,
     render_comparison,
+    tabulate_scores,
 )
 
 
