@@ -28,6 +28,7 @@ from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan import CheckpointStore, Epoch, GanConfig, TrainedGenerator, train
 from gan_pipelines.gan.config import PenaltyConfig
 from gan_pipelines.gan.objectives import OBJECTIVES, DiscriminatorLoss, generator_loss
+from gan_pipelines.gan.variants import parse_variant
 from gan_pipelines.images import DatasetConfig, ImageSet, prepare_image_set
 from gan_pipelines.metrics import (
     Moments,
@@ -38,7 +39,6 @@ from gan_pipelines.metrics import (
     inception_score,
     open_reference,
 )
-from gan_pipelines.project.parameters import parse_variant
 
 PARAMETERS = Path(__file__).parents[1] / "conf/fashion_mnist/parameters.yml"
 PUBLISHED_BATCH = 96

@@ -28,6 +28,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 from gan_pipelines.core.config import parse
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan import CheckpointStore, TrainedGenerator, train
+from gan_pipelines.gan.variants import parse_variant
 from gan_pipelines.images import DatasetConfig, ImageSet, prepare_image_set
 from gan_pipelines.metrics import (
     FeatureExtractor,
@@ -46,7 +47,6 @@ from gan_pipelines.metrics import (
     stratified_labels,
 )
 from gan_pipelines.metrics.frechet import EXTRAPOLATION_PARTS, SAMPLES_PER_FEATURE
-from gan_pipelines.project.parameters import parse_variant
 
 CONF = Path(__file__).parents[1] / "conf"
 MAX_IMAGES = 5_000

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -41,16 +42,17 @@ from torchvision.io import write_png
 
 from gan_pipelines.core.devices import autocast, resolve_device
 from gan_pipelines.core.pixels import to_float
-from gan_pipelines.gan import CheckpointStore, ImageShape, train
+from gan_pipelines.gan import CheckpointStore, GanConfig, ImageShape, train
 from gan_pipelines.gan.config import OptimizerConfig
 from gan_pipelines.gan.networks import build_discriminator, build_generator
 from gan_pipelines.gan.objectives import OBJECTIVES
 from gan_pipelines.gan.penalties import clip_weights, gradient_penalty, penalty_points
-from gan_pipelines.project.parameters import parse_variant
+from gan_pipelines.gan.variants import parse_variant
 from plot_speed import tabulate_speeds
 
 CONF = Path(__file__).parents[1] / "conf"
-WORKERS = 2
+WORKERS = min(8, os.cpu_count() or 1)
+"""Processes that read the tutorial's images."""
 FILES = 1024
 """Number of image files; few, so that they are read from the disk cache."""
 CHECKPOINT_SECONDS = 30  # as conf/base/catalog.yml has it
@@ -102,6 +104,7 @@ class Recipe:
         deferred: leave the losses on the device.
         compiled: compile forward passes, except that of the penalty, which torch.compile cannot differentiate twice.
         graphs: compile with CUDA graphs.
+        autotuned: let cuDNN try its algorithms and take the fastest.
     """
 
     data: str = "files"
@@ -113,6 +116,7 @@ class Recipe:
     deferred: bool = False
     compiled: bool = False
     graphs: bool = False
+    autotuned: bool = False
 
 
 TUTORIAL = Recipe()
@@ -127,7 +131,9 @@ REMEDIES = {  # the tutorial with a single optimisation
     "losses not read back": Recipe(deferred=True),
     "compiled": Recipe(compiled=True),
     "compiled, CUDA graphs": Recipe(compiled=True, graphs=True),
+    "autotuned": Recipe(autotuned=True),
 }
+ONLY_CUDA = ("compiled, CUDA graphs", "autotuned")
 
 COMPILATIONS = {"cpu": ["default"], "mps": ["default"], "cuda": ["default", "reduce-overhead"]}
 """Compilation modes of this project, by type of device."""
@@ -141,7 +147,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--workloads", default="compared", help="compared, all, or names such as 'dcgan 64,mlp_gan 28'")
-    parser.add_argument("--remedies", action="store_true", help="also single optimisations, and this project compiled")
+    parser.add_argument(
+        "--remedies", nargs="*", help="also single optimisations, and this project compiled: all, or those named"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="number of rounds after a warm-up round")
     parser.add_argument("--seconds", type=float, default=10.0, help="approximate length of a round of one contender")
     options = parser.parse_args()
@@ -165,9 +173,9 @@ def choose_workloads(wanted: str) -> list[Workload]:
     return everything if wanted == "all" else [each for each in everything if each.name in wanted.split(",")]
 
 
-def choose_contenders(bench: Bench, with_remedies: bool) -> dict[str, Contender]:
-    """Return the contenders by name; those that run on this device and differ for this workload."""
-    contenders: dict[str, Contender] = {
+def choose_contenders(bench: Bench, remedies: list[str] | None) -> dict[str, Contender]:
+    """Return the contenders by name: those that are always compared, and the remedies named; an empty list is all."""
+    compared: dict[str, Contender] = {
         "tutorial": partial(bench.run_plain, TUTORIAL),
         "bare fp32": partial(bench.run_plain, BARE),
         "bare bf16": partial(bench.run_plain, replace(BARE, bf16=True)),
@@ -175,14 +183,23 @@ def choose_contenders(bench: Bench, with_remedies: bool) -> dict[str, Contender]
         "ours bf16": partial(bench.run_ours, "bf16"),
     }
     if bench.config.discriminator_steps > 1:
-        contenders["tutorial, detached"] = partial(bench.run_plain, replace(TUTORIAL, detached=True))
-    if with_remedies:
-        for mode in COMPILATIONS[bench.device.type]:
-            contenders[f"ours bf16, {mode}"] = partial(bench.run_ours, "bf16", mode)
-        for name, recipe in REMEDIES.items():
-            if bench.device.type == "cuda" or not recipe.graphs:
-                contenders[name] = partial(bench.run_plain, recipe)
-    return contenders
+        compared["tutorial, detached"] = partial(bench.run_plain, replace(TUTORIAL, detached=True))
+    if remedies is None:
+        return compared
+    chosen = {name: each for name, each in list_remedies(bench).items() if not remedies or name in remedies}
+    return compared | chosen
+
+
+def list_remedies(bench: Bench) -> dict[str, Contender]:
+    """Return this project compiled or autotuned, and the tutorial with single optimisations, as the device allows."""
+    is_cuda = bench.device.type == "cuda"
+    found: dict[str, Contender] = {
+        f"ours bf16, {mode}": partial(bench.run_ours, "bf16", mode) for mode in COMPILATIONS[bench.device.type]
+    }
+    if is_cuda:
+        found |= {f"ours {each}, autotuned": partial(bench.run_ours, each, autotuned=True) for each in ("fp32", "bf16")}
+    plain = {name: recipe for name, recipe in REMEDIES.items() if is_cuda or name not in ONLY_CUDA}
+    return found | {name: partial(bench.run_plain, recipe) for name, recipe in plain.items()}
 
 
 class Bench:
@@ -196,12 +213,13 @@ class Bench:
         self.workload = workload
         self.device = device
         self.folder = folder
-        parameters = yaml.safe_load((CONF / workload.experiment / "parameters.yml").read_text())
-        self.config = parse_variant(workload.variant, parameters["variants"][workload.variant])
+        self.config = read_config(workload)
         self.shape = ImageShape(workload.channels, workload.size, workload.size)
         write_images(folder / "images", workload)
         self.steps = self.config.discriminator_steps
-        rate = next(self.run_plain(BARE))  # a first estimate, for the length of the rounds
+        rounds = self.run_plain(BARE)
+        next(rounds)  # the first steps load CUDA's kernels
+        rate = next(rounds)  # an estimate, for the length of the rounds
         generator_steps = seconds * rate / self.config.batch_size / self.config.discriminator_steps
         self.steps *= max(1, round(generator_steps))
 
@@ -209,13 +227,14 @@ class Bench:
         """Run rounds of a plain loop without end; yield training images per second."""
         steps = self._run_plain_steps(recipe)
         while True:
+            torch.backends.cudnn.benchmark = recipe.autotuned
             started = time.perf_counter()
             for _ in islice(steps, self.steps):
                 pass
             self._wait()
             yield self.steps * self.config.batch_size / (time.perf_counter() - started)
 
-    def run_ours(self, precision: str, compilation: str = "none") -> Iterator[float]:
+    def run_ours(self, precision: str, compilation: str = "none", autotuned: bool = False) -> Iterator[float]:
         """Run epochs of this project without end; yield training images per second up to the last step of each."""
         last_step = 0.0
 
@@ -230,10 +249,13 @@ class Bench:
             *make_images(self.steps * self.config.batch_size, self.workload.size, self.workload),
             class_names=tuple(map(str, range(self.workload.classes))),
             device=self.device.type,
-            checkpoints=CheckpointStore(self.folder / precision / compilation, interval_seconds=CHECKPOINT_SECONDS),
+            checkpoints=CheckpointStore(
+                self.folder / precision / compilation / str(autotuned), interval_seconds=CHECKPOINT_SECONDS
+            ),
             on_step=on_step,
         )
         while True:
+            torch.backends.cudnn.benchmark = autotuned
             started = time.perf_counter()
             next(epochs)
             yield self.steps * self.config.batch_size / (last_step - started)
@@ -332,6 +354,12 @@ class Bench:
             drop_last=True,
             persistent_workers=True,
         )
+
+
+def read_config(workload: Workload) -> GanConfig:
+    """Read what the experiment says of the variant."""
+    parameters = yaml.safe_load((CONF / workload.experiment / "parameters.yml").read_text())
+    return parse_variant(workload.variant, parameters["variants"][workload.variant])
 
 
 def build_optimizer(network: nn.Module, settings: OptimizerConfig, fused: bool) -> torch.optim.Optimizer:

@@ -30,6 +30,7 @@ from gan_pipelines.core.config import parse
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.figures import make_image_grid
 from gan_pipelines.gan import VARIANTS, ImageShape, TrainedGenerator, summarize_networks, train
+from gan_pipelines.gan.variants import parse_variant
 from gan_pipelines.images import DatasetConfig, ImageSet, prepare_image_set
 from gan_pipelines.metrics import (
     FeatureExtractor,
@@ -39,7 +40,6 @@ from gan_pipelines.metrics import (
     open_reference,
     score_generator,
 )
-from gan_pipelines.project.parameters import parse_variant
 from scores import Rows, measure_floors
 
 PARAMETERS: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "conf/base/parameters.yml").read_text())

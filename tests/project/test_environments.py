@@ -16,9 +16,9 @@ from gan_pipelines.augmentation.config import AugmentationConfig
 from gan_pipelines.core.config import ConfigError, flatten, parse
 from gan_pipelines.gan import ImageShape, summarize_networks
 from gan_pipelines.gan.variants import VARIANTS as ROWS
+from gan_pipelines.gan.variants import parse_variant
 from gan_pipelines.images.config import DatasetConfig
 from gan_pipelines.metrics.config import ScoringConfig
-from gan_pipelines.project.parameters import parse_variant
 from gan_pipelines.project.preflight import check_transforms
 
 CONF = Path(__file__).parents[2] / "conf"

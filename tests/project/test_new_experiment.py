@@ -24,6 +24,7 @@ from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.datasets import CheckpointStoreDataset, KeyedStoreDataset
 from gan_pipelines.gan import check_steps
+from gan_pipelines.gan.variants import parse_variant
 from gan_pipelines.images import DatasetUnusable, ImageSet, inspect_folder
 from gan_pipelines.images.duplicates import make_thumbnails
 from gan_pipelines.metrics import ScoringConfig, check_class_sizes
@@ -36,7 +37,7 @@ from gan_pipelines.project.new_experiment import (
     suggest_parameters,
     write_experiment,
 )
-from gan_pipelines.project.parameters import parse_parameters, parse_variant
+from gan_pipelines.project.parameters import parse_parameters
 from gan_pipelines.project.preflight import check_run
 from odd_folders import random_folder
 from odd_pictures import smooth, tiff

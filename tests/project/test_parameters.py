@@ -6,9 +6,10 @@ import pytest
 
 from gan_pipelines.core.config import ConfigError, parse
 from gan_pipelines.gan import VARIANTS, OptimizerConfig, SamplingConfig
+from gan_pipelines.gan.variants import parse_variant
 from gan_pipelines.images import DatasetConfig
 from gan_pipelines.metrics import ScoringConfig
-from gan_pipelines.project.parameters import Parameters, parse_parameters, parse_variant
+from gan_pipelines.project.parameters import Parameters, parse_parameters
 
 RAW = {
     "experiment": "digits",

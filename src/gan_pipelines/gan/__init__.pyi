@@ -26,3 +26,4 @@ from .trainer import Epoch as Epoch
 from .trainer import check_steps as check_steps
 from .trainer import train as train
 from .variants import VARIANTS as VARIANTS
+from .variants import parse_variant as parse_variant

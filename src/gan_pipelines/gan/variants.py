@@ -5,8 +5,11 @@ The parameters of an experiment change single settings of a variant.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
 
+from gan_pipelines.core.config import merge, parse, require
 from gan_pipelines.gan.config import GanConfig, NetworkConfig, OptimizerConfig, PenaltyConfig
 
 
@@ -55,3 +58,14 @@ VARIANTS: Final[dict[str, GanConfig]] = {
         batch_size=128,
     ),
 }
+
+
+def parse_variant(variant: str, overrides: Mapping[str, Any] | None) -> GanConfig:
+    """Apply the settings of a variant, or None, to its row in `VARIANTS`.
+
+    Raises:
+        ConfigError: if a setting is unknown, has the wrong type, or is not allowed.
+    """
+    path, overrides = f"variants.{variant}", overrides or {}
+    require(isinstance(overrides, Mapping), path, overrides, "a mapping of settings")
+    return parse(GanConfig, merge(asdict(VARIANTS[variant]), overrides), path)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from gan_pipelines.augmentation.config import AugmentationConfig
-from gan_pipelines.core.config import ConfigError, Count, Switch, config, merge, parse, require, suggest
+from gan_pipelines.core.config import ConfigError, Count, Switch, config, parse, require, suggest
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import GanConfig, SamplingConfig
-from gan_pipelines.gan.variants import VARIANTS
+from gan_pipelines.gan.variants import VARIANTS, parse_variant
 from gan_pipelines.images.config import DatasetConfig
 from gan_pipelines.metrics.config import ScoringConfig
 from gan_pipelines.tracking.entries import PARAMETERS
@@ -115,17 +115,6 @@ def parse_parameters(raw: Mapping[str, Any], entries: Iterable[str]) -> Paramete
         elif section == "variants":
             variants[name] = _find_variant(raw, name)
     return Parameters(experiment=_find(raw, "experiment"), variants=variants, **sections)
-
-
-def parse_variant(variant: str, overrides: Mapping[str, Any] | None) -> GanConfig:
-    """Apply the settings of a variant, or None, to its row in `VARIANTS`.
-
-    Raises:
-        ConfigError: if a setting is unknown, has the wrong type, or is not allowed.
-    """
-    path, overrides = f"variants.{variant}", overrides or {}
-    require(isinstance(overrides, Mapping), path, overrides, "a mapping of settings")
-    return parse(GanConfig, merge(asdict(VARIANTS[variant]), overrides), path)
 
 
 def _split_entry(entry: str) -> tuple[str, str]:
