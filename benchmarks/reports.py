@@ -116,11 +116,11 @@ def main() -> None:
     settings = {each: read_settings(each, options.data, options.trial) for each in wanted}
     for dataset in dict.fromkeys(each.dataset for each in settings.values()):
         prepare_image_set(KeyedStore(options.out / "image_sets"), dataset)
-    # Extractors are fitted beside the first trainings, which need theirs in the end only.
+    # Extractors are fitted beside the first training, which needs its own in the end only.
     by_extractor = {(each.dataset.path, each.dataset.image_size): each for each in settings.values()}
     fits = [partial(fit_extractor, options.out, each) for each in by_extractor.values()]
     trainings = [partial(train_and_score, options.out, each, settings[each], deadline) for each in wanted]
-    for sentence in run_all([*fits, *trainings], options.at_once):
+    for sentence in run_all([*trainings[:1], *fits, *trainings[1:]], options.at_once):
         print(sentence, flush=True)
 
 

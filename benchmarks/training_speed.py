@@ -135,9 +135,6 @@ REMEDIES = {  # the tutorial with a single optimisation
 }
 ONLY_CUDA = ("compiled, CUDA graphs", "autotuned")
 
-COMPILATIONS = {"cpu": ["default"], "mps": ["default"], "cuda": ["default", "reduce-overhead"]}
-"""Compilation modes of this project, by type of device."""
-
 Contender = Callable[[], Iterator[float]]
 """Starts a contender, which yields training images per second, round after round."""
 
@@ -193,9 +190,7 @@ def choose_contenders(bench: Bench, remedies: list[str] | None) -> dict[str, Con
 def list_remedies(bench: Bench) -> dict[str, Contender]:
     """Return this project compiled or autotuned, and the tutorial with single optimisations, as the device allows."""
     is_cuda = bench.device.type == "cuda"
-    found: dict[str, Contender] = {
-        f"ours bf16, {mode}": partial(bench.run_ours, "bf16", mode) for mode in COMPILATIONS[bench.device.type]
-    }
+    found: dict[str, Contender] = {"ours bf16, compiled": partial(bench.run_ours, "bf16", "default")}
     if is_cuda:
         found |= {f"ours {each}, autotuned": partial(bench.run_ours, each, autotuned=True) for each in ("fp32", "bf16")}
     plain = {name: recipe for name, recipe in REMEDIES.items() if is_cuda or name not in ONLY_CUDA}

@@ -46,7 +46,7 @@ def test_an_early_epoch_can_be_the_best(train, valid):
 @pytest.mark.parametrize(("steps", "parts"), [(5, [1, 1, 1, 1, 1]), (13, [2, 3, 2, 3, 3]), (30, [6] * 5)])
 def test_the_steps_are_divided_evenly_between_the_epochs(train, valid, monkeypatch, steps, parts):
     taken = []
-    monkeypatch.setattr(fitting._Fitting, "_step", lambda *_: taken.append(1) or torch.tensor(0.0))
+    monkeypatch.setattr(fitting._Fitting, "_step", lambda *_: taken.append(1) or {"loss": torch.tensor(0.0)})
     seen = []
     monkeypatch.setattr(
         fitting.Classifier, "predict", lambda self, images: seen.append(len(taken)) or torch.zeros(len(images), 2)
@@ -73,7 +73,9 @@ def test_the_learning_rate_follows_the_schedule(train, monkeypatch):
 @pytest.mark.parametrize(("count", "size"), [(40, 16), (17, 8), (16, 8), (5, 8), (1, 4)])
 def test_every_batch_is_full_and_every_pass_has_each_image_once(train, monkeypatch, count, size):
     batches = []
-    monkeypatch.setattr(fitting._Fitting, "_step", lambda self, batch, _: batches.append(batch) or torch.tensor(0.0))
+    monkeypatch.setattr(
+        fitting._Fitting, "_step", lambda self, _, batch: batches.append(batch) or {"loss": torch.tensor(0.0)}
+    )
     config = replace(CONFIG, batch_size=size, epochs=6)
     fit_classifier(train.images[:count], train.labels[:count], 2, config, device="cpu")
     assert [len(batch) for batch in batches] == [size] * 6 * -(-count // size)

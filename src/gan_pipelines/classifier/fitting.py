@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from gan_pipelines.classifier.resnet import Classifier
 from gan_pipelines.core.config import require
 from gan_pipelines.core.devices import RandomState, autocast, resolve_device, resolve_precision
 from gan_pipelines.core.pixels import to_float
+from gan_pipelines.core.recording import RecordedStep, Step
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import TransformConfig
 from gan_pipelines.gan.transforms import apply_transforms
@@ -162,17 +164,22 @@ class _Fitting:
         """Divide the steps evenly between the epochs; yield the mean loss of each epoch."""
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=self.config.epochs)
         batches = self._batches()
+        step = self._choose_step(transforms)
         boundaries = [steps * epoch // self.config.epochs for epoch in range(self.config.epochs + 1)]
         for start, end in pairwise(boundaries):
             self.classifier.train()
             with self.random.active():
-                losses = [self._step(next(batches), transforms) for _ in range(start, end)]
+                losses = [step(next(batches))["loss"].clone() for _ in range(start, end)]
             if self.config.schedule == "cosine":
                 schedule.step()
             yield torch.stack(losses).mean().item()
 
-    def _step(self, batch: Tensor, transforms: TransformConfig) -> Tensor:
-        """Take an optimiser step on the images with these indices; return the loss without waiting for the device."""
+    def _choose_step(self, transforms: TransformConfig) -> Step:
+        """An optimiser step, which takes the indices of a batch and returns its ``loss``; recorded on CUDA."""
+        step = partial(self._step, transforms)
+        return step if self.device.type != "cuda" else RecordedStep(step, [self.optimizer], torch.cuda.Stream())
+
+    def _step(self, transforms: TransformConfig, batch: Tensor) -> dict[str, Tensor]:
         pixels = apply_transforms(to_float(self.train.images[batch]), transforms)
         with autocast(self.device, self.precision):
             logits = self.classifier.classify(pixels).logits
@@ -180,7 +187,7 @@ class _Fitting:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        return loss.detach()
+        return {"loss": loss.detach()}
 
     def _batches(self) -> Iterator[Tensor]:
         """Yield the image indices of each batch without end: full batches, cut from one random order after another."""

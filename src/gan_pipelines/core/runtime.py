@@ -6,5 +6,5 @@ from typing import Literal
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "bf16", "auto"]
-Compilation = Literal["none", "default", "reduce-overhead"]
-"""Mode of torch.compile; ``none`` does not compile, ``reduce-overhead`` uses CUDA graphs."""
+Compilation = Literal["none", "default"]
+"""Mode of torch.compile; ``none`` does not compile."""

@@ -124,8 +124,8 @@ class TrainingState:
         self.random = RandomState(config.seed, self.device)
         with self.random.active():
             self._build_networks()
-        self.generator_optimizer = _build_optimizer(self.generator, config.generator_optimizer)
-        self.discriminator_optimizer = _build_optimizer(self.discriminator, config.discriminator_optimizer)
+        self.generator_optimizer = _build_optimizer(self.generator, config.generator_optimizer, self.device)
+        self.discriminator_optimizer = _build_optimizer(self.discriminator, config.discriminator_optimizer, self.device)
 
     def _build_networks(self) -> None:
         config = self.config
@@ -284,7 +284,8 @@ class TrainingState:
         for name in _PLAIN_STATE:
             setattr(self, name, state["plain"][name])
         for name in _STATEFUL_PARTS:
-            getattr(self, name).load_state_dict(state["parts"][name])
+            part, saved = getattr(self, name), state["parts"][name]
+            part.load_state_dict(_fit_device(saved, part) if isinstance(part, torch.optim.Optimizer) else saved)
         self.fixed_latents = self.fixed_latents.to(self.device)
         progress = state["epoch_progress"]
         self.epoch_progress = None if progress is None else EpochProgress(**_to_device(progress, self.device))
@@ -347,10 +348,20 @@ def _changed_settings(config: Any, defaults: Any) -> dict[str, Any]:
     return changed
 
 
-def _build_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+def _build_optimizer(network: nn.Module, config: OptimizerConfig, device: torch.device) -> torch.optim.Optimizer:
+    rate, is_recorded = config.learning_rate, device.type == "cuda"
     if config.algorithm == "rmsprop":
-        return torch.optim.RMSprop(network.parameters(), lr=config.learning_rate)
-    return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=config.betas, fused=True)
+        return torch.optim.RMSprop(network.parameters(), lr=rate, capturable=is_recorded)
+    return torch.optim.Adam(network.parameters(), lr=rate, betas=config.betas, fused=True, capturable=is_recorded)
+
+
+def _fit_device(saved: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """What was saved of an optimiser, for the device of this one: on CUDA its steps can be recorded."""
+    groups = [
+        group | {"capturable": own["capturable"]}
+        for group, own in zip(saved["param_groups"], optimizer.param_groups, strict=True)
+    ]
+    return saved | {"param_groups": groups}
 
 
 def _tensors(network: nn.Module) -> Iterator[Tensor]:

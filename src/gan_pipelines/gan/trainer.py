@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gan_pipelines.core.config import ConfigError, require
 from gan_pipelines.core.devices import autocast, resolve_device
+from gan_pipelines.core.recording import RecordedStep, Step
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.checkpoint import Checkpoints, CheckpointStore
 from gan_pipelines.gan.config import GanConfig
@@ -174,6 +175,10 @@ class _Training:
     samples_every: int
     on_step: Callable[[int], None] | None
 
+    @cached_property
+    def _steps(self) -> Mapping[bool, Step]:
+        return choose_steps(self.state)
+
     def run(self) -> Generator[Epoch]:
         """Resume if there is a checkpoint, then train the epochs that are missing."""
         if self.checkpoints is not None:
@@ -211,7 +216,7 @@ class _Training:
 
     def _run_epoch(self) -> Epoch:
         with self.state.random.active():
-            metrics = _train_epoch(self.state, self.data, self._after_step)
+            metrics = _train_epoch(self.state, self.data, self._after_step, self._steps)
         samples = self.state.sample_fixed()
         metrics["sample_diversity"] = diversity(samples) / self.data.diversity
         _check_health(self.state, metrics, self.checkpoints)
@@ -295,16 +300,22 @@ def _make_epoch(state: TrainingState, samples: Tensor) -> Epoch:
     )
 
 
-def _train_epoch(state: TrainingState, data: TrainingData, after_step: Callable[[], None]) -> dict[str, float]:
+def _train_epoch(
+    state: TrainingState,
+    data: TrainingData,
+    after_step: Callable[[], None],
+    steps: Mapping[bool, Step] | None = None,
+) -> dict[str, float]:
     """Train one epoch, or the rest of it. Metrics stay on the device until the end, so that the host does not wait."""
     config = state.config
     state.update_learning_rates()
     if state.epoch_progress is None:
         state.epoch_progress = EpochProgress.begin(len(data), state.device)
     progress = state.epoch_progress
+    steps = steps or _plain_steps(state)
     started = time.perf_counter() - progress.seconds
     for images, labels in data.batches(progress.order, config.batch_size, done=progress.steps):
-        _train_step(state, progress, images, labels)
+        _train_step(state, progress, steps, images, labels)
         progress.seconds = time.perf_counter() - started
         after_step()
     metrics = progress.metrics(config.batch_size, started)
@@ -312,26 +323,54 @@ def _train_epoch(state: TrainingState, data: TrainingData, after_step: Callable[
     return metrics
 
 
-def _train_step(state: TrainingState, progress: EpochProgress, images: Tensor, labels: Tensor | None) -> None:
+def _train_step(
+    state: TrainingState,
+    progress: EpochProgress,
+    steps: Mapping[bool, Step],
+    images: Tensor,
+    labels: Tensor | None,
+) -> None:
     """Make a discriminator step and, every ``discriminator_steps``-th time, a generator step."""
+    state.steps += 1
+    has_generator_step = state.steps % state.config.discriminator_steps == 0
+    progress.add(steps[has_generator_step](images, labels))
+    progress.steps += 1
+    state.images_seen += state.config.batch_size
+    if has_generator_step:
+        state.update_ema()
+        progress.generator_steps += 1
+
+
+def choose_steps(state: TrainingState) -> Mapping[bool, Step]:
+    """The steps of both networks and of the discriminator alone, by whether the generator has one; recorded on CUDA."""
+    steps = _plain_steps(state)
+    if state.device.type != "cuda":
+        return steps
+    optimizers, stream = (state.generator_optimizer, state.discriminator_optimizer), torch.cuda.Stream()
+    return {kind: RecordedStep(step, optimizers, stream) for kind, step in steps.items()}
+
+
+def _plain_steps(state: TrainingState) -> Mapping[bool, Step]:
+    return {kind: partial(_compute_step, state, kind) for kind in (False, True)}
+
+
+def _compute_step(
+    state: TrainingState, has_generator_step: bool, images: Tensor, labels: Tensor | None
+) -> dict[str, Tensor]:
+    """Compute a step on the device. It neither waits for the device nor takes changing numbers of the host."""
     config = state.config
     real = apply_transforms(images, config.transforms).contiguous(memory_format=torch.channels_last)
-    state.steps += 1
-    if config.compilation == "reduce-overhead":
-        torch.compiler.cudagraph_mark_step_begin()  # CUDA graphs may now overwrite the outputs of the last step
     # After several discriminator steps, the generator's step takes new latents, as in algorithm 1 of Arjovsky et al.
     # 2017 and of Gulrajani et al. 2017. After a single one, both steps share the generated images, as in DCGAN's own
     # code: this saves a forward pass.
     shares_batch = config.discriminator_steps == 1
     fake = _generate(state, labels, with_gradient=shares_batch)
-    progress.add(_discriminator_step(state, real, fake.detach(), labels))
-    progress.steps += 1
-    state.images_seen += config.batch_size
-    if state.steps % config.discriminator_steps == 0:
+    metrics = _discriminator_step(state, real, fake.detach(), labels)
+    if has_generator_step:
         if not shares_batch:
             fake = _generate(state, labels, with_gradient=True)
-        progress.add(_generator_step(state, fake, labels))
-        progress.generator_steps += 1
+        metrics |= _generator_step(state, fake, labels)
+    return metrics
 
 
 def _generate(state: TrainingState, labels: Tensor | None, with_gradient: bool) -> Tensor:
@@ -355,11 +394,12 @@ def _discriminator_step(state: TrainingState, real: Tensor, fake: Tensor, labels
 def _generator_step(state: TrainingState, fake: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
     # Gradients of the discriminator's weights are not needed here: freezing the weights saves computing them.
     state.discriminator.requires_grad_(False)
-    with autocast(state.device, state.config.precision):
-        loss, metrics = generator_loss(state.discriminator, state.discriminator_loss.objective, fake, labels)
-    state.generator_optimizer.zero_grad()
-    loss.backward()
-    state.generator_optimizer.step()
-    state.discriminator.requires_grad_(True)
-    state.update_ema()
+    try:
+        with autocast(state.device, state.config.precision):
+            loss, metrics = generator_loss(state.discriminator, state.discriminator_loss.objective, fake, labels)
+        state.generator_optimizer.zero_grad()
+        loss.backward()
+        state.generator_optimizer.step()
+    finally:
+        state.discriminator.requires_grad_(True)
     return metrics

@@ -1,0 +1,92 @@
+"""Training steps recorded as CUDA graphs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+Step = Callable[..., dict[str, Tensor]]
+"""Trains on a batch: takes tensors, or None for what there is not, and returns named tensors."""
+WARM_UP_STEPS = 3
+"""Steps that are launched kernel by kernel before one is recorded: they choose kernels and make optimisers' states."""
+
+
+class _Recording(NamedTuple):
+    """A graph, the tensors that it reads, and those that it writes."""
+
+    graph: torch.cuda.CUDAGraph
+    inputs: tuple[Tensor | None, ...]
+    outputs: dict[str, Tensor]
+
+
+class RecordedStep:
+    """A training step that is recorded once and then launched as a whole.
+
+    A step is hundreds of small kernels: to launch each takes the host longer than to compute it takes the GPU. The
+    host's numbers in a recording do not change; learning rates are such numbers, so with others the step is recorded
+    anew. Random numbers are drawn anew each time. A step that waits for the device cannot be recorded: it is launched
+    kernel by kernel, and a warning says so.
+
+    Args:
+        compute: the step. Of the host's numbers, only learning rates may change.
+        optimizers: what it updates weights with; ``capturable`` must be set where they have it.
+        stream: of all recorded steps of the same weights, since gradients remember the stream of their first use.
+    """
+
+    def __init__(self, compute: Step, optimizers: Sequence[torch.optim.Optimizer], stream: torch.cuda.Stream) -> None:
+        self._compute = compute
+        self._optimizers = optimizers
+        self._stream = stream
+        self._launches_left = WARM_UP_STEPS
+        self._is_possible = True
+        self._learning_rates: list[float] = []
+        self._recording: _Recording | None = None
+
+    def __call__(self, *inputs: Tensor | None) -> dict[str, Tensor]:
+        """Train on a batch, of the same shapes each time.
+
+        Returns:
+            what the step returns, in tensors that its next call may overwrite.
+        """
+        if self._launches_left > 0 or not self._is_possible:
+            self._launches_left -= 1
+            return self._launch(inputs)
+        learning_rates = [group["lr"] for optimizer in self._optimizers for group in optimizer.param_groups]
+        if self._recording is None or learning_rates != self._learning_rates:
+            self._learning_rates, self._recording = learning_rates, None  # the old one's memory is free before the new
+            try:
+                self._recording = self._record(inputs)
+            except RuntimeError as error:
+                self._is_possible = False
+                logger.warning("A step cannot be recorded, so it takes longer (%s)", str(error).splitlines()[0])
+                return self._launch(inputs)
+        return _replay(self._recording, inputs)
+
+    def _launch(self, inputs: tuple[Tensor | None, ...]) -> dict[str, Tensor]:
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            outputs = self._compute(*inputs)
+        torch.cuda.current_stream().wait_stream(self._stream)
+        return outputs
+
+    def _record(self, inputs: tuple[Tensor | None, ...]) -> _Recording:
+        """Record the step, which computes nothing yet."""
+        own = tuple(None if each is None else each.clone() for each in inputs)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=self._stream):
+            outputs = self._compute(*own)
+        return _Recording(graph, own, outputs)
+
+
+def _replay(recording: _Recording, inputs: tuple[Tensor | None, ...]) -> dict[str, Tensor]:
+    for own, given in zip(recording.inputs, inputs, strict=True):
+        if own is not None and given is not None:
+            own.copy_(given)
+    recording.graph.replay()
+    return recording.outputs
