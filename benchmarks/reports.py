@@ -48,7 +48,8 @@ from gan_pipelines.metrics import (
 
 CONF = Path(__file__).parents[1] / "conf"
 CHECKPOINT_SECONDS = 30
-TRIAL = {"scoring": {"samples": 64, "classifier": {"epochs": 1}, "during_training": {"samples": 64}}}
+TRIAL_CLASSIFIER = {"network": "resnet8", "stem": "imagenet", "epochs": 1}
+TRIAL = {"scoring": {"samples": 64, "classifier": TRIAL_CLASSIFIER, "during_training": {"samples": 64}}}
 TRIAL_VARIANT = {"networks": {"width": 8}, "batch_size": 16, "discriminator_steps": 1, "epochs": 2}
 
 

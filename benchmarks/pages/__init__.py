@@ -12,7 +12,7 @@ from typing import Any
 
 import jinja2
 
-from pages import augmentation, fashion_mnist, robustness, scores, speed, variants
+from pages import augmentation, fashion_mnist, gpu, robustness, scores, speed, variants
 from plot_scores import write_figures
 from plot_speed import write_figure
 
@@ -21,6 +21,7 @@ RESULTS = Path(__file__).parents[2] / "docs/results"
 PAGES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "augmentation": augmentation.compute,
     "fashion_mnist": fashion_mnist.compute,
+    "gpu": gpu.compute,
     "robustness": robustness.compute,
     "scores": scores.compute,
     "speed": speed.compute,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -66,11 +68,19 @@ def test_the_inputs_are_those_of_each_call():
         assert found["sum"].item() == 4 * number
 
 
-def test_a_step_that_waits_for_the_device_is_launched_each_time(caplog):
-    step = record(lambda images: {"sum": images.sum() * images.sum().item()})
-    for number in range(STEPS):
-        assert step(torch.full((3,), float(number), device="cuda"))["sum"].item() == (3 * number) ** 2
-    assert caplog.text.count("A step cannot be recorded") == 1
+def test_a_step_that_waits_for_the_device_is_refused():
+    """In a process of its own: PyTorch draws no random numbers on a device after such an error."""
+    code = """
+import torch
+from gan_pipelines.core.recording import RecordedStep
+step = RecordedStep(lambda images: {"sum": images.sum().item()}, [], torch.cuda.Stream())
+for _ in range(4):
+    step(torch.ones(1, device="cuda"))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stderr.splitlines()[-1].startswith(
+        "gan_pipelines.core.recording.StepUnrecordable: A training step cannot be recorded as a CUDA graph"
+    )
 
 
 @pytest.mark.parametrize("variant", [*VARIANTS])

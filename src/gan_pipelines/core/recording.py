@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-logger = logging.getLogger(__name__)
+from gan_pipelines.core.errors import ProjectError, first_line
 
 Step = Callable[..., dict[str, Tensor]]
 """Trains on a batch: takes tensors, or None for what there is not, and returns named tensors."""
 WARM_UP_STEPS = 3
 """Steps that are launched kernel by kernel before one is recorded: they choose kernels and make optimisers' states."""
+
+
+class StepUnrecordable(ProjectError):
+    """A training step that cannot be recorded as a CUDA graph."""
 
 
 class _Recording(NamedTuple):
@@ -30,8 +33,7 @@ class RecordedStep:
 
     A step is hundreds of small kernels: to launch each takes the host longer than to compute it takes the GPU. The
     host's numbers in a recording do not change; learning rates are such numbers, so with others the step is recorded
-    anew. Random numbers are drawn anew each time. A step that waits for the device cannot be recorded: it is launched
-    kernel by kernel, and a warning says so.
+    anew. Random numbers are drawn anew each time, and are those of a step that is not recorded.
 
     Args:
         compute: the step. Of the host's numbers, only learning rates may change.
@@ -44,7 +46,6 @@ class RecordedStep:
         self._optimizers = optimizers
         self._stream = stream
         self._launches_left = WARM_UP_STEPS
-        self._is_possible = True
         self._learning_rates: list[float] = []
         self._recording: _Recording | None = None
 
@@ -53,19 +54,17 @@ class RecordedStep:
 
         Returns:
             what the step returns, in tensors that its next call may overwrite.
+
+        Raises:
+            StepUnrecordable: if the step waits for the device.
         """
-        if self._launches_left > 0 or not self._is_possible:
+        if self._launches_left > 0:
             self._launches_left -= 1
             return self._launch(inputs)
         learning_rates = [group["lr"] for optimizer in self._optimizers for group in optimizer.param_groups]
         if self._recording is None or learning_rates != self._learning_rates:
             self._learning_rates, self._recording = learning_rates, None  # the old one's memory is free before the new
-            try:
-                self._recording = self._record(inputs)
-            except RuntimeError as error:
-                self._is_possible = False
-                logger.warning("A step cannot be recorded, so it takes longer (%s)", str(error).splitlines()[0])
-                return self._launch(inputs)
+            self._recording = self._record(inputs)
         return _replay(self._recording, inputs)
 
     def _launch(self, inputs: tuple[Tensor | None, ...]) -> dict[str, Tensor]:
@@ -79,8 +78,16 @@ class RecordedStep:
         """Record the step, which computes nothing yet."""
         own = tuple(None if each is None else each.clone() for each in inputs)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self._stream):
-            outputs = self._compute(*own)
+        try:
+            with torch.cuda.graph(graph, stream=self._stream):
+                outputs = self._compute(*own)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise StepUnrecordable(
+                f"A training step cannot be recorded as a CUDA graph ({first_line(error)}): it must neither wait for "
+                "the device, as item() and cpu() do, nor make tensors whose shapes depend on values."
+            ) from error
         return _Recording(graph, own, outputs)
 
 

@@ -1,0 +1,66 @@
+"""The script that trains and scores the experiments without Kedro and MLflow."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import reports
+from gan_pipelines.execution import run_all
+from pictures import write_pictures
+
+pytestmark = pytest.mark.integration
+WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys(["kedro", "kedro_mlflow", "mlflow"]))  # importing them raises
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_pictures(folder / "cifar10", count=16, size=32)
+    return folder
+
+
+def run(data, out, *options):
+    (data / "sitecustomize.py").write_text(WITHOUT)
+    command = [sys.executable, reports.__file__, out, f"--data={data}", "--only=cifar10_32", "--trial", *options]
+    paths = os.pathsep.join([str(data), *sys.path])
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=True, timeout=120
+    )
+    return done.stdout.splitlines()
+
+
+def read_scores(out):
+    scores = pd.read_csv(out / "scores/cifar10_32-wgan_gp-0.csv")
+    return scores[scores["epoch"] == 2].set_index(["metric", "weights"])["value"]
+
+
+def test_what_is_cut_off_goes_on_and_ends_as_if_it_were_not(data, tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    training = reports.TRAININGS[0]
+    settings = reports.read_settings(training, data, is_trial=True)
+    [*run_all([partial(reports.train_and_score, whole, training, settings, float("inf"))], 1)]
+
+    assert "cifar10_32-wgan_gp-0: 1 of 2 epochs" in run(data, cut, "--minutes=0")[0]
+    assert "cifar10_32-wgan_gp-0: 2 of 2 epochs" in run(data, cut)[0]
+
+    assert read_scores(cut).to_dict() == read_scores(whole).to_dict()
+    assert {("fid", "raw"), ("fid", "ema"), ("precision", "raw"), ("fid_64", "raw")} <= {*read_scores(cut).index}
+    assert len(pd.read_csv(cut / "history/cifar10_32-wgan_gp-0.csv")) == 2
+    assert (cut / "grids/cifar10_32-wgan_gp-0-0002.png").exists()
+
+
+def test_every_training_of_the_reports_has_settings():
+    settings = {each: reports.read_settings(each, Path("data"), is_trial=False) for each in reports.TRAININGS}
+    assert len({each.name for each in settings}) == len(settings) == 32
+    assert settings[reports.Training("fashion_mnist", "dcgan", "wasserstein", 2)].gan.penalty is not None
+    assert {each.gan.epochs for each in settings.values()} == {20, 25, 40, 45, 100, 300}
