@@ -1,0 +1,63 @@
+"""Ray: on this machine, and on its own test cluster of several nodes."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.execution import EngineUnavailable, ExecutionConfig, check_engine, run_all
+from tasks import describe, kill_itself_once
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Three nodes of one core each."""
+    ray.shutdown()
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    for _ in range(2):
+        cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.fixture
+def config(cluster):
+    return ExecutionConfig(engine="ray", address=cluster.address)
+
+
+def test_a_task_whose_process_is_lost_is_tried_again(config, tmp_path):
+    assert list(run_all([partial(kill_itself_once, tmp_path)], config)) == [1]
+
+
+def test_tasks_run_on_all_nodes_and_come_in_order(config):
+    numbers, processes, threads = zip(*run_all([partial(describe, number) for number in range(40)], config), strict=True)
+    assert numbers == tuple(range(40))
+    assert len({*processes}) > 1
+    assert {*threads} == {1}
+
+
+def test_a_cluster_that_can_run_the_tasks_passes(config, tmp_path):
+    check_engine(config, tmp_path / "new")
+    assert not [*(tmp_path / "new").iterdir()]
+
+
+@pytest.mark.parametrize(("setting", "value"), [("cpus_per_task", 2.0), ("gpus_per_task", 0.5)])
+def test_what_no_machine_has_is_refused(cluster, tmp_path, setting, value):
+    config = ExecutionConfig(engine="ray", address=cluster.address, **{setting: value})
+    with pytest.raises(ConfigError, match=rf"runtime\.{setting} is {value}, but must be at most [01], as the largest"):
+        check_engine(config, tmp_path)
+
+
+def test_a_cluster_that_is_not_there_is_named(tmp_path):
+    ray.shutdown()
+    config = ExecutionConfig(engine="ray", address="127.0.0.1:1")
+    with pytest.raises(EngineUnavailable, match=r"There is no Ray cluster at runtime\.address 127\.0\.0\.1:1"):
+        check_engine(config, tmp_path)
