@@ -114,6 +114,31 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path, value_range: 
     )
 
 
+@cli.command(params=[option for option in kedro_run.params if option.name == "params"])
+@env_option
+@click.option("--pipelines", required=True, help="Pipelines train_<variant> and augment_<variant>, with commas.")
+@click.option("--seeds", default="0", show_default=True, help="Seeds of the trainings: 0-4 or 0,2,7.")
+@click.option("--grid", multiple=True, metavar="SETTING=A;B", help="Values of a setting; may be given several times.")
+@click.pass_obj
+def sweep(
+    metadata: ProjectMetadata,
+    env: str | None,
+    pipelines: str,
+    seeds: str,
+    grid: tuple[str, ...],
+    params: dict[str, Any],
+) -> None:
+    """Run every combination of pipelines, seeds and settings, beside each other, and compare them.
+
+    Finished ones are not run again, so the same command goes on where it was interrupted.
+    """
+    from gan_pipelines.project import sweep as sweeps  # noqa: PLC0415 (loads PyTorch)
+
+    names = [name.strip() for name in pipelines.split(",")]
+    combinations = sweeps.combine(names, sweeps.parse_seeds(seeds), sweeps.parse_grid(grid))
+    sys.exit(0 if sweeps.sweep(metadata.project_path, env, combinations, params) else 1)
+
+
 @cli.command()
 @env_option
 @click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Also what was not used for so long.")

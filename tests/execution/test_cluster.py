@@ -38,7 +38,9 @@ def test_a_task_whose_process_is_lost_is_tried_again(config, tmp_path):
 
 
 def test_tasks_run_on_all_nodes_and_come_in_order(config):
-    numbers, processes, threads = zip(*run_all([partial(describe, number) for number in range(40)], config), strict=True)
+    numbers, processes, threads = zip(
+        *run_all([partial(describe, number) for number in range(40)], config), strict=True
+    )
     assert numbers == tuple(range(40))
     assert len({*processes}) > 1
     assert {*threads} == {1}

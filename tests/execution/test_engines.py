@@ -64,7 +64,9 @@ def test_results_are_yielded_before_all_tasks_are_done():
     assert done == [0]
 
 
-@pytest.mark.parametrize(("workers", "has_gpu", "is_here"), [(None, False, False), (1, False, True), (None, True, True)])
+@pytest.mark.parametrize(
+    ("workers", "has_gpu", "is_here"), [(None, False, False), (1, False, True), (None, True, True)]
+)
 def test_a_pool_has_a_process_for_each_core_and_one_for_a_gpu(monkeypatch, workers, has_gpu, is_here):
     monkeypatch.setattr("joblib.cpu_count", lambda: 5)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
@@ -75,7 +77,9 @@ def test_a_pool_has_a_process_for_each_core_and_one_for_a_gpu(monkeypatch, worke
 def test_workers_end_soon_after_a_killed_process():
     tests = Path(__file__).parents[1]
     code = f"import sys; sys.path.append({str(tests)!r}); import tasks; from gan_pipelines import execution; "
-    with Process("-c", f"{code} list(execution.run_all([tasks.announce_and_wait] * 2, execution.ExecutionConfig(workers=2)))") as process:
+    with Process(
+        "-c", f"{code} list(execution.run_all([tasks.announce_and_wait] * 2, execution.ExecutionConfig(workers=2)))"
+    ) as process:
         process.await_text("working as", times=2)
         workers = [Path("/proc", word) for word in process.stdout.split() if word.isdigit()]
         assert all(worker.exists() for worker in workers)

@@ -65,7 +65,9 @@ def check_cluster(config: ExecutionConfig, folder: Path) -> None:
     for name, resource in {"cpus_per_task": "CPU", "gpus_per_task": "GPU"}.items():
         most = max(node["Resources"].get(resource, 0.0) for node in nodes)
         wanted = getattr(config, name)
-        require(wanted <= most, f"runtime.{name}", wanted, f"at most {most:g}, as the largest machine of the cluster has")
+        require(
+            wanted <= most, f"runtime.{name}", wanted, f"at most {most:g}, as the largest machine of the cluster has"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     seen = folder / f".seen-{uuid.uuid4().hex}"
     seen.touch()
