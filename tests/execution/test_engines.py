@@ -14,7 +14,6 @@ from gan_pipelines.execution import ExecutionConfig, run_all, runs_here
 from processes import Process
 from tasks import describe, fail, sum_images
 
-
 HERE = ExecutionConfig(engine="process")
 POOL = ExecutionConfig(workers=2)
 ENGINES = [

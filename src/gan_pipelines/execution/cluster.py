@@ -76,8 +76,8 @@ def check_cluster(config: ExecutionConfig, folder: Path) -> None:
         for address, look in looks:
             if not _receive(look, CHECK_SECONDS):
                 raise EngineUnavailable(
-                    f"{address} of the Ray cluster does not see {folder}: all its machines need the project's folder at "
-                    "the same path, on a shared file system."
+                    f"{address} of the Ray cluster does not see {folder}: all its machines need the project's folder "
+                    "at the same path, on a shared file system."
                 )
     finally:
         seen.unlink()
@@ -102,8 +102,8 @@ def _connect(config: ExecutionConfig) -> None:
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise EngineUnavailable(
-            f"There is no Ray cluster at runtime.address {config.address} ({first_line(error)}): start it with ray start "
-            "--head, or leave the address null to start Ray on this machine."
+            f"There is no Ray cluster at runtime.address {config.address} ({first_line(error)}): start it with ray "
+            "start --head, or leave the address null to start Ray on this machine."
         ) from error
 
 

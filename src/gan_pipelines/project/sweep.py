@@ -144,8 +144,8 @@ def _concerns(setting: str, variant: str) -> bool:
 def sweep(project_path: Path, env: str | None, combinations: Sequence[Combination], params: Mapping[str, Any]) -> bool:
     """Run all combinations that are not finished yet, print what became of each, and compare.
 
-    Each is a Kedro run with an MLflow run of its own, under one for the sweep; those of an engine's processes run beside
-    each other. A run that fails does not stop the others. The same sweep goes on where it was interrupted.
+    Each is a Kedro run with an MLflow run of its own, under one for the sweep. As many run beside each other as the
+    engine has processes. A run that fails does not stop the others. The same sweep goes on where it was interrupted.
 
     Args:
         project_path: folder of the project.
@@ -160,14 +160,14 @@ def sweep(project_path: Path, env: str | None, combinations: Sequence[Combinatio
         ConfigError: if a setting cannot work.
         EngineUnavailable: if the engine cannot be used, or is lost.
     """
-    session = ProjectSession.create(project_path, env=env, runtime_params=dict(params))
-    context = session.load_context()
+    context = ProjectSession.create(project_path, env=env, runtime_params=dict(params)).load_context()
     runtime = parse(RuntimeConfig, context.params["runtime"], "runtime")
+    experiment = context.config_loader["mlflow"]["tracking"]["experiment"]["name"]
     folder = project_path / "mlruns" / LOGS
     folder.mkdir(parents=True, exist_ok=True)
     execution.check_engine(runtime, folder)
     keys = [_hash_request(project_path, env, each, params) for each in combinations]
-    with SweepRun.open(hash_values(keys)) as parent:
+    with SweepRun.open(experiment, hash_values(keys)) as parent:
         finished = parent.find_finished()
         tasks = [
             partial(_report, Outcome("was finished"))
@@ -205,6 +205,7 @@ def _hash_request(project_path: Path, env: str | None, combination: Combination,
     """Identify a run by all its settings but those of the machine."""
     runtime_params = merge(dict(params), combination.parameters)
     session = ProjectSession.create(project_path, env=env, runtime_params=runtime_params)
+    assert isinstance(session, ProjectSession)
     parameters = {name: value for name, value in session.read_parameters().items() if name != "runtime"}
     return hash_values([combination.pipeline, env, parameters])
 

@@ -35,12 +35,17 @@ class SweepRun:
 
     @classmethod
     @contextmanager
-    def open(cls, sweep: str) -> Iterator[SweepRun]:
-        """Begin the run of a sweep in the active experiment, or go on with it; it ends as KILLED unless `end` is called."""
+    def open(cls, experiment: str, sweep: str) -> Iterator[SweepRun]:
+        """Begin the run of a sweep, or go on with it. An exception ends it as KILLED.
+
+        Args:
+            experiment: name of MLflow's experiment, which is there.
+            sweep: hash of the runs of the sweep.
+        """
         import mlflow  # noqa: PLC0415 (takes seconds to load)
 
         client = mlflow.MlflowClient()
-        experiment_id = mlflow.tracking.fluent._get_experiment_id()
+        experiment_id = client.get_experiment_by_name(experiment).experiment_id
         before = client.search_runs([experiment_id], f"tags.{SWEEP_TAG} = '{sweep}'", max_results=1)
         run = (
             before[0]
