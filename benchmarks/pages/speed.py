@@ -22,6 +22,7 @@ def compute(folder: Path) -> dict[str, Any]:
     rows, remedies = (pd.read_json(folder / f"{name}.jsonl", lines=True) for name in ("speed", "remedies"))
     growth = pd.read_csv(folder / "growth.csv")
     others = pd.read_csv(folder / "others.csv").set_index("number")
+    starts = pd.read_csv(folder / "starts.csv")
     ingestion = pd.read_csv(folder.parent / "robustness/ingestion.csv").query("contender == 'ours'")
     speeds = tabulate_speeds(rows)
     return {
@@ -33,6 +34,9 @@ def compute(folder: Path) -> dict[str, Any]:
         "bf16": pd.read_csv(folder / "bf16.csv").set_index("precision"),
         "seeds": pd.read_csv(folder / "bf16_seeds.csv").set_index(["precision", "seed"])["fid_ema"],
         "startup": pd.read_csv(folder / "startup.csv").set_index("reached").loc[["first node", "first step"]],
+        "starts": starts.pivot_table("seconds", "reached", "version", "median"),
+        "start_rounds": starts["round"].max(),
+        "first_run": pd.read_csv(folder / "first_run.csv").pivot_table("value", "reached", "run", sort=False),
         "growth": growth,
         "others": others["value"],
         "measured": others["measured"].max(),
