@@ -31,7 +31,7 @@ def cli() -> None:
 
 
 class RunCommand(click.Command):
-    """``kedro run``, with a sentence where values in ``--params`` cannot be read."""
+    """A command that runs pipelines, with a sentence where values in ``--params`` cannot be read."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the options. Raises a `ConfigError` if a parameter is not YAML."""
@@ -114,7 +114,7 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path, value_range: 
     )
 
 
-@cli.command(params=[option for option in kedro_run.params if option.name == "params"])
+@cli.command(cls=RunCommand, params=[option for option in kedro_run.params if option.name == "params"])
 @env_option
 @click.option("--pipelines", required=True, help="Pipelines train_<variant> and augment_<variant>, with commas.")
 @click.option("--seeds", default="0", show_default=True, help="Seeds of the trainings: 0-4 or 0,2,7.")

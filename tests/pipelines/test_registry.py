@@ -72,7 +72,7 @@ def test_a_comparison_takes_what_all_runs_have_left():
     pipeline = register_pipelines()["compare"]
     inputs = {name for name in pipeline.inputs() if not name.startswith("params:")}
     assert inputs == {"all_runs", "image_grid", "manifest"}
-    assert pipeline.outputs() == {"score_table", "scores_by_epoch", "comparison"}
+    assert pipeline.outputs() == {"score_table", "scores_by_epoch", "comparison", "recipe_findings"}
 
 
 def test_sampling_takes_the_generator_from_the_catalog():

@@ -5,23 +5,23 @@ from __future__ import annotations
 import os
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gan_pipelines.core.config import require
+from gan_pipelines.core.config import ConfigError, require
 from gan_pipelines.core.errors import first_line
 from gan_pipelines.execution.config import ExecutionConfig
 from gan_pipelines.execution.errors import EngineUnavailable
 from gan_pipelines.execution.pool import run_with_one_thread
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # tasks that reserve no GPU see none
 
 try:
     import ray
     from ray import cloudpickle
-    from ray.exceptions import RayError, RayTaskError
+    from ray.exceptions import GetTimeoutError, RayError, RayTaskError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ImportError as error:
     raise EngineUnavailable(
@@ -30,10 +30,16 @@ except ImportError as error:
 
 Result = TypeVar("Result")
 
+RESERVED = {"cpus_per_task": "CPU", "gpus_per_task": "GPU"}
+"""Ray's resources by the settings that reserve them for a task."""
 RETRIES = 20
 """How often a task is tried again whose process or machine is lost."""
 AHEAD = 4
 """Tasks that are sent for each slot of the cluster: waiting ones keep slots busy, and more of them only fill memory."""
+PASSED_ON = ("GAN_PIPELINES_", "KEDRO_", "MLFLOW_")
+"""Beginnings of the names of environment variables that other machines are given."""
+KEPT_BACK = ("MLFLOW_RUN_ID", "MLFLOW_RUN_CONTEXT")
+"""Those of them that are about the run of this process."""
 CHECK_SECONDS = 60
 """How long a machine may take to answer before a run."""
 
@@ -54,19 +60,24 @@ def run_on_ray(tasks: Sequence[Callable[[], Result]], config: ExecutionConfig) -
         while sent:
             yield _receive(sent.popleft())
     finally:
-        for task in sent:
-            ray.cancel(task, force=True)
+        with suppress(RayError):
+            for task in sent:
+                ray.cancel(task, force=True)
 
 
 def check_cluster(config: ExecutionConfig, folder: Path) -> None:
     """Check that the cluster can run a task, and that every machine sees what this one writes. See `check_engine`."""
     _connect(config)
     nodes = [node for node in ray.nodes() if node["Alive"]]
-    for name, resource in {"cpus_per_task": "CPU", "gpus_per_task": "GPU"}.items():
+    for name, resource in RESERVED.items():
         most = max(node["Resources"].get(resource, 0.0) for node in nodes)
         wanted = getattr(config, name)
         require(
             wanted <= most, f"runtime.{name}", wanted, f"at most {most:g}, as the largest machine of the cluster has"
+        )
+    if not any(_fits(config, node["Resources"]) for node in nodes):
+        raise ConfigError(
+            "No machine of the Ray cluster has what runtime.cpus_per_task and gpus_per_task reserve at once."
         )
     folder.mkdir(parents=True, exist_ok=True)
     seen = folder / f".seen-{uuid.uuid4().hex}"
@@ -83,6 +94,10 @@ def check_cluster(config: ExecutionConfig, folder: Path) -> None:
         seen.unlink()
 
 
+def _fits(config: ExecutionConfig, resources: Mapping[str, float]) -> bool:
+    return all(getattr(config, name) <= resources.get(resource, 0.0) for name, resource in RESERVED.items())
+
+
 def _look(node: str, path: Path) -> Any:
     """Let a machine look for a file."""
     there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
@@ -90,17 +105,25 @@ def _look(node: str, path: Path) -> Any:
 
 
 def _connect(config: ExecutionConfig) -> None:
-    """Start Ray on this machine, or join a cluster, unless this process has done so."""
+    """Start Ray on this machine, or join a cluster, unless this process has done so; Ray ends with the process."""
     if ray.is_initialized():
         return
+    variables = {
+        name: value for name, value in os.environ.items() if name.startswith(PASSED_ON) and name not in KEPT_BACK
+    }
+    if config.gpus_per_task == 0:
+        variables["CUDA_VISIBLE_DEVICES"] = ""
     try:
         ray.init(
             address=config.address or "local",
             num_cpus=None if config.address else config.workers,
             include_dashboard=None if config.address else False,
             log_to_driver=False,
+            runtime_env={"env_vars": variables},
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
+        if config.address is None:
+            raise EngineUnavailable(f"Ray cannot start on this machine ({first_line(error)}).") from error
         raise EngineUnavailable(
             f"There is no Ray cluster at runtime.address {config.address} ({first_line(error)}): start it with ray "
             "start --head, or leave the address null to start Ray on this machine."
@@ -110,6 +133,8 @@ def _connect(config: ExecutionConfig) -> None:
 def _receive(task: Any, seconds: float | None = None) -> Any:
     try:
         return ray.get(task, timeout=seconds)
+    except GetTimeoutError as error:
+        raise EngineUnavailable(f"A machine of the Ray cluster does not answer within {seconds:g} s.") from error
     except RayTaskError as error:
         raise error.cause from None
     except RayError as error:

@@ -11,6 +11,9 @@ from typing import TypeVar
 
 import joblib
 import torch
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from gan_pipelines.execution.errors import EngineUnavailable
 
 Result = TypeVar("Result")
 
@@ -23,8 +26,14 @@ def run_in_pool(tasks: Iterable[Callable[[], Result]], workers: int) -> Iterator
 
     See `run_all`.
     """
-    run = joblib.Parallel(n_jobs=workers, return_as="generator", mmap_mode="c")
-    yield from run(joblib.delayed(_run_beside)(task, os.getpid()) for task in tasks)
+    run = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1, mmap_mode="c")
+    try:
+        yield from run(joblib.delayed(_run_beside)(task, os.getpid()) for task in tasks)
+    except TerminatedWorkerError as error:
+        raise EngineUnavailable(
+            "A process of the pool was killed, perhaps for want of memory (runtime.workers: fewer take less). What is "
+            "finished is kept: the same command goes on."
+        ) from error
 
 
 def run_with_one_thread(task: Callable[[], Result]) -> Result:

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
 
 from gan_pipelines import execution
@@ -26,6 +26,7 @@ from gan_pipelines.gan.variants import VARIANTS
 from gan_pipelines.project.hooks import explain
 from gan_pipelines.project.parameters import RuntimeConfig
 from gan_pipelines.project.session import ProjectSession
+from gan_pipelines.tracking.hooks import MLRUNS, RUN_VARIABLE
 from gan_pipelines.tracking.sweeps import SweepRun, tagging
 
 KINDS = ("train", "augment")
@@ -103,13 +104,17 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
     """``variants.dcgan.batch_size=64;128`` as values by setting. Raises a `ConfigError` if one cannot be read."""
     grid: dict[str, list[Any]] = {}
     for text in texts:
-        name, found, values = text.partition("=")
-        if not found or not values:
+        name, _, values = map(str.strip, text.partition("="))
+        if not name or not values:
             raise ConfigError(
                 f'--grid is {text}, but must be a setting and its values: "variants.dcgan.batch_size=64;128".'
             )
+        if name.startswith("runtime.") or name.endswith(".seed"):
+            raise ConfigError(
+                f"--grid has {name}: --seeds has the seeds, and settings of the machine change no result."
+            )
         try:
-            grid[name.strip()] = [yaml.safe_load(value) for value in values.split(";")]
+            grid.setdefault(name, []).extend(yaml.safe_load(value) for value in values.split(";"))
         except yaml.YAMLError as error:
             raise ConfigError(f"--grid {text} cannot be read ({first_line(error)}).") from error
     return grid
@@ -119,21 +124,22 @@ def combine(names: Sequence[str], seeds: Sequence[int], grid: Mapping[str, Seque
     """List all combinations, each once. Settings of other variants than the run's do not multiply its runs.
 
     Raises:
-        ConfigError: if a pipeline is none that trains a variant.
+        ConfigError: if a pipeline is none that trains a variant, or a setting concerns none of them.
     """
-    combinations = []
+    combinations: dict[str, Combination] = {}
     for name in names:
         kind, _, variant = name.partition("_")
         if kind not in KINDS or variant not in VARIANTS:
             known = [f"{kind}_{variant}" for kind in KINDS for variant in VARIANTS]
-            raise ConfigError(f"--pipelines has {name!r}, which a sweep cannot run; {suggest(name, known)}")
+            raise ConfigError(f"--pipelines has {name!r}, which a sweep cannot run; {suggest(name, known)}.")
         own = {key: values for key, values in grid.items() if _concerns(key, variant)}
-        combinations += [
-            Combination(name, seed, dict(zip(own, values, strict=True)))
-            for values in product(*own.values())
-            for seed in seeds
-        ]
-    return combinations
+        for values, seed in product(product(*own.values()), seeds):
+            each = Combination(name, seed, dict(zip(own, values, strict=True)))
+            combinations[each.name] = each
+    for key in grid:
+        if not any(key in each.settings for each in combinations.values()):
+            raise ConfigError(f"--grid has {key}, which concerns no run of --pipelines.")
+    return [*combinations.values()]
 
 
 def _concerns(setting: str, variant: str) -> bool:
@@ -160,40 +166,44 @@ def sweep(project_path: Path, env: str | None, combinations: Sequence[Combinatio
         ConfigError: if a setting cannot work.
         EngineUnavailable: if the engine cannot be used, or is lost.
     """
+    env = env or os.environ.get("KEDRO_ENV")
     context = ProjectSession.create(project_path, env=env, runtime_params=dict(params)).load_context()
     runtime = parse(RuntimeConfig, context.params["runtime"], "runtime")
+    _check(runtime)
+    folder = project_path / MLRUNS
+    (folder / LOGS).mkdir(parents=True, exist_ok=True)
+    execution.check_engine(runtime, folder / LOGS)
+    runs = {_hash_request(project_path, env, each, params): each for each in combinations}
     experiment = context.config_loader["mlflow"]["tracking"]["experiment"]["name"]
-    folder = project_path / "mlruns" / LOGS
-    folder.mkdir(parents=True, exist_ok=True)
-    execution.check_engine(runtime, folder)
-    keys = [_hash_request(project_path, env, each, params) for each in combinations]
-    with SweepRun.open(experiment, hash_values(keys)) as parent:
-        finished = parent.find_finished()
+    with SweepRun.open(experiment, hash_values([*runs]), folder) as parent:
+        outcomes = dict.fromkeys(parent.find_finished() & runs.keys(), Outcome("was finished"))
+        print(f"{len(runs)} runs, {len(outcomes)} of them finished before; what they print is in {folder / LOGS}")
+        left = {key: each for key, each in runs.items() if key not in outcomes}
         tasks = [
-            partial(_report, Outcome("was finished"))
-            if key in finished
-            else partial(
-                _run, project_path, env, each.pipeline, merge(dict(params), each.parameters),
-                parent.tags(key), folder / f"{each.pipeline}-{key[:12]}.log",
+            partial(
+                _run, project_path, env, each.pipeline, merge(dict(params), each.parameters), parent.tags(key),
+                folder / LOGS / f"{each.pipeline}-{key[:12]}.log",
             )
-            for each, key in zip(combinations, keys, strict=True)
+            for key, each in left.items()
         ]  # fmt: skip
-        print(f"{len(tasks)} runs, {sum(key in finished for key in keys)} of them finished before; logs in {folder}")
-        outcomes = []
-        for each, outcome in zip(combinations, execution.run_all(tasks, runtime), strict=True):
-            outcomes.append(outcome)
+        for (key, each), outcome in zip(left.items(), execution.run_all(tasks, runtime), strict=True):
+            outcomes[key] = outcome
             print(_describe(each, outcome), flush=True)
-        are_finished = all(outcome.state != "failed" for outcome in outcomes)
-        parent.end(are_finished, "\n".join(map(_describe, combinations, outcomes)))
-    if any(outcome.state != "failed" for outcome in outcomes) and any(
-        each.pipeline.startswith("train") for each in combinations
-    ):
-        _compare(project_path, env)
+        are_finished = all(outcome.state != "failed" for outcome in outcomes.values())
+        table = "\n".join(_describe(each, outcomes[key]) for key, each in runs.items())
+        parent.end(are_finished, table)
+    print(f"In the end:\n{table}")
+    if any(outcome.state != "failed" for outcome in outcomes.values()):
+        ProjectSession.create(project_path, env=env).run(pipeline_names=["compare"])
     return are_finished
 
 
-def _report(outcome: Outcome) -> Outcome:
-    return outcome
+def _check(runtime: RuntimeConfig) -> None:
+    """Refuse settings that concern one run."""
+    if runtime.fresh:
+        raise ConfigError("runtime.fresh is true, and a sweep does not begin anew; use other settings, or kedro run.")
+    if os.environ.get(RUN_VARIABLE):
+        raise ConfigError(f"{RUN_VARIABLE} is set, and the runs of a sweep have MLflow runs of their own: unset it.")
 
 
 def _describe(combination: Combination, outcome: Outcome) -> str:
@@ -215,14 +225,24 @@ def _run(
 ) -> Outcome:
     """Run one combination in this process; what it prints goes to a file."""
     start = time.monotonic()
-    with _printing_to(log), tagging(tags):
-        bootstrap_project(project_path)
-        try:
+    try:
+        with _printing_to(log), tagging(tags), _showing_errors():
+            bootstrap_project(project_path)
             ProjectSession.create(project_path, env=env, runtime_params=params).run(pipeline_names=[pipeline])
-        except Exception as error:  # the other runs go on
-            print(f"Error: {explain(error) or error!r}", file=sys.stderr)
-            return Outcome("failed", time.monotonic() - start, explain(error) or f"{first_line(error)} ({log})")
+    except Exception as error:  # the other runs go on
+        return Outcome("failed", time.monotonic() - start, explain(error) or f"{first_line(error)} ({log})")
     return Outcome("finished", time.monotonic() - start)
+
+
+@contextmanager
+def _showing_errors() -> Iterator[None]:
+    """Print a traceback of an error that is no sentence, since it does not end this process."""
+    try:
+        yield
+    except Exception as error:
+        if explain(error) is None:
+            traceback.print_exc()
+        raise
 
 
 @contextmanager
@@ -242,14 +262,3 @@ def _printing_to(path: Path) -> Iterator[None]:
             for number, before in zip((1, 2), kept, strict=True):
                 os.dup2(before, number)
                 os.close(before)
-
-
-def _compare(project_path: Path, env: str | None) -> None:
-    """Write the page that compares all runs, and print which recipes are better."""
-    from gan_pipelines.pipelines.reporting import nodes  # noqa: PLC0415 (loads pandas)
-
-    catalog: Any = ProjectSession.create(project_path, env=env).load_context().catalog
-    verdicts = nodes.compare_recipes(nodes.read_runs(catalog.load("all_runs")))
-    print("\n".join(verdicts.loc[verdicts["weights"] == "ema", "sentence"]))
-    pipelines.set_requested(None)
-    ProjectSession.create(project_path, env=env).run(pipeline_names=["compare"])

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from gan_pipelines.tracking.tags import PARENT
+import mlflow
+
+from gan_pipelines.core.config import ConfigError
+from gan_pipelines.tracking.liveness import RunningRuns
+from gan_pipelines.tracking.outages import tolerate_mlflow
+from gan_pipelines.tracking.remedies import require_mlflow
+from gan_pipelines.tracking.tags import PARENT, REQUEST, SWEEP
 
 CONTEXT_VARIABLE = "MLFLOW_RUN_CONTEXT"
 """Variable of the environment from which MLflow reads tags of a new run, as JSON."""
-SWEEP_TAG = "sweep"
-"""Tag of the run of a sweep: the hash of its runs."""
-REQUEST_TAG = "request"
-"""Tag of a run of a sweep: the hash of its settings."""
 
 
 @dataclass(frozen=True)
@@ -35,30 +40,44 @@ class SweepRun:
 
     @classmethod
     @contextmanager
-    def open(cls, experiment: str, sweep: str) -> Iterator[SweepRun]:
-        """Begin the run of a sweep, or go on with it. An exception ends it as KILLED.
+    def open(cls, experiment: str, sweep: str, folder: Path) -> Iterator[SweepRun]:
+        """Begin the run of a sweep, or go on with it. An exception, SIGTERM included, ends it as KILLED.
 
         Args:
             experiment: name of MLflow's experiment, which is there.
             sweep: hash of the runs of the sweep.
-        """
-        import mlflow  # noqa: PLC0415 (takes seconds to load)
+            folder: folder of the project for MLflow.
 
+        Raises:
+            ConfigError: if the same sweep is at work on this machine.
+            TrackingUnavailable: if MLflow does not answer.
+        """
         client = mlflow.MlflowClient()
-        experiment_id = client.get_experiment_by_name(experiment).experiment_id
-        before = client.search_runs([experiment_id], f"tags.{SWEEP_TAG} = '{sweep}'", max_results=1)
-        run = (
-            before[0]
-            if before
-            else client.create_run(experiment_id, tags={SWEEP_TAG: sweep, "mlflow.runName": f"sweep {sweep[:8]}"})
-        )
-        client.update_run(run.info.run_id, status="RUNNING")
-        parent = cls(client, experiment_id, run.info.run_id)
+        running = RunningRuns(folder / "running")
+        with require_mlflow(client.tracking_uri):
+            parent = cls._find(client, experiment, sweep)
+            if parent.run_id in running.alive():
+                raise ConfigError("This sweep is at work already; wait for it, or end it.")
+            client.update_run(parent.run_id, status="RUNNING")
+        running.begin(parent.run_id, client.tracking_uri)
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         try:
             yield parent
         except BaseException:
-            client.set_terminated(parent.run_id, "KILLED")
+            with suppress(Exception):
+                client.set_terminated(parent.run_id, "KILLED")
             raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
+            running.end(parent.run_id)
+
+    @classmethod
+    def _find(cls, client: Any, experiment: str, sweep: str) -> SweepRun:
+        experiment_id = client.get_experiment_by_name(experiment).experiment_id
+        runs = client.search_runs([experiment_id], f"tags.{SWEEP} = '{sweep}'", max_results=1)
+        tags = {SWEEP: sweep, "mlflow.runName": f"sweep {sweep[:8]}"}
+        run = runs[0] if runs else client.create_run(experiment_id, tags=tags)
+        return cls(client, experiment_id, run.info.run_id)
 
     def find_finished(self) -> set[str]:
         """The hashes of settings of all runs, of this sweep or another, that are finished."""
@@ -66,34 +85,32 @@ class SweepRun:
         token = None
         while True:
             page = self.client.search_runs([self.experiment_id], "attributes.status = 'FINISHED'", page_token=token)
-            found |= {run.data.tags[REQUEST_TAG] for run in page if REQUEST_TAG in run.data.tags}
+            found |= {run.data.tags[REQUEST] for run in page if REQUEST in run.data.tags}
             if not (token := page.token):
                 return found
 
     def tags(self, request: str) -> dict[str, str]:
         """Tags of one of its runs."""
-        return {PARENT: self.run_id, REQUEST_TAG: request}
+        return {PARENT: self.run_id, REQUEST: request}
 
     def end(self, is_finished: bool, description: str) -> None:
-        """End the run, with a description of what happened."""
-        self.client.set_tag(self.run_id, "mlflow.note.content", description)
-        self.client.set_terminated(self.run_id, "FINISHED" if is_finished else "FAILED")
+        """End the run, with a description of what happened; without an MLflow that answers, it stays open."""
+        with tolerate_mlflow():
+            self.client.set_tag(self.run_id, "mlflow.note.content", description)
+            self.client.set_terminated(self.run_id, "FINISHED" if is_finished else "FAILED")
 
 
 @contextmanager
 def tagging(tags: Mapping[str, str]) -> Iterator[None]:
-    """Give tags to the MLflow runs that begin in this block, and end those that a signal leaves open."""
+    """Give tags to the MLflow runs that begin in this block, and end those that an exception leaves open."""
     before = os.environ.get(CONTEXT_VARIABLE)
     os.environ[CONTEXT_VARIABLE] = json.dumps(tags)
     try:
         yield
-    except BaseException:
-        import mlflow  # noqa: PLC0415
-
-        while mlflow.active_run() is not None:
-            mlflow.end_run("KILLED")
-        raise
     finally:
+        with tolerate_mlflow():
+            while mlflow.active_run() is not None:
+                mlflow.end_run("KILLED")
         if before is None:
             del os.environ[CONTEXT_VARIABLE]
         else:
