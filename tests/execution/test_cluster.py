@@ -5,12 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-import ray
-from ray.cluster_utils import Cluster
 
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.execution import EngineUnavailable, ExecutionConfig, check_engine, run_all
-from tasks import describe, kill_itself_once
+from tasks import describe, kill_itself_once, see_gpus
 
 pytestmark = pytest.mark.integration
 
@@ -18,6 +16,9 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(scope="module")
 def cluster():
     """Three nodes of one core each."""
+    import ray  # noqa: PLC0415 (not for other tests)
+    from ray.cluster_utils import Cluster  # noqa: PLC0415
+
     ray.shutdown()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     for _ in range(2):
@@ -51,6 +52,11 @@ def test_a_cluster_that_can_run_the_tasks_passes(config, tmp_path):
     assert not [*(tmp_path / "new").iterdir()]
 
 
+def test_a_task_that_reserves_no_gpu_sees_none(config, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert list(run_all([see_gpus], config)) == [""]
+
+
 @pytest.mark.parametrize(("setting", "value"), [("cpus_per_task", 2.0), ("gpus_per_task", 0.5)])
 def test_what_no_machine_has_is_refused(cluster, tmp_path, setting, value):
     config = ExecutionConfig(engine="ray", address=cluster.address, **{setting: value})
@@ -58,7 +64,9 @@ def test_what_no_machine_has_is_refused(cluster, tmp_path, setting, value):
         check_engine(config, tmp_path)
 
 
-def test_a_cluster_that_is_not_there_is_named(tmp_path):
+def test_a_cluster_that_is_not_there_is_named(cluster, tmp_path):
+    import ray  # noqa: PLC0415
+
     ray.shutdown()
     config = ExecutionConfig(engine="ray", address="127.0.0.1:1")
     with pytest.raises(EngineUnavailable, match=r"There is no Ray cluster at runtime\.address 127\.0\.0\.1:1"):

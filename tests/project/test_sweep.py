@@ -25,7 +25,9 @@ def test_values_of_a_grid_are_read_as_yaml():
     assert grid == {"variants.dcgan.batch_size": [64, 128], "variants.dcgan.penalty": [None, {"at": "real"}]}
 
 
-@pytest.mark.parametrize("text", ["variants.dcgan.batch_size", "a=", "a={1"])
+@pytest.mark.parametrize(
+    "text", ["variants.dcgan.batch_size", "a=", "=1", "a={1", "runtime.device=cpu", "variants.dcgan.seed=1"]
+)
 def test_a_grid_that_cannot_be_read_is_refused(text):
     with pytest.raises(ConfigError, match="--grid"):
         parse_grid([text])
@@ -43,6 +45,15 @@ def test_all_combinations_are_listed_and_settings_of_other_variants_do_not_multi
         "runtime": {"engine": "process"},
     }
     assert Combination("augment_wgan_gp", 0, {}).variant == "wgan_gp"
+
+
+def test_each_combination_is_listed_once():
+    assert len(combine(["train_dcgan", "train_dcgan"], [0, 0], {"scoring.samples": [100, 100]})) == 1
+
+
+def test_a_setting_that_concerns_no_run_is_refused():
+    with pytest.raises(ConfigError, match=r"--grid has variants\.dcgn\.batch_size, which concerns no run"):
+        combine(["train_dcgan"], [0], {"variants.dcgn.batch_size": [1]})
 
 
 @pytest.mark.parametrize("name", ["compare", "train_dcgann", "ingest", "evaluate_dcgan", ""])
