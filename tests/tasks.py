@@ -16,6 +16,11 @@ def describe(number):
     return number, os.getpid(), torch.get_num_threads()
 
 
+def describe_slowly(number):
+    time.sleep(1)
+    return describe(number)
+
+
 def fail(number, folder):
     (folder / uuid4().hex).touch()  # one for each try
     raise ConfigError(f"is {number}.", "dataset.path")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,6 +41,8 @@ PASSED_ON = ("GAN_PIPELINES_", "KEDRO_", "MLFLOW_")
 """Beginnings of the names of environment variables that other machines are given."""
 KEPT_BACK = ("MLFLOW_RUN_ID", "MLFLOW_RUN_CONTEXT")
 """Those of them that are about the run of this process."""
+KNOCK_SECONDS = 5
+"""How long the head of a cluster may take to accept a connection."""
 CHECK_SECONDS = 60
 """How long a machine may take to answer before a run."""
 
@@ -114,6 +117,7 @@ def _connect(config: ExecutionConfig) -> None:
     if config.gpus_per_task == 0:
         variables["CUDA_VISIBLE_DEVICES"] = ""
     try:
+        _knock(config.address)
         ray.init(
             address=config.address or "local",
             num_cpus=None if config.address else config.workers,
@@ -121,13 +125,20 @@ def _connect(config: ExecutionConfig) -> None:
             log_to_driver=False,
             runtime_env={"env_vars": variables},
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         if config.address is None:
             raise EngineUnavailable(f"Ray cannot start on this machine ({first_line(error)}).") from error
         raise EngineUnavailable(
             f"There is no Ray cluster at runtime.address {config.address} ({first_line(error)}): start it with ray "
             "start --head, or leave the address null to start Ray on this machine."
         ) from error
+
+
+def _knock(address: str | None) -> None:
+    """Raise an `OSError` if nothing listens at a ``host:port``: Ray would try for minutes."""
+    host, found, port = (address or "").rpartition(":")
+    if found and port.isdigit():
+        socket.create_connection((host, int(port)), KNOCK_SECONDS).close()
 
 
 def _receive(task: Any, seconds: float | None = None) -> Any:
