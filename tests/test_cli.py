@@ -349,7 +349,7 @@ def test_a_killed_experiment_goes_on_and_the_default_is_the_whole_chain(project,
     simple = pd.read_csv(latest(project, "08_reporting/digits/cdcgan/simple_scores.csv"))
     assert simple["accuracy"].min() > 0.8  # on 116 digits
     recalls = pd.read_csv(latest(project, "08_reporting/digits/cdcgan/class_comparisons.csv"))
-    assert len(recalls) == 6 * 10
+    assert len(recalls) == 5 * 10
     for figure in ("arms_figure", "arm_curves"):
         assert Image.open(latest(project, f"08_reporting/digits/cdcgan/{figure}.png")).size[0] > 500
 
@@ -358,7 +358,7 @@ def test_the_experiments_images_are_a_dataset_that_leaks_nothing(project, client
     made = latest(project, "05_model_input/digits/cdcgan/synthetic_images")
     folder = ImageFolder(made)
     assert folder.classes == list("0123456789")
-    assert len(folder) == 3 * 116
+    assert len(folder) == 116
     provenance = json.loads((made / "dataset.json").read_text())["provenance"]
     assert (provenance["fraction"], provenance["real_images"]) == (0.1, 116)
     assert provenance["training"]["epoch"] == 1

@@ -23,5 +23,8 @@ def compute(folder: Path) -> dict[str, Any]:
         "most_changed": recalls.loc[recalls["recall_difference"].abs().idxmax()],
         "verdicts": json.loads((folder / "digits_verdicts.json").read_text()),
         "planted": pd.read_csv(folder / "planted_comparisons.csv").query("is_primary").to_dict("records"),
+        "planted_3x": pd.read_csv(folder / "planted_3x_comparisons.csv")
+        .query("plant == 'held_back' and is_primary and is_main")
+        .itertuples(),
         "cards": pd.read_csv(folder / "cards_comparisons.csv").set_index("arm"),
     }

@@ -85,7 +85,7 @@ def test_sampling_takes_the_generator_from_the_catalog():
 def test_listing_the_pipelines_loads_neither_pytorch_nor_mlflow():
     code = (
         "import atexit, sys; from kedro.framework.cli.cli import main; sys.argv = ['kedro', 'registry', 'list']; "
-        "large = {'torch', 'mlflow', 'matplotlib.figure', 'sklearn.base'}; "
+        "large = {'torch', 'mlflow', 'matplotlib.figure', 'pandas', 'sklearn.base'}; "
         "atexit.register(lambda: print('loaded', large & sys.modules.keys())); main()"
     )
     root = Path(__file__).parents[2]

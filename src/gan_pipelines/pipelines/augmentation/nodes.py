@@ -6,17 +6,20 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pandas as pd
 from tqdm import tqdm
 
 from gan_pipelines import augmentation, execution, figures, gan, images, tracking
+from gan_pipelines.core.findings import Findings
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.project.parameters import RuntimeConfig
 from gan_pipelines.project.training import train_generator
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 
@@ -219,6 +222,13 @@ def compare_arms(
     comparisons = augmentation.tabulate_comparisons(arm_fits, settings)
     by_class = augmentation.tabulate_class_comparisons(arm_fits, settings, image_splits.test.class_names)
     return comparisons, by_class, augmentation.state_verdicts(arm_fits, comparisons, simple_scores, settings)
+
+
+def summarize_experiment(
+    arm_scores: pd.DataFrame, comparisons: pd.DataFrame, verdicts: list[dict[str, Any]]
+) -> Findings:
+    """Summarize the experiment in metrics and sentences."""
+    return augmentation.summarize_experiment(arm_scores, comparisons, verdicts)
 
 
 def plot_arms(arm_scores: pd.DataFrame, comparisons: pd.DataFrame) -> figures.Figure:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Pipeline, node
 
-from gan_pipelines.augmentation import summarize_experiment
 from gan_pipelines.pipelines.augmentation.nodes import (
     choose_synthetic_images,
     compare_arms,
@@ -16,6 +15,7 @@ from gan_pipelines.pipelines.augmentation.nodes import (
     plot_arms,
     score_simple_classifiers,
     separate_images,
+    summarize_experiment,
     tabulate_fits,
     train_generators,
 )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_pipelines import figures, gan, images, metrics
+from gan_pipelines.core.findings import Findings
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.metrics.config import MIN_IMAGES
@@ -72,6 +73,11 @@ def score_generators(
             origin = {"generator": name, "trained_epochs": generator.training["epoch"]}
             records.append({**record, "identity": {**record["identity"], **origin}})
     return records
+
+
+def summarize_scores(scores: list[dict[str, Any]]) -> Findings:
+    """Summarize the scores of a run in metrics, tags and sentences."""
+    return metrics.summarize_scores(scores)
 
 
 def show_neighbours(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node
 
-from gan_pipelines.metrics import summarize_scores
 from gan_pipelines.pipelines.evaluation.nodes import (
     make_monitor,
     open_extractor,
     open_reference,
     score_generators,
     show_neighbours,
+    summarize_scores,
 )
 
 

@@ -7,10 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from kedro.io import DatasetError
 from numpy.typing import NDArray
 
@@ -20,6 +19,9 @@ from gan_pipelines.core.errors import first_line
 from gan_pipelines.core.findings import Findings
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.datasets import CataloguedRun
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,11 @@ def average_scores(runs_read: Runs) -> pd.DataFrame:
     return metrics.average_scores(_scores_by_variant(runs_read))
 
 
+def tabulate_scores(average_scores: pd.DataFrame) -> pd.DataFrame:
+    """Format the averages as a table with a row for each recipe."""
+    return metrics.tabulate_scores(average_scores)
+
+
 def compare_recipes(runs_read: Runs) -> pd.DataFrame:
     """Compare the FID of recipes that have at least three training seeds in common."""
     return metrics.compare_recipes(_scores_by_variant(runs_read), _name_recipes(runs_read))
@@ -66,6 +73,8 @@ def state_verdicts(recipe_comparisons: pd.DataFrame) -> Findings:
 
 def list_runs(runs_read: Runs) -> pd.DataFrame:
     """List the scored runs with the settings in which the runs of a variant differ, scores and provenance."""
+    import pandas as pd  # noqa: PLC0415 (half a second to load: not for listing the pipelines)
+
     runs = metrics.list_runs({(run.variant, run.version): run.load("scores") for run in _with(runs_read, "scores")})
     first = runs[["run", "variant", "seed", "epochs", "recipe"]]
     settings = _differing_settings(runs_read)
@@ -289,6 +298,8 @@ def _list_flags(runs: Runs, names: Mapping[tuple[str, str], str]) -> dict[str, l
 
 def _differing_settings(runs: Runs) -> pd.DataFrame:
     """The settings in which the recipes of a variant differ, by variant and recipe."""
+    import pandas as pd  # noqa: PLC0415
+
     settings: dict[tuple[str, str], dict[str, str]] = {}
     for run in _with(runs, "scores"):
         recipe = _recipe_of(run.load("scores"))

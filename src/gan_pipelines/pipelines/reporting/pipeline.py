@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node
 
-from gan_pipelines.metrics import tabulate_scores
 from gan_pipelines.pipelines.reporting.nodes import (
     average_scores,
     compare_recipes,
@@ -14,6 +13,7 @@ from gan_pipelines.pipelines.reporting.nodes import (
     read_runs,
     render_comparison,
     state_verdicts,
+    tabulate_scores,
 )
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from gan_pipelines import figures, gan, images, tracking
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.project.training import train_generator
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def resolve_config(config: GanConfig, device: DeviceName) -> GanConfig:
@@ -22,7 +26,7 @@ def resolve_config(config: GanConfig, device: DeviceName) -> GanConfig:
 def summarize_model(config: GanConfig, train_images: images.ImageSet) -> pd.DataFrame:
     """List the layers of both networks with their output shapes and parameter counts."""
     shape = gan.ImageShape(*train_images.images.shape[1:])
-    return pd.DataFrame(gan.summarize_networks(config, shape, len(train_images.class_names)))
+    return _tabulate(gan.summarize_networks(config, shape, len(train_images.class_names)))
 
 
 def train_gan(
@@ -63,7 +67,7 @@ def train_gan(
     )
     origin = {"mlflow_run_id": tracker.run_id} | ({"failure": failure} if failure else {})
     last, best = (replace(each, training={**each.training, **origin}) for each in (generator, epoch.best or generator))
-    return last, best, pd.DataFrame(epoch.history), grids, failure or ""
+    return last, best, _tabulate(epoch.history), grids, failure or ""
 
 
 def check_training(failure: str, *_saved: object) -> None:
@@ -79,3 +83,9 @@ def check_training(failure: str, *_saved: object) -> None:
 def plot_losses(history: pd.DataFrame) -> figures.Figure:
     """Plot losses, accuracies and scores by epoch."""
     return figures.plot_losses(history)
+
+
+def _tabulate(rows: Sequence[object]) -> pd.DataFrame:
+    import pandas as pd  # noqa: PLC0415 (half a second to load: not for listing the pipelines)
+
+    return pd.DataFrame(rows)
