@@ -77,7 +77,8 @@ def test_a_sweep_that_is_killed_goes_on_and_one_failing_run_does_not_stop_the_ot
         process.await_text("train_dcgan seed 0: finished in")
         process.kill()
     printed = kedro(project, *SWEEP, f"--params={TINY},runtime.workers=2", code=1).stdout
-    lines = [line for line in printed.splitlines() if line.startswith("train_")]
+    assert "6 runs, 1 of them finished before; " in printed
+    lines = printed.partition("In the end:\n")[2].splitlines()[:6]
     assert lines[0] == "train_dcgan seed 0: was finished"
     assert [line.partition(" in ")[0] for line in lines[1:4]] == [
         "train_dcgan seed 1: finished",
