@@ -97,6 +97,10 @@ def check_cluster(config: ExecutionConfig, folder: Path) -> None:
         seen.unlink()
 
 
+def _exists(path: str) -> bool:
+    return Path(path).exists()
+
+
 def _fits(config: ExecutionConfig, resources: Mapping[str, float]) -> bool:
     return all(getattr(config, name) <= resources.get(resource, 0.0) for name, resource in RESERVED.items())
 
@@ -104,7 +108,7 @@ def _fits(config: ExecutionConfig, resources: Mapping[str, float]) -> bool:
 def _look(node: str, path: Path) -> Any:
     """Let a machine look for a file."""
     there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
-    return ray.remote(num_cpus=0, scheduling_strategy=there)(os.path.exists).remote(str(path))
+    return ray.remote(num_cpus=0, scheduling_strategy=there)(_exists).remote(str(path))
 
 
 def _connect(config: ExecutionConfig) -> None:
