@@ -107,7 +107,7 @@ def _fits(config: ExecutionConfig, resources: Mapping[str, float]) -> bool:
 
 def _look(node: str, path: Path) -> Any:
     """Let a machine look for a file."""
-    there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
+    there: Any = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
     return ray.remote(num_cpus=0, scheduling_strategy=there)(_exists).remote(str(path))
 
 
