@@ -13,7 +13,7 @@ MLFLOW_COMMANDS = "kedro_mlflow.framework.cli.cli"
 
 
 class MlflowCommands(click.Group):
-    """The commands of kedro-mlflow, whose module is imported for these commands only."""
+    """The commands of kedro-mlflow, whose module is imported to run or to describe them only."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List the one name that kedro-mlflow adds to Kedro's."""
