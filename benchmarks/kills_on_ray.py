@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,6 @@ from ray.cluster_utils import Cluster
 from kill_and_resume import copy_project
 from on_ray import WORKLOADS, Workload, log_of, read_numbers, start, three_nodes
 
-LATEST = {"augment_cdcgan": 25.0, "sweep": 30.0}
-"""Latest moments to kill, in seconds after the tasks have begun; they take about as long."""
 PATIENCE_SECONDS = 600
 """How long a command may take to end."""
 
@@ -80,7 +79,20 @@ def _reads(process: psutil.Process, text: str) -> bool:
         return False
 
 
-def try_once(trial: int, reference: pd.DataFrame, draws: random.Random) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class Reference:
+    """An undisturbed run on the pool engine.
+
+    Attributes:
+        numbers: that it has left.
+        seconds: that its tasks took, and what came after them.
+    """
+
+    numbers: pd.DataFrame
+    seconds: float
+
+
+def try_once(trial: int, reference: Reference, draws: random.Random) -> dict[str, Any] | None:
     """Run a workload, kill something, and run it until it is done.
 
     Returns:
@@ -91,10 +103,9 @@ def try_once(trial: int, reference: pd.DataFrame, draws: random.Random) -> dict[
     with ExitStack() as clusters:
         cluster = clusters.enter_context(three_nodes())
         command = start(WORKLOADS[name], project, on(cluster))
-        begun = time.monotonic()
+        started = time.monotonic()
         _await_tasks(WORKLOADS[name], project, command)
-        time.sleep(draws.uniform(0, LATEST[name]))
-        seconds = time.monotonic() - begun
+        time.sleep(draws.uniform(0, reference.seconds))
         if command.poll() is not None or not KILLS[what](cluster, command, draws):
             _end(command)
             return None
@@ -112,12 +123,12 @@ def try_once(trial: int, reference: pd.DataFrame, draws: random.Random) -> dict[
         "trial": trial,
         "killed": what,
         "workload": name,
-        "seconds": round(seconds, 1),
+        "seconds": round(killed_at - started, 1),
         "exit_codes": " ".join(map(str, codes)),
         "ended_after": round(took, 1),
         "last_line": sentence,
         "mlflow": _count_statuses(project),
-        "same": codes[-1] == 0 and read_numbers(name, project).equals(reference),
+        "same": codes[-1] == 0 and read_numbers(name, project).equals(reference.numbers),
     }
     shutil.rmtree(project)
     return row
@@ -134,15 +145,17 @@ def on(cluster: Cluster) -> dict[str, Any]:
     return {"engine": "ray", "address": cluster.address}
 
 
-def measure_reference(name: str) -> pd.DataFrame:
-    """The numbers of an undisturbed run on the pool engine."""
+def measure_reference(name: str) -> Reference:
+    """Run a workload on the pool engine."""
     project = copy_project()
     command = start(WORKLOADS[name], project, {"engine": "pool", "workers": 2})
+    _await_tasks(WORKLOADS[name], project, command)
+    begun = time.monotonic()
     if _end(command):
         raise SystemExit(log_of(project).read_text())
-    numbers = read_numbers(name, project)
+    reference = Reference(read_numbers(name, project), time.monotonic() - begun)
     shutil.rmtree(project)
-    return numbers
+    return reference
 
 
 def _await_tasks(workload: Workload, project: Path, command: subprocess.Popen[str]) -> None:

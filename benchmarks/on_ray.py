@@ -52,8 +52,9 @@ WORKLOADS = {
         SMALL
         | {
             "variants.cdcgan.networks.width": 8,
-            "augmentation.replicates": 3,
-            "augmentation.generator_epochs": 8,
+            "augmentation.replicates": 2,
+            "augmentation.fractions": "0.1;0.3",
+            "augmentation.generator_epochs": 4,
             "augmentation.classifier.epochs": 2,
             "augmentation.classifier.learning_rates": "0.02;0.05",
         },
@@ -65,7 +66,7 @@ WORKLOADS = {
         | {
             f"variants.{variant}.{name}": value
             for variant in ("dcgan", "wgan")
-            for name, value in (("networks.width", 8), ("epochs", 12))
+            for name, value in (("networks.width", 8), ("epochs", 8))
         },
         " of them finished before",
     ),
@@ -115,7 +116,7 @@ def read_numbers(name: str, project: Path) -> pd.DataFrame:
     paths = (project / "data/08_reporting/digits").glob("*/scores.json/*/scores.json")
     scores = [score for path in paths for score in json.loads(path.read_text())]
     rows = [
-        {name: score["identity"][name] for name in ("variant", "seed", "generator", "weights")}
+        {name: score["identity"][name] for name in ("fingerprint", "seed", "generator", "weights")}
         | {"class": score["comparability"].get("class"), "metric": score["metric"], "value": score["value"]}
         for score in scores
     ]
