@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -62,6 +63,12 @@ def test_what_no_machine_has_is_refused(cluster, tmp_path, setting, value):
     config = ExecutionConfig(engine="ray", address=cluster.address, **{setting: value})
     with pytest.raises(ConfigError, match=rf"runtime\.{setting} is {value}, but must be at most [01], as the largest"):
         check_engine(config, tmp_path)
+
+
+def test_another_address_than_that_of_the_cluster_that_was_joined_is_refused(config, tmp_path):
+    check_engine(config, tmp_path)
+    with pytest.raises(EngineUnavailable, match=r"has joined another Ray cluster than runtime\.address null"):
+        check_engine(replace(config, address=None), tmp_path)
 
 
 def test_a_cluster_that_is_not_there_is_named(cluster, tmp_path):

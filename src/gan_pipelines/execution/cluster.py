@@ -80,7 +80,7 @@ def check_cluster(config: ExecutionConfig, folder: Path) -> None:
         )
     if not any(_fits(config, node["Resources"]) for node in nodes):
         raise ConfigError(
-            "No machine of the Ray cluster has what runtime.cpus_per_task and gpus_per_task reserve at once."
+            "No machine of the Ray cluster has what runtime.cpus_per_task and gpus_per_task reserve at once; lower one."
         )
     folder.mkdir(parents=True, exist_ok=True)
     seen = folder / f".seen-{uuid.uuid4().hex}"
@@ -113,7 +113,13 @@ def _look(node: str, path: Path) -> Any:
 
 def _connect(config: ExecutionConfig) -> None:
     """Start Ray on this machine, or join a cluster, unless this process has done so; Ray ends with the process."""
+    name = config.address or "local"
     if ray.is_initialized():
+        if ray.get_runtime_context().namespace != name:
+            raise EngineUnavailable(
+                f"This process has joined another Ray cluster than runtime.address {config.address or 'null'}: name "
+                "that one, or leave it with ray.shutdown()."
+            )
         return
     variables = {
         name: value for name, value in os.environ.items() if name.startswith(PASSED_ON) and name not in KEPT_BACK
@@ -123,7 +129,8 @@ def _connect(config: ExecutionConfig) -> None:
     try:
         _knock(config.address)
         ray.init(
-            address=config.address or "local",
+            address=name,
+            namespace=name,  # tells later calls which cluster this is
             num_cpus=None if config.address else config.workers,
             include_dashboard=None if config.address else False,
             log_to_driver=False,

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import yaml
 from kedro.framework.startup import bootstrap_project
+from tqdm import tqdm
 
 from gan_pipelines import execution
 from gan_pipelines.core.config import ConfigError, merge, parse, suggest
@@ -116,7 +117,8 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
         try:
             grid.setdefault(name, []).extend(yaml.safe_load(value) for value in values.split(";"))
         except yaml.YAMLError as error:
-            raise ConfigError(f"--grid {text} cannot be read ({first_line(error)}).") from error
+            problem = getattr(error, "problem", None) or first_line(error)
+            raise ConfigError(f"--grid {text} cannot be read ({problem}); quote the value.") from error
     return grid
 
 
@@ -131,14 +133,16 @@ def combine(names: Sequence[str], seeds: Sequence[int], grid: Mapping[str, Seque
         kind, _, variant = name.partition("_")
         if kind not in KINDS or variant not in VARIANTS:
             known = [f"{kind}_{variant}" for kind in KINDS for variant in VARIANTS]
-            raise ConfigError(f"--pipelines has {name!r}, which a sweep cannot run; {suggest(name, known)}.")
+            raise ConfigError(f"--pipelines has {name!r}, which a sweep cannot run; {suggest(name, known)}")
         own = {key: values for key, values in grid.items() if _concerns(key, variant)}
         for values, seed in product(product(*own.values()), seeds):
             each = Combination(name, seed, dict(zip(own, values, strict=True)))
             combinations[each.name] = each
     for key in grid:
         if not any(key in each.settings for each in combinations.values()):
-            raise ConfigError(f"--grid has {key}, which concerns no run of --pipelines.")
+            raise ConfigError(
+                f"--grid has {key}, which concerns no run of --pipelines; name a section, or a variant that is trained."
+            )
     return [*combinations.values()]
 
 
@@ -169,7 +173,7 @@ def sweep(project_path: Path, env: str | None, combinations: Sequence[Combinatio
     env = env or os.environ.get("KEDRO_ENV")
     context = ProjectSession.create(project_path, env=env, runtime_params=dict(params)).load_context()
     runtime = parse(RuntimeConfig, context.params["runtime"], "runtime")
-    _check(runtime)
+    check_settings(runtime)
     folder = project_path / MLRUNS
     (folder / LOGS).mkdir(parents=True, exist_ok=True)
     execution.check_engine(runtime, folder / LOGS)
@@ -186,9 +190,11 @@ def sweep(project_path: Path, env: str | None, combinations: Sequence[Combinatio
             )
             for key, each in left.items()
         ]  # fmt: skip
-        for (key, each), outcome in zip(left.items(), execution.run_all(tasks, runtime), strict=True):
+        results = tqdm(execution.run_all(tasks, runtime), total=len(tasks), unit="run", desc="sweep", disable=None)
+        for (key, each), outcome in zip(left.items(), results, strict=True):
             outcomes[key] = outcome
-            print(_describe(each, outcome), flush=True)
+            with tqdm.external_write_mode():
+                print(_describe(each, outcome), flush=True)
         are_finished = all(outcome.state != "failed" for outcome in outcomes.values())
         table = "\n".join(_describe(each, outcomes[key]) for key, each in runs.items())
         parent.end(are_finished, table)
@@ -198,8 +204,8 @@ def sweep(project_path: Path, env: str | None, combinations: Sequence[Combinatio
     return are_finished
 
 
-def _check(runtime: RuntimeConfig) -> None:
-    """Refuse settings that concern one run."""
+def check_settings(runtime: RuntimeConfig) -> None:
+    """Raise a `ConfigError` if there are settings that concern one run."""
     if runtime.fresh:
         raise ConfigError("runtime.fresh is true, and a sweep does not begin anew; use other settings, or kedro run.")
     if os.environ.get(RUN_VARIABLE):
