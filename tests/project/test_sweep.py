@@ -72,6 +72,13 @@ def project(tmp_path_factory):
 
 
 @pytest.mark.integration
+def test_a_wrong_setting_of_one_run_is_refused_before_the_first(project):
+    printed = kedro(project, *SWEEP, "--grid=variants.wgan.epoch=1", code=1)
+    assert "Error: variants.wgan.epoch is not a setting; did you mean epochs?" in printed.stderr
+    assert "finished" not in printed.stdout
+
+
+@pytest.mark.integration
 def test_a_sweep_that_is_killed_goes_on_and_one_failing_run_does_not_stop_the_others(project):
     with Process(KEDRO, *SWEEP, f"--params={TINY},runtime.engine=process", folder=project) as process:
         process.await_text("train_dcgan seed 0: finished in")

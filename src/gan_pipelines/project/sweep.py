@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
 from tqdm import tqdm
 
@@ -25,7 +26,7 @@ from gan_pipelines.core.errors import first_line
 from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.gan.variants import VARIANTS
 from gan_pipelines.project.hooks import explain
-from gan_pipelines.project.parameters import RuntimeConfig
+from gan_pipelines.project.parameters import RuntimeConfig, parse_parameters
 from gan_pipelines.project.session import ProjectSession
 from gan_pipelines.tracking.hooks import MLRUNS, RUN_VARIABLE
 from gan_pipelines.tracking.sweeps import SweepRun, tagging
@@ -218,12 +219,15 @@ def _describe(combination: Combination, outcome: Outcome) -> str:
 
 
 def _hash_request(project_path: Path, env: str | None, combination: Combination, params: Mapping[str, Any]) -> str:
-    """Identify a run by all its settings but those of the machine."""
+    """Identify a run by all its settings but those of the machine. Raises a `ConfigError` if one is wrong."""
     runtime_params = merge(dict(params), combination.parameters)
     session = ProjectSession.create(project_path, env=env, runtime_params=runtime_params)
     assert isinstance(session, ProjectSession)
-    parameters = {name: value for name, value in session.read_parameters().items() if name != "runtime"}
-    return hash_values([combination.pipeline, env, parameters])
+    parameters = session.read_parameters()
+    parse_parameters(parameters, pipelines[combination.pipeline].inputs())
+    return hash_values(
+        [combination.pipeline, env, {name: value for name, value in parameters.items() if name != "runtime"}]
+    )
 
 
 def _run(
