@@ -872,25 +872,25 @@ def sweep(*options):
     cli.sweep.main(["--pipelines=train_wgan_gp", *options], standalone_mode=False)
 
 
-case("`kedro sweep` of a pipeline that does not exist")(lambda _: sweep("--pipelines=train_wgan_pg"))
-case("`kedro sweep` with seeds that are no numbers")(lambda _: sweep("--seeds=0:4"))
-case("`kedro sweep` over a setting without values")(lambda _: sweep("--grid=variants.wgan_gp.epochs"))
-case("`kedro sweep` over a value that is not YAML")(lambda _: sweep("--grid=variants.wgan_gp.networks={width: 8"))
-case("`kedro sweep` over a setting of the machine")(lambda _: sweep("--grid=runtime.device=cpu;cuda"))
-case("`kedro sweep` over a setting of a variant that it does not train")(
+case("a sweep of a pipeline that does not exist")(lambda _: sweep("--pipelines=train_wgan_pg"))
+case("a sweep with seeds that are no numbers")(lambda _: sweep("--seeds=0:4"))
+case("a sweep over a setting without values")(lambda _: sweep("--grid=variants.wgan_gp.epochs"))
+case("a sweep over a value that is not YAML")(lambda _: sweep("--grid=variants.wgan_gp.networks={width: 8"))
+case("a sweep over a setting of the machine")(lambda _: sweep("--grid=runtime.device=cpu;cuda"))
+case("a sweep over a setting of a variant that it does not train")(
     lambda _: sweep("--grid=variants.dcgan.batch_size=64;128")
 )
-case("`kedro sweep` that is to begin anew")(lambda _: check_settings(RuntimeConfig(fresh=True)))
+case("a sweep that is to begin anew")(lambda _: check_settings(RuntimeConfig(fresh=True)))
 
 
-@case("`kedro sweep` with an MLflow run to go on with")
+@case("a sweep with an MLflow run to go on with")
 def kedro_sweep_with_an_mlflow_run_to_go_on_with(_):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_RUN_ID", "abc")
         check_settings(RuntimeConfig())
 
 
-@case("the same `kedro sweep` twice at once")
+@case("the same sweep twice at once")
 def the_same_kedro_sweep_twice_at_once(folder):
     found = SimpleNamespace(info=SimpleNamespace(run_id="abc"))
     client = SimpleNamespace(
