@@ -1,4 +1,4 @@
-"""Ray: on this machine, and on its own test cluster of several nodes."""
+"""Ray's own test cluster of several nodes. What Ray on this machine does is tested beside the other engines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gan_pipelines.core.config import ConfigError
 from gan_pipelines.execution import EngineUnavailable, ExecutionConfig, check_engine, run_all
 from tasks import describe_slowly, kill_itself_once, see_gpus
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,6 @@ def cluster():
     import ray  # noqa: PLC0415 (not for other tests)
     from ray.cluster_utils import Cluster  # noqa: PLC0415
 
-    ray.shutdown()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     for _ in range(2):
         cluster.add_node(num_cpus=1)

@@ -63,7 +63,7 @@ def test_a_pipeline_that_trains_nothing_is_refused(name):
 
 
 TINY = ",".join({**dict.fromkeys(small("dcgan", 1).split(",")), **dict.fromkeys(small("wgan", 1).split(","))})
-SWEEP = ["sweep", "--pipelines=train_dcgan,train_wgan", "--seeds=0-1", "--grid=variants.wgan.batch_size=32;5000"]
+SWEEP = ["sweep", "--pipelines=train_dcgan,train_wgan", "--seeds=0", "--grid=variants.wgan.batch_size=32;5000"]
 
 
 @pytest.fixture(scope="module")
@@ -84,16 +84,14 @@ def test_a_sweep_that_is_killed_goes_on_and_one_failing_run_does_not_stop_the_ot
         process.await_text("train_dcgan seed 0: finished in")
         process.kill()
     printed = kedro(project, *SWEEP, f"--params={TINY},runtime.workers=2", code=1).stdout
-    assert "6 runs, 1 of them finished before; " in printed
-    lines = printed.partition("In the end:\n")[2].splitlines()[:6]
-    assert lines[0] == "train_dcgan seed 0: was finished"
-    assert [line.partition(" in ")[0] for line in lines[1:4]] == [
-        "train_dcgan seed 1: finished",
+    assert "3 runs, 1 of them finished before; " in printed
+    lines = printed.partition("In the end:\n")[2].splitlines()[:3]
+    assert [line.partition(" in ")[0] for line in lines] == [
+        "train_dcgan seed 0: was finished",
         "train_wgan seed 0 variants.wgan.batch_size=32: finished",
-        "train_wgan seed 1 variants.wgan.batch_size=32: finished",
+        "train_wgan seed 0 variants.wgan.batch_size=5000: failed: "
+        "variants.wgan.batch_size is 5000, but must be at most the 1257 images.",
     ]
-    wanted = "failed: variants.wgan.batch_size is 5000, but must be at most the 1257 images."
-    assert [line.partition(": ")[2] for line in lines[4:]] == [wanted, wanted]
     client = MlflowClient(f"sqlite:///{project}/mlruns/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("digits").experiment_id])
     (parent,) = [run for run in runs if "sweep" in run.data.tags]
@@ -102,7 +100,8 @@ def test_a_sweep_that_is_killed_goes_on_and_one_failing_run_does_not_stop_the_ot
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     finished = [run for run in children if run.info.status == "FINISHED"]
     assert sorted((run.data.tags["variant"], run.data.tags["seed"]) for run in finished) == [
-        ("dcgan", "0"), ("dcgan", "1"), ("wgan", "0"), ("wgan", "1"),
-    ]  # fmt: skip
+        ("dcgan", "0"),
+        ("wgan", "0"),
+    ]
     assert len({run.data.tags["catalog_version"] for run in children}) == len(children)
     assert [*(project / "data/08_reporting/digits").rglob("comparison.html")]
