@@ -33,6 +33,8 @@ from ray.cluster_utils import Cluster
 from kill_and_resume import copy_project
 from on_ray import WORKLOADS, Workload, log_of, read_numbers, start, three_nodes
 
+LATEST = 0.7
+"""Latest moment to kill, as a part of the time that a run on the pool takes from its first task to its end."""
 PATIENCE_SECONDS = 600
 """How long a command may take to end."""
 
@@ -105,9 +107,10 @@ def try_once(trial: int, reference: Reference, draws: random.Random) -> dict[str
         command = start(WORKLOADS[name], project, on(cluster))
         started = time.monotonic()
         _await_tasks(WORKLOADS[name], project, command)
-        time.sleep(draws.uniform(0, reference.seconds))
+        time.sleep(draws.uniform(0, LATEST * reference.seconds))
         if command.poll() is not None or not KILLS[what](cluster, command, draws):
             _end(command)
+            shutil.rmtree(project)
             return None
         killed_at = time.monotonic()
         codes, sentence = [_end(command)], ""

@@ -53,10 +53,10 @@ WORKLOADS = {
         | {
             "variants.cdcgan.networks.width": 8,
             "augmentation.replicates": 2,
-            "augmentation.fractions": "0.1;0.3",
+            "augmentation.fractions": "[0.3]",
             "augmentation.generator_epochs": 4,
             "augmentation.classifier.epochs": 2,
-            "augmentation.classifier.learning_rates": "0.02;0.05",
+            "augmentation.classifier.learning_rates": "[0.05]",
         },
         "Running node: train_generators",
     ),
@@ -66,7 +66,7 @@ WORKLOADS = {
         | {
             f"variants.{variant}.{name}": value
             for variant in ("dcgan", "wgan")
-            for name, value in (("networks.width", 8), ("epochs", 8))
+            for name, value in (("networks.width", 8), ("epochs", 6))
         },
         " of them finished before",
     ),
