@@ -6,7 +6,7 @@ import os
 import socket
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,7 +47,7 @@ CHECK_SECONDS = 60
 """How long a machine may take to answer before a run."""
 
 
-def run_on_ray(tasks: Sequence[Callable[[], Result]], config: ExecutionConfig) -> Iterator[Result]:
+def run_on_ray(tasks: Sequence[Callable[[], Result]], config: ExecutionConfig) -> Generator[Result]:
     """Run tasks on the machines of a cluster. A task whose process or machine is lost is tried again. See `run_all`."""
     _connect(config)
     run = ray.remote(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from gan_pipelines.execution.pool import run_in_pool
 Result = TypeVar("Result")
 
 
-def run_all(tasks: Sequence[Callable[[], Result]], config: ExecutionConfig) -> Iterator[Result]:
+def run_all(tasks: Sequence[Callable[[], Result]], config: ExecutionConfig) -> Generator[Result]:
     """Run tasks; yield their results in order, each as soon as it and those before it are done.
 
     Sums of floats depend on the number of threads. Every task has one, so results depend neither on the engine nor on

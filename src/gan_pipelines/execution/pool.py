@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from functools import cache
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ POLL_SECONDS = 1.0
 """How often a worker looks whether the process that has started it is there."""
 
 
-def run_in_pool(tasks: Iterable[Callable[[], Result]], workers: int) -> Iterator[Result]:
+def run_in_pool(tasks: Iterable[Callable[[], Result]], workers: int) -> Generator[Result]:
     """Run tasks in other processes of this machine, where large arrays are memory-mapped; with one worker, in this one.
 
     See `run_all`.

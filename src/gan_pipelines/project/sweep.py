@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -191,11 +191,12 @@ def sweep(project_path: Path, env: str | None, combinations: Sequence[Combinatio
             )
             for key, each in left.items()
         ]  # fmt: skip
-        results = tqdm(execution.run_all(tasks, runtime), total=len(tasks), unit="run", desc="sweep", disable=None)
-        for (key, each), outcome in zip(left.items(), results, strict=True):
-            outcomes[key] = outcome
-            with tqdm.external_write_mode():
-                print(_describe(each, outcome), flush=True)
+        with closing(execution.run_all(tasks, runtime)) as results:
+            shown = tqdm(results, total=len(tasks), unit="run", desc="sweep", disable=None)
+            for (key, each), outcome in zip(left.items(), shown, strict=True):
+                outcomes[key] = outcome
+                with tqdm.external_write_mode():
+                    print(_describe(each, outcome), flush=True)
         are_finished = all(outcome.state != "failed" for outcome in outcomes.values())
         table = "\n".join(_describe(each, outcomes[key]) for key, each in runs.items())
         parent.end(are_finished, table)

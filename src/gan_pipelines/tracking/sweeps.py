@@ -41,7 +41,7 @@ class SweepRun:
     @classmethod
     @contextmanager
     def open(cls, experiment: str, sweep: str, folder: Path) -> Iterator[SweepRun]:
-        """Begin the run of a sweep, or go on with it. An exception, SIGTERM included, ends it as KILLED.
+        """Begin the run of a sweep, or go on with it. An exception, SIGTERM included, ends it and its runs as KILLED.
 
         Args:
             experiment: name of MLflow's experiment, which is there.
@@ -65,7 +65,7 @@ class SweepRun:
             yield parent
         except BaseException:
             with suppress(Exception):
-                client.set_terminated(parent.run_id, "KILLED")
+                parent._end_as_killed()
             raise
         finally:
             signal.signal(signal.SIGTERM, before)
@@ -98,6 +98,13 @@ class SweepRun:
         with tolerate_mlflow():
             self.client.set_tag(self.run_id, "mlflow.note.content", description)
             self.client.set_terminated(self.run_id, "FINISHED" if is_finished else "FAILED")
+
+    def _end_as_killed(self) -> None:
+        """End the run, and those of its runs that are open: their processes are gone, or about to go."""
+        filters = f"tags.`{PARENT}` = '{self.run_id}' and attributes.status = 'RUNNING'"
+        for run in self.client.search_runs([self.experiment_id], filters):
+            self.client.set_terminated(run.info.run_id, "KILLED")
+        self.client.set_terminated(self.run_id, "KILLED")
 
 
 @contextmanager
