@@ -116,7 +116,8 @@ def try_once(trial: int, reference: Reference, draws: random.Random) -> dict[str
         codes, sentence = [_end(command)], ""
         took = time.monotonic() - killed_at
         if codes[0] != 0:
-            sentence = log_of(project).read_text().splitlines()[-1]
+            if what != "command":
+                sentence = log_of(project).read_text().splitlines()[-1]
             if what == "head":
                 clusters.close()
                 cluster = clusters.enter_context(three_nodes())
