@@ -18,13 +18,15 @@ export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test test-all lint schema ui viz viz-static clean \
+.PHONY: help install ray run check test test-all lint schema ui viz viz-static clean \
 	$(addprefix measure-,augmentation fashion_mnist planted robustness scores speed variants)
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z%_-]+:.*## / {printf "make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/installed  ## install what is pinned into .venv, and nothing else
+
+ray: .venv/installed-ray  ## install Ray, for runtime.engine: ray
 
 run: .venv/installed  ## train a conditional GAN on handwritten digits, score it, see whether it helps a classifier
 	$(BIN)/kedro run
@@ -65,17 +67,21 @@ RESULTS := docs/results
 MEASURED := data/benchmarks
 DATASETS = $(or $(DATA),$(error DATA=<folder with the datasets> is missing))
 
-measure-speed: .venv/installed  ## run the benchmarks of speed.md, then write the page
+measure-speed: .venv/installed-ray  ## run the benchmarks of speed.md, then write the page
 	$(BIN)/python benchmarks/training_speed.py $(RESULTS)/speed/speed.jsonl
 	$(BIN)/python benchmarks/training_speed.py $(RESULTS)/speed/remedies.jsonl \
 		--workloads "dcgan 32,wgan_gp 32" --remedies --rounds 3 --seconds 3
 	$(BIN)/python benchmarks/precisions.py $(RESULTS)/speed
 	$(BIN)/python benchmarks/startup.py $(RESULTS)/speed 11
 	$(BIN)/python benchmarks/growth.py $(RESULTS)/speed
+	rm -f $(RESULTS)/speed/engines.csv
+	$(BIN)/python benchmarks/engines.py $(RESULTS)/speed/engines.csv
 	$(MAKE) results-speed
 
-measure-robustness: .venv/installed  ## kill and resume runs, then write robustness.md
+measure-robustness: .venv/installed-ray  ## kill and resume runs, and parts of a Ray cluster, then write robustness.md
 	$(BIN)/python benchmarks/kill_and_resume.py 20 --rows $(RESULTS)/robustness/kill_and_resume.csv
+	rm -f $(RESULTS)/robustness/kills_on_ray.csv
+	$(BIN)/python benchmarks/kills_on_ray.py 20 --rows $(RESULTS)/robustness/kills_on_ray.csv
 	$(MAKE) results-robustness
 
 measure-augmentation: .venv/installed  ## run the experiment on the digits, then write augmentation.md
@@ -86,8 +92,9 @@ measure-planted: .venv/installed  ## run that experiment with images of known ef
 	$(BIN)/python benchmarks/planted_truths.py $(RESULTS)/augmentation
 	$(MAKE) results-augmentation
 
-measure-variants: .venv/installed  ## train every variant on the digits with three seeds, then write variants.md
+measure-variants: .venv/installed  ## train every variant on the digits with three seeds, sweep three, then write variants.md
 	$(BIN)/python benchmarks/variants.py $(RESULTS)/variants
+	$(BIN)/python benchmarks/sweep.py $(RESULTS)/variants
 	$(MAKE) results-variants
 
 measure-fashion_mnist: .venv/installed  ## train and score all objectives on DATA, then write fashion_mnist.md
@@ -122,6 +129,6 @@ clean:  ## remove the environment and caches, but no data and no results
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
-.venv/installed-dev .venv/installed-viz: .venv/installed-%: .venv/installed
+.venv/installed-dev .venv/installed-ray .venv/installed-viz: .venv/installed-%: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$*]'
 	@touch $@

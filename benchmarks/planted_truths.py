@@ -111,19 +111,22 @@ def main() -> None:
     with TemporaryDirectory() as work:
         dataset = parse(DatasetConfig, parameters["dataset"], "dataset")
         images = prepare_image_set(KeyedStore(Path(work) / "image_sets"), dataset)
-        workers = execution.count_workers(None, "auto")
-        for name, table in measure(images, config, KeyedStore(Path(work) / "fits"), workers).items():
+        for name, table in measure(
+            images, config, KeyedStore(Path(work) / "fits"), execution.ExecutionConfig()
+        ).items():
             table.to_csv(folder / f"planted_{name}.csv", index=False)
 
 
-def measure(images: ImageSet, config: AugmentationConfig, store: KeyedStore, workers: int) -> dict[str, pd.DataFrame]:
+def measure(
+    images: ImageSet, config: AugmentationConfig, store: KeyedStore, engine: execution.ExecutionConfig
+) -> dict[str, pd.DataFrame]:
     """Run the experiment with each plant.
 
     Args:
         images: real images.
         config: settings of the experiment.
         store: store of synthetic images and fits. All plants share the fits of real images alone.
-        workers: number of processes that fit classifiers.
+        engine: where the classifiers are fitted.
 
     Returns:
         the tables ``arm_scores`` and ``comparisons`` of the experiment, with the name of the plant as first column.
@@ -131,7 +134,7 @@ def measure(images: ImageSet, config: AugmentationConfig, store: KeyedStore, wor
     splits = separate_images(images)
     scores, comparisons = [], []
     for plant in PLANTS:
-        fits = [*execution.run_all(list_all_fits(splits, config, store, plant), workers)]
+        fits = [*execution.run_all(list_all_fits(splits, config, store, plant), engine)]
         scores.append(tabulate_fits(fits, images.class_names).assign(plant=plant.__name__))
         comparisons.append(tabulate_comparisons(fits, config).assign(plant=plant.__name__))
     tables = {"arm_scores": pd.concat(scores), "comparisons": pd.concat(comparisons)}

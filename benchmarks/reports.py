@@ -32,7 +32,7 @@ from PIL import Image
 
 from gan_pipelines.core.config import merge, parse
 from gan_pipelines.core.stores import KeyedStore
-from gan_pipelines.execution import run_all
+from gan_pipelines.execution import ExecutionConfig, run_all
 from gan_pipelines.figures import make_image_grid
 from gan_pipelines.gan import CheckpointStore, Epoch, GanConfig, TrainedGenerator, TrainingDiverged, train
 from gan_pipelines.gan.config import PenaltyConfig
@@ -121,7 +121,7 @@ def main() -> None:
     by_extractor = {(each.dataset.path, each.dataset.image_size): each for each in settings.values()}
     fits = [partial(fit_extractor, options.out, each) for each in by_extractor.values()]
     trainings = [partial(train_and_score, options.out, each, settings[each], deadline) for each in wanted]
-    for sentence in run_all([*trainings[:1], *fits, *trainings[1:]], options.at_once):
+    for sentence in run_all([*trainings[:1], *fits, *trainings[1:]], ExecutionConfig(workers=options.at_once)):
         print(sentence, flush=True)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import reports
-from gan_pipelines.execution import run_all
+from gan_pipelines.execution import ExecutionConfig, run_all
 from pictures import write_pictures
 
 pytestmark = pytest.mark.integration
@@ -48,7 +48,7 @@ def test_what_is_cut_off_goes_on_and_ends_as_if_it_were_not(data, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     training = reports.TRAININGS[0]
     settings = reports.read_settings(training, data, is_trial=True)
-    [*run_all([partial(reports.train_and_score, whole, training, settings, float("inf"))], 1)]
+    [*run_all([partial(reports.train_and_score, whole, training, settings, float("inf"))], ExecutionConfig(workers=1))]
 
     assert "cifar10_32-wgan_gp-0: 1 of 2 epochs" in run(data, cut, "--minutes=0")[0]
     assert "cifar10_32-wgan_gp-0: 2 of 2 epochs" in run(data, cut)[0]

@@ -31,7 +31,7 @@ def cli() -> None:
 
 
 class RunCommand(click.Command):
-    """``kedro run``, with a sentence where values in ``--params`` cannot be read."""
+    """A command that runs pipelines, with a sentence where values in ``--params`` cannot be read."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the options. Raises a `ConfigError` if a parameter is not YAML."""
@@ -112,6 +112,31 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path, value_range: 
         f"  kedro run --env={name} --pipelines=compare\n"
         "  make ui"
     )
+
+
+@cli.command(cls=RunCommand, params=[option for option in kedro_run.params if option.name == "params"])
+@env_option
+@click.option("--pipelines", required=True, help="Pipelines train_<variant> and augment_<variant>, with commas.")
+@click.option("--seeds", default="0", show_default=True, help="Seeds of the trainings: 0-4 or 0,2,7.")
+@click.option("--grid", multiple=True, metavar="SETTING=A;B", help="Values of a setting; may be given several times.")
+@click.pass_obj
+def sweep(
+    metadata: ProjectMetadata,
+    env: str | None,
+    pipelines: str,
+    seeds: str,
+    grid: tuple[str, ...],
+    params: dict[str, Any],
+) -> None:
+    """Run every combination of pipelines, seeds and settings, beside each other, and compare them.
+
+    Finished ones are not run again, so the same command goes on where it was interrupted.
+    """
+    from gan_pipelines.project import sweep as sweeps  # noqa: PLC0415 (loads PyTorch)
+
+    names = [name.strip() for name in pipelines.split(",")]
+    combinations = sweeps.combine(names, sweeps.parse_seeds(seeds), sweeps.parse_grid(grid))
+    sys.exit(0 if sweeps.sweep(metadata.project_path, env, combinations, params) else 1)
 
 
 @cli.command()

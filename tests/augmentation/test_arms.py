@@ -25,6 +25,7 @@ from gan_pipelines.augmentation import (
 from gan_pipelines.augmentation.config import ArmClassifierConfig, SyntheticConfig
 from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.core.stores import KeyedStore
+from gan_pipelines.execution import ExecutionConfig
 from gan_pipelines.gan.config import TransformConfig
 from gan_pipelines.images import ImageSet
 from gan_pipelines.images.duplicates import make_thumbnails
@@ -89,7 +90,7 @@ def test_planted_truths_are_found(digits, store, plant, verdicts, sign):
 @pytest.mark.integration
 def test_the_measurement_of_planted_truths_has_all_arms_and_both_verdicts(digit_images, tmp_path):
     config = replace(CONFIG, replicates=2, classifier=replace(CLASSIFIER, epochs=1, learning_rates=(0.03, 0.1)))
-    tables = measure(digit_images, config, KeyedStore(tmp_path), workers=1)
+    tables = measure(digit_images, config, KeyedStore(tmp_path), ExecutionConfig(engine="process"))
     scores, comparisons = tables["arm_scores"], tables["comparisons"]
     assert scores.groupby("plant", sort=False).size().to_dict() == dict.fromkeys(
         ("held_back", "wrong_labels", "noise"), 2 * 2 * len(list_arms(CONFIG))

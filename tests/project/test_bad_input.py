@@ -8,6 +8,7 @@ import re
 import shutil
 import sqlite3
 import struct
+import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable
@@ -38,6 +39,7 @@ from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.datasets import CheckpointStoreDataset, GeneratorDataset, JSONDataset, KeyedStoreDataset, RunsDataset
+from gan_pipelines.execution import ExecutionConfig, check_engine, cluster
 from gan_pipelines.gan import (
     VARIANTS,
     CheckpointStore,
@@ -56,14 +58,17 @@ from gan_pipelines.metrics import FeatureExtractor, open_reference
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.project.hooks import PreflightHooks, explain
 from gan_pipelines.project.new_experiment import check_name, check_path, suggest_parameters
-from gan_pipelines.project.parameters import parse_parameters
+from gan_pipelines.project.parameters import RuntimeConfig, parse_parameters
 from gan_pipelines.project.preflight import check_run
 from gan_pipelines.project.reproduction import Request, check_dataset, find_run, read_parameters
 from gan_pipelines.project.session import check_load_versions, check_runner, check_runner_name, select_nodes
+from gan_pipelines.project.sweep import check_settings
 from gan_pipelines.tracking import database
 from gan_pipelines.tracking.database import set_up_alone
 from gan_pipelines.tracking.hooks import check_asked_run
+from gan_pipelines.tracking.liveness import RunningRuns
 from gan_pipelines.tracking.remedies import require_mlflow
+from gan_pipelines.tracking.sweeps import SweepRun
 from gan_pipelines.tracking.tracker import MAX_PARAM_LENGTH
 from odd_folders import LATIN_1, ODD_FOLDERS
 from pictures import write_pictures
@@ -815,6 +820,90 @@ def an_mlflow_run_to_go_on_with_that_does_not_exist(_):
         patch.setattr(mlflow, "MlflowClient", lambda: SimpleNamespace(get_run=get_run))
         experiment = {"experiment": {"name": "digits"}}
         check_asked_run({"server": {"mlflow_tracking_uri": "http://localhost:5000"}, "tracking": experiment})
+
+
+# Engines and sweeps
+
+
+case("an engine that does not exist")(lambda _: preflight(runtime__engine="rayy"))
+case("a GPU and a half for a task")(lambda _: preflight(runtime__gpus_per_task=1.5))
+case("no part of a core for a task")(lambda _: preflight(runtime__cpus_per_task=0))
+
+
+@case("Ray as the engine, which is not installed")
+def ray_which_is_not_installed(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "ray", None)
+        patch.delitem(sys.modules, "gan_pipelines.execution.cluster", raising=False)
+        check_engine(ExecutionConfig(engine="ray"), folder)
+
+
+case("a Ray cluster that is not there")(
+    lambda folder: check_engine(ExecutionConfig(engine="ray", address="127.0.0.1:1"), folder)
+)
+
+
+def check_made_up_cluster(folder, sees_folder=True, **reserved):
+    """Check a cluster of a machine with 16 cores and one with 8 and a GPU."""
+    nodes = [
+        {"Alive": True, "NodeID": "", "NodeManagerAddress": address, "Resources": resources}
+        for address, resources in {"10.0.0.1": {"CPU": 16.0}, "10.0.0.2": {"CPU": 8.0, "GPU": 1.0}}.items()
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "_connect", lambda config: None)
+        patch.setattr(cluster, "_look", lambda node, path: None)
+        patch.setattr(cluster, "_receive", lambda task, seconds: sees_folder)
+        patch.setattr(cluster.ray, "nodes", lambda: nodes)
+        cluster.check_cluster(ExecutionConfig(engine="ray", **reserved), folder)
+
+
+case("more cores for a task than any machine has")(lambda folder: check_made_up_cluster(folder, cpus_per_task=32))
+case("more GPUs for a task than any machine has")(lambda folder: check_made_up_cluster(folder, gpus_per_task=2))
+case("cores and a GPU for a task that no machine has at once")(
+    lambda folder: check_made_up_cluster(folder, cpus_per_task=16, gpus_per_task=0.5)
+)
+case("a machine of the cluster without the project's folder")(
+    lambda folder: check_made_up_cluster(folder, sees_folder=False)
+)
+
+
+def sweep(*options):
+    """Give a `kedro sweep` that does not get as far as its first run."""
+    cli.sweep.main(["--pipelines=train_wgan_gp", *options], standalone_mode=False)
+
+
+case("a sweep of a pipeline that does not exist")(lambda _: sweep("--pipelines=train_wgan_pg"))
+case("a sweep with seeds that are no numbers")(lambda _: sweep("--seeds=0:4"))
+case("a sweep over a setting without values")(lambda _: sweep("--grid=variants.wgan_gp.epochs"))
+case("a sweep over a value that is not YAML")(lambda _: sweep("--grid=variants.wgan_gp.networks={width: 8"))
+case("a sweep over a setting of the machine")(lambda _: sweep("--grid=runtime.device=cpu;cuda"))
+case("a sweep over a setting of a variant that it does not train")(
+    lambda _: sweep("--grid=variants.dcgan.batch_size=64;128")
+)
+case("a sweep that is to begin anew")(lambda _: check_settings(RuntimeConfig(fresh=True)))
+
+
+@case("a sweep with an MLflow run to go on with")
+def kedro_sweep_with_an_mlflow_run_to_go_on_with(_):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_RUN_ID", "abc")
+        check_settings(RuntimeConfig())
+
+
+@case("the same sweep twice at once")
+def the_same_kedro_sweep_twice_at_once(folder):
+    found = SimpleNamespace(info=SimpleNamespace(run_id="abc"))
+    client = SimpleNamespace(
+        tracking_uri="http://localhost:5000",
+        get_experiment_by_name=lambda name: SimpleNamespace(experiment_id="1"),
+        search_runs=lambda *_, **__: [found],
+    )
+    running = RunningRuns(folder / "running")
+    running.begin("abc", client.tracking_uri)
+    with ExitStack() as cleanup, pytest.MonkeyPatch.context() as patch:
+        cleanup.callback(running.end, "abc")
+        patch.setattr(mlflow, "MlflowClient", lambda: client)
+        cleanup.enter_context(SweepRun.open("digits", "hash", folder))
 
 
 # torchvision's files

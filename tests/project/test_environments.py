@@ -269,8 +269,8 @@ def test_nothing_of_base_leaks_into_an_experiment(env, tmp_path):
     # What a user asks for, on a machine, is no part of an experiment.
     assert set(spoilt) == {"experiment", "sampling", "runtime", *OWN_SECTIONS}
     assert spoilt["sampling"] == {"count": 16, "classes": None, "seed": 0, "truncation": None, "weights": "ema"}
-    runtime = {"device": "auto", "workers": None, "fresh": False, "system_metrics": True}
-    assert spoilt["runtime"] == runtime
+    engine = {"engine": "pool", "workers": None, "address": None, "cpus_per_task": 1, "gpus_per_task": 0}
+    assert spoilt["runtime"] == {"device": "auto", "fresh": False, "system_metrics": True, **engine}
 
 
 def spoil(values):

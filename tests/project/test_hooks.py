@@ -58,6 +58,20 @@ def test_a_relative_path_of_pictures_is_that_of_the_project_wherever_the_run_is_
     assert path == "data/cards" or place != "."
 
 
+def test_a_run_loads_what_it_has_saved_even_if_a_run_beside_it_has_a_newer_version(tmp_path):
+    def open_config(version):
+        return JSONDataset(filepath=str(tmp_path / "config.json"), version=Version(None, version))
+
+    hooks, older, newer = PreflightHooks(), open_config(VERSION), open_config("2026-01-02T00.00.00.000Z")
+    hooks.catalog = DataCatalog({"config": older})
+    newer.save({"seed": 1})
+    hooks.before_dataset_saved("config", {"seed": 0})
+    older.save({"seed": 0})
+    older.release()
+    assert older.load() == {"seed": 0}
+    assert newer.load() == {"seed": 1}
+
+
 def test_a_run_with_a_mistake_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"^dataset.channels is 2, but must be 1 or 3\.$"):
         prepare(tmp_path, channels=2)

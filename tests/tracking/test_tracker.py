@@ -5,10 +5,13 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlflow
 import numpy as np
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
 
 from gan_pipelines.tracking import MlflowTracker, outbox
 
@@ -241,6 +244,19 @@ def test_after_a_failure_nothing_is_tried_for_a_while(served, running_server, be
     tracker.log_history(history(2))
     monkeypatch.undo()
     running_server.start()
+
+
+def test_datasets_that_another_run_logs_for_the_first_time_at_the_same_moment_are_logged_again():
+    logged = []
+
+    def log_inputs(run_id, datasets):
+        logged.append((run_id, len(datasets)))
+        if len(logged) == 1:
+            raise MlflowException("UNIQUE constraint failed: datasets.digest", BAD_REQUEST)
+
+    dataset = {"split": "train", "name": "digits", "digest": "1", "source_type": "local", "source": "{}"}
+    outbox.Call("run", "log_inputs", {"datasets": [dataset]}).send(SimpleNamespace(log_inputs=log_inputs))
+    assert logged == [("run", 1), ("run", 1)]
 
 
 def test_what_mlflow_refuses_does_not_hold_up_the_rest(local, begin, tmp_path, caplog):

@@ -1,19 +1,19 @@
-"""Run independent tasks, with one thread each."""
+"""Run tasks in processes of this machine."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from functools import cache
 from typing import TypeVar
 
 import joblib
 import torch
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from gan_pipelines.core.devices import resolve_device
-from gan_pipelines.core.runtime import DeviceName
+from gan_pipelines.execution.errors import EngineUnavailable
 
 Result = TypeVar("Result")
 
@@ -21,39 +21,35 @@ POLL_SECONDS = 1.0
 """How often a worker looks whether the process that has started it is there."""
 
 
-def count_workers(workers: int | None, device: DeviceName) -> int:
-    """Return the number of processes; None is one for each core of the CPU, and a single one for a GPU."""
-    if workers is not None:
-        return workers
-    return int(joblib.cpu_count()) if resolve_device(device).type == "cpu" else 1
+def run_in_pool(tasks: Iterable[Callable[[], Result]], workers: int) -> Generator[Result]:
+    """Run tasks in other processes of this machine, where large arrays are memory-mapped; with one worker, in this one.
 
-
-def run_all(tasks: Iterable[Callable[[], Result]], workers: int) -> Iterator[Result]:
-    """Run tasks; yield their results in order, each as soon as it and those before it are done.
-
-    Sums of floats depend on the number of threads. Every task has one, so results do not depend on the number of
-    workers; and small networks gain little from more.
-
-    Args:
-        tasks: functions without arguments. They are pickled for other processes; large arrays are memory-mapped there.
-        workers: number of processes; with one, tasks run in this process.
-
-    Raises:
-        Exception: what a task raises; those that have not started are not run.
+    See `run_all`.
     """
-    run = joblib.Parallel(n_jobs=workers, return_as="generator", mmap_mode="c")
-    yield from run(joblib.delayed(_run_with_one_thread)(task, os.getpid()) for task in tasks)
+    run = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1, mmap_mode="c")
+    try:
+        yield from run(joblib.delayed(_run_beside)(task, os.getpid()) for task in tasks)
+    except TerminatedWorkerError as error:
+        raise EngineUnavailable(
+            "A process of the pool was killed, perhaps for want of memory (runtime.workers: fewer take less). What is "
+            "finished is kept: the same command goes on."
+        ) from error
 
 
-def _run_with_one_thread(task: Callable[[], Result], starter: int) -> Result:
-    if os.getpid() != starter:
-        _end_with(starter)
+def run_with_one_thread(task: Callable[[], Result]) -> Result:
+    """Run a task in this process; PyTorch has one thread meanwhile."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         return task()
     finally:
         torch.set_num_threads(threads)
+
+
+def _run_beside(task: Callable[[], Result], starter: int) -> Result:
+    if os.getpid() != starter:
+        _end_with(starter)
+    return run_with_one_thread(task)
 
 
 @cache

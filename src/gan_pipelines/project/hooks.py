@@ -16,14 +16,14 @@ from typing import Any
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, Version
 from kedro.pipeline import Pipeline
 
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.findings import Findings
 from gan_pipelines.project.summary import summarize_run
-from gan_pipelines.tracking.entries import PARAMETERS, RUNTIME, find_saved_path
+from gan_pipelines.tracking.entries import PARAMETERS, RUNTIME, find_saved_path, is_versioned
 from gan_pipelines.tracking.hooks import TrackingHooks
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,8 @@ class PreflightHooks:
 
     @hook_impl
     def before_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Warn if the images are not those of the experiment's last run: two datasets may share its name."""
+        """Settle which version is loaded later; warn if the images are not those of the experiment's last run."""
+        _load_what_is_saved(self.catalog.get(dataset_name))
         if dataset_name == "manifest" and (before := _load_newest(self.catalog["manifest"])):
             version, manifest = before
             if manifest.get("content_hash") != data["content_hash"]:
@@ -108,6 +109,13 @@ class PreflightHooks:
                     "images are the same. Another dataset wants an experiment of its own, in globals.yml.",
                     version,
                 )
+
+
+def _load_what_is_saved(dataset: object) -> None:
+    """Let the later nodes of a run load what it saves: Kedro takes the newest version, even of a run beside it."""
+    if is_versioned(dataset):
+        version = dataset.resolve_save_version()
+        dataset._version = Version(version, version)
 
 
 def _load_newest(dataset: Any) -> tuple[str, dict[str, Any]] | None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from gan_pipelines.augmentation.config import AugmentationConfig
 from gan_pipelines.core.config import ConfigError, Count, Switch, config, parse, require, suggest
-from gan_pipelines.core.runtime import DeviceName
+from gan_pipelines.execution.config import ExecutionConfig
 from gan_pipelines.gan.config import GanConfig, SamplingConfig
 from gan_pipelines.gan.variants import VARIANTS, parse_variant
 from gan_pipelines.images.config import DatasetConfig
@@ -30,19 +30,14 @@ class ReportingConfig:
 
 
 @config
-class RuntimeConfig:
+class RuntimeConfig(ExecutionConfig):
     """Settings of the machine, which change no result.
 
     Attributes:
-        device: ``auto`` takes CUDA, then MPS, then the CPU.
-        workers: number of processes for independent work, such as the classifiers of an experiment; null takes one for
-            each core of the CPU, and one for a GPU.
         fresh: train from the beginning, even if there is a checkpoint.
         system_metrics: sample the load of CPU, memory, disk, network and GPU every ten seconds, for MLflow.
     """
 
-    device: DeviceName = "auto"
-    workers: Count | None = None
     fresh: Switch = False
     system_metrics: Switch = True
 

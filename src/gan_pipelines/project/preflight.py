@@ -25,6 +25,7 @@ from gan_pipelines.core.devices import resolve_device
 from gan_pipelines.core.disk import require_space
 from gan_pipelines.core.errors import ProjectError, first_line
 from gan_pipelines.core.stores import KeyedStore
+from gan_pipelines.execution import check_engine
 from gan_pipelines.gan import (
     CheckpointStore,
     ImageShape,
@@ -52,7 +53,7 @@ def check_run(
     pipelines: Mapping[str, Pipeline],
     env: str | None = None,
 ) -> None:
-    """Check the device, the dataset, the networks, the feature extractor, required entries, and room on the disk.
+    """Check device, engine, dataset, networks, feature extractor, required entries, and room on the disk.
 
     Args:
         pipeline: what is to be run.
@@ -74,6 +75,8 @@ def check_run(
     if parameters.dataset is not None:
         _check_images(parameters.dataset, open_source(parameters.dataset), pipeline, catalog, parameters)
     _check_entries(pipeline.inputs(), catalog, pipelines, f"kedro run --env={env}" if env else "kedro run")
+    if parameters.runtime is not None and parameters.augmentation is not None:
+        check_engine(parameters.runtime, catalog.load("image_sets").root)
     if parameters.sampling is not None and parameters.sampling.classes is not None:
         for name in sorted(pipeline.inputs()):
             if name.endswith(".generator"):

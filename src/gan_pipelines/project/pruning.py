@@ -34,7 +34,7 @@ from gan_pipelines.tracking.entries import is_versioned
 from gan_pipelines.tracking.hooks import MLRUNS
 from gan_pipelines.tracking.remedies import require_mlflow
 from gan_pipelines.tracking.runs import busy_since, find_artifacts, find_training, is_deleted, list_runs
-from gan_pipelines.tracking.tags import PARENT, VERSION
+from gan_pipelines.tracking.tags import PARENT, VERSION, is_part
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -275,7 +275,7 @@ def _find_versions(
 ) -> Iterator[Item]:
     """Versions that are old, or whose MLflow run was deleted."""
     of_version = {
-        run.data.tags[VERSION]: run for run in runs if VERSION in run.data.tags and PARENT not in run.data.tags
+        run.data.tags[VERSION]: run for run in runs if VERSION in run.data.tags and not is_part(run.data.tags)
     }
     for version, entries in sorted(versions.items()):
         run = of_version.get(version)
@@ -361,7 +361,7 @@ def _find_runs(client: Any, runs: Sequence[Run], versions: set[str], before: flo
     """
     by_id = {run.info.run_id: run for run in runs}
     for run in runs:
-        whole = by_id.get(run.data.tags.get(PARENT), run)
+        whole = by_id.get(run.data.tags[PARENT], run) if is_part(run.data.tags) else run
         version = whole.data.tags.get(VERSION)
         is_old = (whole.info.end_time or whole.info.start_time) / 1000 < before and whole.info.status != "RUNNING"
         if version in versions and not is_deleted(run) and (is_old or is_deleted(whole)):

@@ -25,7 +25,7 @@ from gan_pipelines.tracking.hooks import VARIANTS
 from gan_pipelines.tracking.outages import is_outage
 from gan_pipelines.tracking.provenance import COMMIT_TAG, DIRTY_TAG, VERSIONS_TAG, find_commit, list_versions
 from gan_pipelines.tracking.remedies import require_mlflow
-from gan_pipelines.tracking.tags import PARENT, VERSION
+from gan_pipelines.tracking.tags import PARENT, VERSION, is_part
 from gan_pipelines.tracking.tracker import MAX_PARAM_LENGTH
 
 if TYPE_CHECKING:
@@ -133,8 +133,8 @@ def find_run(client: Any, run_id: str) -> Run:
         raise ConfigError(
             f"MLflow has no run {run_id} ({first_line(error)}); make ui shows the ids of runs."
         ) from error
-    if parent := run.data.tags.get(PARENT):
-        raise ConfigError(f"Run {run_id} is a part of run {parent}; reproduce that one.")
+    if is_part(run.data.tags):
+        raise ConfigError(f"Run {run_id} is a part of run {run.data.tags[PARENT]}; reproduce that one.")
     if VERSION not in run.data.tags:
         raise ConfigError(f"Run {run_id} is none of kedro run in this project; choose one with the tag {VERSION}.")
     return run

@@ -68,6 +68,10 @@ class ProjectSession(KedroSession):
             check_load_versions(versions, part, self._open_catalog())
         return super().run(**asked)
 
+    def read_parameters(self) -> dict[str, Any]:
+        """Read the parameters of the environment, with those that the session was given, as YAML gives them."""
+        return dict(self._get_config_loader()["parameters"])
+
     def _open_catalog(self) -> DataCatalog:
         """Open a catalog that tells the kinds of entries; Kedro opens its own later, when the nodes are chosen."""
         loader = self._get_config_loader()

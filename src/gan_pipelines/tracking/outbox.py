@@ -51,12 +51,12 @@ class Call:
         arguments = dict(self.arguments)
         if self.method == LOG_CHILD:
             _log_child(client, self.run_id, **arguments)
-            return
-        if self.method == "log_batch":
-            arguments = _to_entities(arguments)
         elif self.method == "log_inputs":
-            arguments = {"datasets": [_to_input(**dataset) for dataset in arguments["datasets"]]}
-        getattr(client, self.method)(self.run_id, **arguments)
+            _log_inputs(client, self.run_id, **arguments)
+        elif self.method == "log_batch":
+            client.log_batch(self.run_id, **_to_entities(arguments))
+        else:
+            getattr(client, self.method)(self.run_id, **arguments)
 
 
 class Outbox:
@@ -177,6 +177,17 @@ def _log_child(  # noqa: PLR0913 (most are keywords)
         with suppress(Exception):  # in an outage the next try removes it
             client.delete_run(child)
         raise
+
+
+def _log_inputs(client: Any, run_id: str, datasets: list[dict[str, str]]) -> None:
+    """Log inputs, again if MLflow refuses: another run may be logging the same dataset, for the first time."""
+    inputs = [_to_input(**dataset) for dataset in datasets]
+    try:
+        client.log_inputs(run_id, inputs)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        client.log_inputs(run_id, inputs)
 
 
 def _to_input(split: str, **dataset: str) -> Any:

@@ -75,18 +75,17 @@ def train_generators(
     configs = [augmentation.configure_replicate(config, settings, draw) for draw in draws]
     for each, draw in zip(configs, draws, strict=True):  # before the first training
         gan.check_steps(each, len(draw.images))
-    workers = execution.count_workers(runtime.workers, runtime.device)
     train = partial(
         _train_replicate,
         checkpoints=checkpoints,
         monitor=monitor,
         device=runtime.device,
         fresh=runtime.fresh,
-        progress_lines=4 if workers == 1 else 0,  # the lines of several processes would mix
+        progress_lines=4 if execution.runs_here(runtime) else 0,  # the lines of several processes would mix
     )
     replicates = []
     tasks = [partial(train, each, draw) for each, draw in zip(configs, draws, strict=True)]
-    for draw, trained in zip(draws, execution.run_all(tasks, workers), strict=True):
+    for draw, trained in zip(draws, execution.run_all(tasks, runtime), strict=True):
         _track_generator(tracker, draw, trained)
         if trained.failure:
             raise gan.TrainingDiverged(trained.failure)
@@ -172,7 +171,7 @@ def fit_classifiers(
         for fit in augmentation.list_fits(fits, image_splits.test, replicate, synthetic, settings, runtime.device)
     ]
     done: list[augmentation.ArmFit] = []
-    results = execution.run_all(tasks, execution.count_workers(runtime.workers, runtime.device))
+    results = execution.run_all(tasks, runtime)
     for fit in tqdm(results, total=len(tasks), unit="fit", desc="fitting classifiers", disable=None):
         done.append(fit)
         _track_fit(tracker, fit)

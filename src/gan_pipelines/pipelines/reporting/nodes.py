@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gan_pipelines import figures, gan, metrics
 from gan_pipelines.core.config import ConfigError, flatten
 from gan_pipelines.core.errors import first_line
+from gan_pipelines.core.findings import Findings
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.datasets import CataloguedRun
 
@@ -28,6 +29,7 @@ Runs = list[CataloguedRun]
 Pictures = dict[str, NDArray[np.uint8]]
 
 INTERPOLATION_ROWS, INTERPOLATION_STEPS, INTERPOLATION_SEED = 8, 10, 0
+SHOWN_WEIGHTS = "ema"
 RECIPE_DIGITS = 6
 """Number of digits shown of a recipe's hash."""
 
@@ -61,6 +63,12 @@ def tabulate_scores(average_scores: pd.DataFrame) -> pd.DataFrame:
 def compare_recipes(runs_read: Runs) -> pd.DataFrame:
     """Compare the FID of recipes that have at least three training seeds in common."""
     return metrics.compare_recipes(_scores_by_variant(runs_read), _name_recipes(runs_read))
+
+
+def state_verdicts(recipe_comparisons: pd.DataFrame) -> Findings:
+    """State which recipes are better, by the FID of their averaged weights."""
+    shown = recipe_comparisons[recipe_comparisons["weights"] == SHOWN_WEIGHTS]
+    return Findings(metrics={}, tags={}, sentences=tuple(shown["sentence"]))
 
 
 def list_runs(runs_read: Runs) -> pd.DataFrame:

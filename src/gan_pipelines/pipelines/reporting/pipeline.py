@@ -12,6 +12,7 @@ from gan_pipelines.pipelines.reporting.nodes import (
     plot_scores_by_epoch,
     read_runs,
     render_comparison,
+    state_verdicts,
     tabulate_scores,
 )
 
@@ -24,6 +25,7 @@ def create_pipeline() -> Pipeline:
             node(average_scores, inputs="runs_read", outputs="average_scores", name="average_scores"),
             node(tabulate_scores, inputs="average_scores", outputs="score_table", name="tabulate_scores"),
             node(compare_recipes, inputs="runs_read", outputs="recipe_comparisons", name="compare_recipes"),
+            node(state_verdicts, inputs="recipe_comparisons", outputs="recipe_findings", name="state_verdicts"),
             node(list_runs, inputs="runs_read", outputs="runs", name="list_runs"),
             node(plot_scores_by_epoch, inputs="runs_read", outputs="scores_by_epoch", name="plot_scores_by_epoch"),
             node(
