@@ -6,7 +6,8 @@
 
 Settings are those of the environments in conf/. Trainings begin in order of value, `--at-once` of them beside each
 other, each in a process of its own. Where the minutes are over, each stops after its epoch, and what there is is
-scored. The same command goes on from the newest checkpoints, and repeats nothing that is finished.
+scored. The same command goes on from the newest checkpoints, and repeats nothing that is finished. A trial has a
+folder of its own, OUT/trial.
 
 DATA has cifar10/{train,test}/<class>/ or torchvision's files of CIFAR-10, torchvision's files of Fashion-MNIST, and
 playing-cards/{train,valid,test}/<class>/. OUT gets history/<training>.csv with a row for each epoch,
@@ -99,6 +100,7 @@ class Settings:
     gan: GanConfig
     dataset: DatasetConfig
     scoring: ScoringConfig
+    checkpoint_seconds: float
 
 
 def main() -> None:
@@ -113,14 +115,15 @@ def main() -> None:
     options = parser.parse_args()
 
     deadline = time.time() + 60 * options.minutes
+    out = options.out / "trial" if options.trial else options.out
     wanted = [each for each in TRAININGS if each.name.startswith(tuple(options.only))]
     settings = {each: read_settings(each, options.data, options.trial) for each in wanted}
     for dataset in dict.fromkeys(each.dataset for each in settings.values()):
-        prepare_image_set(KeyedStore(options.out / "image_sets"), dataset)
+        prepare_image_set(KeyedStore(out / "image_sets"), dataset)
     # Extractors are fitted beside the first training, which needs its own in the end only.
     by_extractor = {(each.dataset.path, each.dataset.image_size): each for each in settings.values()}
-    fits = [partial(fit_extractor, options.out, each) for each in by_extractor.values()]
-    trainings = [partial(train_and_score, options.out, each, settings[each], deadline) for each in wanted]
+    fits = [partial(fit_extractor, out, each) for each in by_extractor.values()]
+    trainings = [partial(train_and_score, out, each, settings[each], deadline) for each in wanted]
     for sentence in run_all([*trainings[:1], *fits, *trainings[1:]], ExecutionConfig(workers=options.at_once)):
         print(sentence, flush=True)
 
@@ -140,7 +143,10 @@ def read_settings(training: Training, data: Path, is_trial: bool) -> Settings:
         penalty = PenaltyConfig() if training.objective == "wasserstein" else None
         gan = replace(gan, objective=training.objective, penalty=penalty)
     return Settings(
-        gan, parse(DatasetConfig, dataset, "dataset"), parse(ScoringConfig, parameters["scoring"], "scoring")
+        gan,
+        parse(DatasetConfig, dataset, "dataset"),
+        parse(ScoringConfig, parameters["scoring"], "scoring"),
+        checkpoint_seconds=0 if is_trial else CHECKPOINT_SECONDS,
     )
 
 
@@ -162,6 +168,8 @@ def train_and_score(out: Path, training: Training, settings: Settings, deadline:
     started = time.perf_counter()
     images = prepare_image_set(KeyedStore(out / "image_sets"), settings.dataset)
     kept, failure = train_until(out, training, settings, images, deadline)
+    if not kept:
+        return f"{training.name}: {failure}"
     trained = time.perf_counter() - started
     scores = pd.DataFrame([{"training": training.name, **row} for row in score(out, settings, images, kept)])
     path.parent.mkdir(exist_ok=True)
@@ -194,7 +202,7 @@ def train_until(
             train_set.labels,
             class_names=train_set.class_names,
             data_hash=train_set.content_hash,
-            checkpoints=CheckpointStore(out / "checkpoints", keep=1, interval_seconds=CHECKPOINT_SECONDS),
+            checkpoints=CheckpointStore(out / "checkpoints", keep=1, interval_seconds=settings.checkpoint_seconds),
         ):
             pd.DataFrame(epoch.history).to_csv(out / "history" / f"{training.name}.csv", index=False)
             is_last = epoch.number == settings.gan.epochs or time.time() > deadline

@@ -54,6 +54,8 @@ def count_images(workload: Workload, begin: float, end: float) -> int:
 
     def on_step(seen: int) -> None:
         nonlocal seen_before, seen_last
+        if seen == 0 and time.time() > begin:
+            raise TimeoutError("a training was not ready in time; give more --start-seconds")
         if time.time() > end:
             raise InterruptedError
         seen_before, seen_last = (seen, seen) if time.time() < begin else (seen_before, seen)

@@ -10,14 +10,14 @@ from functools import partial
 import pytest
 import torch
 
-from gan_pipelines.core.recording import WARM_UP_STEPS, RecordedStep
+from gan_pipelines.core.recording import LAUNCHED_STEPS, RecordedStep
 from gan_pipelines.gan import VARIANTS, TransformConfig
 from gan_pipelines.gan.data import TrainingData
 from gan_pipelines.gan.state import TrainingState
-from gan_pipelines.gan.trainer import _train_epoch, choose_steps
+from gan_pipelines.gan.trainer import _train_epoch, choose_steps, launched_steps
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA")
-STEPS = WARM_UP_STEPS + 5
+STEPS = LAUNCHED_STEPS + 5
 BATCH = torch.zeros(2, 1) if not torch.cuda.is_available() else torch.zeros(2, 1, device="cuda")
 
 
@@ -74,7 +74,7 @@ def test_a_step_that_waits_for_the_device_is_refused():
 import torch
 from gan_pipelines.core.recording import RecordedStep
 step = RecordedStep(lambda images: {"sum": images.sum().item()}, [], torch.cuda.Stream())
-for _ in range(4):
+for _ in range(11):
     step(torch.ones(1, device="cuda"))
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -95,14 +95,14 @@ def test_a_recorded_training_begins_as_one_that_is_launched(variant):
         precision="fp32",
     )
     torch.manual_seed(0)
-    images = torch.randint(0, 256, (16 * 16, 3, 32, 32), dtype=torch.uint8)
+    images = torch.randint(0, 256, (16 * 48, 3, 32, 32), dtype=torch.uint8)
     labels = torch.arange(len(images)) % 2
     found = []
-    for is_recorded in (False, True):
+    for steps_of in (launched_steps, choose_steps):
         data = TrainingData.prepare(images, labels, ("a", "b"), torch.device("cuda"))
         state = TrainingState(config, data)
         with state.random.active():
-            found.append(_train_epoch(state, data, lambda: None, choose_steps(state) if is_recorded else None))
+            found.append(_train_epoch(state, data, lambda: None, steps_of(state)))
     for metrics in found:
         del metrics["images_per_second"]
     assert found[0] == pytest.approx(found[1], rel=0.02, abs=0.02)

@@ -14,6 +14,7 @@ from gan_pipelines.gan import (
     CheckpointStore,
     CheckpointUnusable,
     Monitor,
+    OptimizerConfig,
     ScheduleConfig,
     TrainedGenerator,
     TrainingDiverged,
@@ -218,13 +219,17 @@ def test_a_disk_that_is_full_for_a_while_stops_nothing(config, tiny_images, stor
     assert "could not be saved ([Errno 28] No space left on device); the one before it stays" in caplog.text
 
 
-def test_a_state_of_another_device_goes_on(config, tiny_images, store):
-    """A state without the random generator of this device, as one from a GPU's training would have it on the CPU."""
+@pytest.mark.parametrize("algorithm", ["adam", "rmsprop"])
+def test_a_state_of_another_device_goes_on(config, tiny_images, store, algorithm):
+    """A state with a GPU's random generator and optimisers: `capturable`, which optimisers on the CPU refuse."""
+    config = replace(config, discriminator_optimizer=OptimizerConfig(algorithm=algorithm))
     with pytest.raises(Stop):
         run(config, tiny_images, store, on_step=stop_after(64))
     with store.open(fingerprint_of(config, tiny_images)) as checkpoints:
         state = checkpoints.load_newest()
         state["parts"]["random"]["elsewhere"] = torch.zeros(16, dtype=torch.uint8)
+        for name in ("generator_optimizer", "discriminator_optimizer"):
+            state["parts"][name]["param_groups"][0]["capturable"] = True
         checkpoints.save(64, state)
     assert run(config, tiny_images, store)[-1].number == 4
 

@@ -19,7 +19,7 @@ from gan_pipelines.classifier.resnet import Classifier
 from gan_pipelines.core.config import require
 from gan_pipelines.core.devices import RandomState, autocast, resolve_device, resolve_precision
 from gan_pipelines.core.pixels import to_float
-from gan_pipelines.core.recording import RecordedStep, Step
+from gan_pipelines.core.recording import Step, record_on_cuda
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import TransformConfig
 from gan_pipelines.gan.transforms import apply_transforms
@@ -176,8 +176,8 @@ class _Fitting:
 
     def _choose_step(self, transforms: TransformConfig) -> Step:
         """An optimiser step, which takes the indices of a batch and returns its ``loss``; recorded on CUDA."""
-        step = partial(self._step, transforms)
-        return step if self.device.type != "cuda" else RecordedStep(step, [self.optimizer], torch.cuda.Stream())
+        (step,) = record_on_cuda([partial(self._step, transforms)], [self.optimizer], self.device)
+        return step
 
     def _step(self, transforms: TransformConfig, batch: Tensor) -> dict[str, Tensor]:
         pixels = apply_transforms(to_float(self.train.images[batch]), transforms)

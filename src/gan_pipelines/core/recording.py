@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,8 +12,12 @@ from gan_pipelines.core.errors import ProjectError, first_line
 
 Step = Callable[..., dict[str, Tensor]]
 """Trains on a batch: takes tensors, or None for what there is not, and returns named tensors."""
-WARM_UP_STEPS = 3
-"""Steps that are launched kernel by kernel before one is recorded: they choose kernels and make optimisers' states."""
+LAUNCHED_STEPS = 10
+"""Steps that are launched kernel by kernel before one is recorded.
+
+The first ones choose kernels and make the optimisers' states, which a recording must find. To record takes longer than
+to launch a few, so it would not pay where learning rates change after so few steps.
+"""
 
 
 class StepUnrecordable(ProjectError):
@@ -32,8 +36,8 @@ class RecordedStep:
     """A training step that is recorded once and then launched as a whole.
 
     A step is hundreds of small kernels: to launch each takes the host longer than to compute it takes the GPU. The
-    host's numbers in a recording do not change; learning rates are such numbers, so with others the step is recorded
-    anew. Random numbers are drawn anew each time, and are those of a step that is not recorded.
+    host's numbers in a recording do not change; learning rates are such numbers, so with others the step is launched
+    again for a while and recorded anew. Random numbers are drawn anew each time, and are those of launched steps.
 
     Args:
         compute: the step. Of the host's numbers, only learning rates may change.
@@ -45,8 +49,8 @@ class RecordedStep:
         self._compute = compute
         self._optimizers = optimizers
         self._stream = stream
-        self._launches_left = WARM_UP_STEPS
         self._learning_rates: list[float] = []
+        self._launches = 0
         self._recording: _Recording | None = None
 
     def __call__(self, *inputs: Tensor | None) -> dict[str, Tensor]:
@@ -58,12 +62,13 @@ class RecordedStep:
         Raises:
             StepUnrecordable: if the step waits for the device.
         """
-        if self._launches_left > 0:
-            self._launches_left -= 1
-            return self._launch(inputs)
         learning_rates = [group["lr"] for optimizer in self._optimizers for group in optimizer.param_groups]
-        if self._recording is None or learning_rates != self._learning_rates:
-            self._learning_rates, self._recording = learning_rates, None  # the old one's memory is free before the new
+        if learning_rates != self._learning_rates:
+            self._learning_rates, self._launches, self._recording = learning_rates, 0, None
+        if self._launches < LAUNCHED_STEPS:
+            self._launches += 1
+            return self._launch(inputs)
+        if self._recording is None:
             self._recording = self._record(inputs)
         return _replay(self._recording, inputs)
 
@@ -91,9 +96,19 @@ class RecordedStep:
         return _Recording(graph, own, outputs)
 
 
-def _replay(recording: _Recording, inputs: tuple[Tensor | None, ...]) -> dict[str, Tensor]:
+def record_on_cuda(
+    steps: Sequence[Step], optimizers: Sequence[torch.optim.Optimizer], device: torch.device
+) -> Sequence[Step]:
+    """Record steps that train the same weights, if the device is a CUDA one; see `RecordedStep`."""
+    if device.type != "cuda":
+        return steps
+    stream = torch.cuda.Stream()
+    return [RecordedStep(step, optimizers, stream) for step in steps]
+
+
+def _replay(recording: _Recording, inputs: tuple[Any, ...]) -> dict[str, Tensor]:
     for own, given in zip(recording.inputs, inputs, strict=True):
-        if own is not None and given is not None:
+        if own is not None:
             own.copy_(given)
     recording.graph.replay()
     return recording.outputs

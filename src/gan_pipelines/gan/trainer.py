@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gan_pipelines.core.config import ConfigError, require
 from gan_pipelines.core.devices import autocast, resolve_device
-from gan_pipelines.core.recording import RecordedStep, Step
+from gan_pipelines.core.recording import Step, record_on_cuda
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.checkpoint import Checkpoints, CheckpointStore
 from gan_pipelines.gan.config import GanConfig
@@ -176,7 +176,7 @@ class _Training:
     on_step: Callable[[int], None] | None
 
     @cached_property
-    def _steps(self) -> Mapping[bool, Step]:
+    def _steps(self) -> Sequence[Step]:
         return choose_steps(self.state)
 
     def run(self) -> Generator[Epoch]:
@@ -304,7 +304,7 @@ def _train_epoch(
     state: TrainingState,
     data: TrainingData,
     after_step: Callable[[], None],
-    steps: Mapping[bool, Step] | None = None,
+    steps: Sequence[Step] | None = None,
 ) -> dict[str, float]:
     """Train one epoch, or the rest of it. Metrics stay on the device until the end, so that the host does not wait."""
     config = state.config
@@ -312,7 +312,7 @@ def _train_epoch(
     if state.epoch_progress is None:
         state.epoch_progress = EpochProgress.begin(len(data), state.device)
     progress = state.epoch_progress
-    steps = steps or _plain_steps(state)
+    steps = steps or choose_steps(state)
     started = time.perf_counter() - progress.seconds
     for images, labels in data.batches(progress.order, config.batch_size, done=progress.steps):
         _train_step(state, progress, steps, images, labels)
@@ -326,7 +326,7 @@ def _train_epoch(
 def _train_step(
     state: TrainingState,
     progress: EpochProgress,
-    steps: Mapping[bool, Step],
+    steps: Sequence[Step],
     images: Tensor,
     labels: Tensor | None,
 ) -> None:
@@ -341,17 +341,15 @@ def _train_step(
         progress.generator_steps += 1
 
 
-def choose_steps(state: TrainingState) -> Mapping[bool, Step]:
-    """The steps of both networks and of the discriminator alone, by whether the generator has one; recorded on CUDA."""
-    steps = _plain_steps(state)
-    if state.device.type != "cuda":
-        return steps
-    optimizers, stream = (state.generator_optimizer, state.discriminator_optimizer), torch.cuda.Stream()
-    return {kind: RecordedStep(step, optimizers, stream) for kind, step in steps.items()}
+def launched_steps(state: TrainingState) -> Sequence[Step]:
+    """The discriminator's step, and a step of both networks, on any device."""
+    return [partial(_compute_step, state, has_generator_step) for has_generator_step in (False, True)]
 
 
-def _plain_steps(state: TrainingState) -> Mapping[bool, Step]:
-    return {kind: partial(_compute_step, state, kind) for kind in (False, True)}
+def choose_steps(state: TrainingState) -> Sequence[Step]:
+    """The same steps, recorded on CUDA."""
+    optimizers = (state.generator_optimizer, state.discriminator_optimizer)
+    return record_on_cuda(launched_steps(state), optimizers, state.device)
 
 
 def _compute_step(
