@@ -16,44 +16,17 @@ from torch_fidelity.feature_extractor_dinov2 import FeatureExtractorDinoV2
 from torch_fidelity.feature_extractor_vgg16 import FeatureExtractorVGG16
 from torchvision.models import vgg16
 
-from fidelity_inputs import Rgb
+from fidelity_inputs import LAYERS, Clip, Rgb
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan import train
 from gan_pipelines.metrics import ExtractorUnavailable, ScoringConfig, open_pretrained, open_reference, score_generator
 from gan_pipelines.metrics.extractors import PRETRAINED
 from gan_pipelines.metrics.pretrained import hash_file
 
-LAYERS = {"clip-vit-b-32": (2, 64, 32), "clip-rn50": ((1, 1, 1, 1), 64, None)}
-"""Few layers and their width, and the size of a patch: CLIP's networks are made from the shapes of their weights."""
-
 
 def draw_images(count, channels=3, size=32):
     draws = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (count, channels, size, size), dtype=torch.uint8, generator=draws)
-
-
-def clip_network(name):
-    """A small image encoder of CLIP with random weights."""
-    torch.manual_seed(0)
-    layers, width, patch = LAYERS[name]
-    network = clip.CLIPVisual(48 if patch else 32 * width, 64, layers, width, patch)
-    for weights in network.state_dict().values():
-        if weights.is_floating_point() and weights.std() > 0:
-            weights.copy_(weights.half())  # as they are published
-    return network.eval()
-
-
-class Clip(nn.Module):
-    """An image encoder beside a part of CLIP's text encoder, as in the published files."""
-
-    def __init__(self, name):
-        super().__init__()
-        encoder = clip_network(name)
-        self.visual = encoder.visual
-        self.text_projection = nn.Parameter(torch.zeros(16, 48 if LAYERS[name][2] else 32 * LAYERS[name][1]))
-
-    def forward(self, pixels):
-        return self.visual(pixels)
 
 
 @pytest.fixture

@@ -54,8 +54,9 @@ from gan_pipelines.gan import (
 )
 from gan_pipelines.images import DatasetConfig, ImageSet, inspect_folder, prepare_image_set
 from gan_pipelines.images.duplicates import make_thumbnails
-from gan_pipelines.metrics import FeatureExtractor, open_reference
+from gan_pipelines.metrics import FeatureExtractor, ScoringConfig, open_reference
 from gan_pipelines.pipeline_registry import register_pipelines
+from gan_pipelines.project import folder_scores
 from gan_pipelines.project.hooks import PreflightHooks, explain
 from gan_pipelines.project.new_experiment import check_name, check_path, suggest_parameters
 from gan_pipelines.project.parameters import parse_parameters
@@ -299,6 +300,40 @@ def weights_that_cannot_be_downloaded(folder):
         patch.setattr(torch.hub, "get_dir", lambda: str(folder))
         patch.setattr(torch.hub, "download_url_to_file", fail_download)
         preflight(scoring__extractor="vgg16")
+
+
+def score_pictures(folder, made, real, **settings):
+    with pytest.MonkeyPatch.context() as patch:
+        extractor = FeatureExtractor(torch.nn.Identity(), {"name": "identity", "weights_hash": "0"})
+        patch.setattr(folder_scores, "open_pretrained", lambda *_: extractor)
+        stores = KeyedStore(folder / "image_sets"), KeyedStore(folder / "references")
+        scoring = ScoringConfig(extractor="imagenet", **settings)
+        folder_scores.score_folder(Path(made), Path(real), scoring, *stores, device="cpu")
+
+
+@case("a folder to score that does not exist")
+def a_folder_to_score_that_does_not_exist(folder):
+    score_pictures(folder, "made", "real")
+
+
+@case("a folder to score with splits")
+def a_folder_to_score_with_splits(folder):
+    write_pictures(folder / "made", ["train", "test"], count=3)
+    score_pictures(folder, "made", "real")
+
+
+@case("a folder to score without pictures")
+def a_folder_to_score_without_pictures(folder):
+    (folder / "made").mkdir()
+    score_pictures(folder, "made", "real")
+
+
+@case("a folder to score with pictures of several sizes")
+def a_folder_to_score_with_pictures_of_several_sizes(folder):
+    (folder / "made").mkdir()
+    for number, size in enumerate([(20, 20), (32, 24)]):
+        Image.new("RGB", size).save(folder / f"made/{number}.png")
+    score_pictures(folder, "made", "real")
 
 
 case("an extractor that does not exist")(lambda _: preflight(scoring__extractor="dinov2"))

@@ -35,4 +35,5 @@ from .scores import find_neighbours as find_neighbours
 from .scores import labels_like as labels_like
 from .scores import make_monitor as make_monitor
 from .scores import score_generator as score_generator
+from .scores import score_images as score_images
 from .summary import summarize_scores as summarize_scores

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan import WEIGHT_SETS, Monitor, TrainedGenerator, WeightSet
 from gan_pipelines.gan.health import NARROW_BELOW, describe_low_diversity, relative_diversity
 from gan_pipelines.images import ImageSet
-from gan_pipelines.metrics.config import ScoringConfig, abbreviate
+from gan_pipelines.metrics.config import MIN_IMAGES, ScoringConfig, abbreviate
 from gan_pipelines.metrics.extractors import FeatureExtractor
 from gan_pipelines.metrics.frechet import (
     EXTRAPOLATION_PARTS,
@@ -126,12 +126,74 @@ def score_generator(
         flags += copied
         if failure := generator.training.get("failure"):
             flags += (f"The training has failed, and these are the scores of its epoch {identity['epoch']}: {failure}",)
-        notes = tuple(_note_missing(measured, fake, () if labels is None else reference.images.class_names))
+        notes = (
+            *_note_missing(measured, fake, () if labels is None else reference.images.class_names),
+            *_note_memorisation(measured),
+        )
         for (metric, class_name), (value, spread) in measured.items():
             key = _comparability(metric, class_name, reference, extractor, config)
             reasons = (*flags, *_flag_metric(metric, fake, reference))
             scores.append(Score(metric, value, spread, key, identity, dict(extractor.provenance), reasons, notes))
     return scores
+
+
+def score_images(
+    images: ImageSet,
+    extractor: FeatureExtractor,
+    reference: Reference,
+    config: ScoringConfig,
+    device: DeviceName = "auto",
+) -> list[Score]:
+    """Measure images that were made elsewhere, as `score_generator` does, all of them.
+
+    The metrics of memorisation are left out: nobody knows whether the reference is what their generator was trained on.
+    Classes are scored one by one if both sets have the same ones.
+
+    Args:
+        images: the images to score.
+        extractor: the extractor of the reference's features.
+        reference: images to compare with.
+        config: splits of the Inception Score, and the name of the reference's split.
+        device: where to compute.
+
+    Raises:
+        ConfigError: if the images of both sets differ in shape, or if there are fewer than `MIN_IMAGES` of either or
+            fewer than ``is_splits`` to score.
+        FeaturesUnusable: if a feature or a logit is infinite or NaN.
+    """
+    shape, real = images.images.shape[1:], reference.images
+    require(
+        shape == real.images.shape[1:], "shape of the images", shape, f"that of the reference, {real.images.shape[1:]}"
+    )
+    needed = max(MIN_IMAGES, config.is_splits)
+    require(len(images) >= needed, "number of images", len(images), f"{needed} or more")
+    config, target = replace(config, samples=len(images)), resolve_device(device)
+    extractor = extractor.to(target)
+    batches = (torch.from_numpy(images.images[i : i + BATCH]).to(target) for i in range(0, len(images), BATCH))
+    made, logits = map(torch.cat, zip(*extract_features(extractor, batches, "scored"), strict=True))
+    rows = np.linspace(0, len(images) - 1, min(DIVERSITY_IMAGES, len(images), len(real))).astype(int)
+    diversity = relative_diversity(torch.from_numpy(images.images[rows]), real.images)
+    have_classes = images.class_names == real.class_names and len(real.class_names) > 1
+    labels = torch.from_numpy(np.asarray(images.labels)).to(made.device)
+    measured = {
+        **_measure(made, logits, reference, config.is_splits),
+        **(_measure_classes(made, labels, reference) if have_classes else {}),
+    }
+    flags = _flag_samples(diversity, logits, extractor)
+    notes = tuple(_note_missing(measured, made, real.class_names if have_classes else ()))
+    return [
+        Score(
+            metric=metric,
+            value=value,
+            spread=spread,
+            comparability=_comparability(metric, class_name, reference, extractor, config),
+            identity={"data_hash": images.content_hash},
+            extractor=dict(extractor.provenance),
+            flags=(*flags, *_flag_metric(metric, made, reference)),
+            notes=notes,
+        )
+        for (metric, class_name), (value, spread) in measured.items()
+    ]
 
 
 Measured = dict[tuple[str, str | None], tuple[float, float | None]]
@@ -197,14 +259,18 @@ def _note_missing(measured: Measured, fake: Tensor, class_names: Sequence[str]) 
             f"FID-infinity is left out: it needs {SAMPLES_PER_FEATURE * features:,} samples or more with {features:,} "
             f"features, and there are {samples:,}."
         )
-    if ("authenticity", None) not in measured:
-        yield "Authenticity and copies are left out: the reference is not the images that the generator was trained on."
-    elif ("copies", None) not in measured:
-        yield "Copies are left out: no test or valid split has images that they could be compared with."
     missing = [name for name in class_names if ("class_kid", name) not in measured]
     if missing:
         needed = f"{MIN_CLASS_IMAGES} samples and {MIN_CLASS_IMAGES} reference images of a class"
         yield f"KID of class {', '.join(missing)} is left out: it needs {needed}."
+
+
+def _note_memorisation(measured: Measured) -> Iterator[str]:
+    """Say why metrics of memorisation were not measured."""
+    if ("authenticity", None) not in measured:
+        yield "Authenticity and copies are left out: the reference is not the images that the generator was trained on."
+    elif ("copies", None) not in measured:
+        yield "Copies are left out: no test or valid split has images that they could be compared with."
 
 
 def labels_like(reference: ImageSet, samples: int, generator: TrainedGenerator) -> Tensor | None:
