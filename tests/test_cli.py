@@ -13,9 +13,11 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 from PIL import Image
+from safetensors.torch import save_file
 from torchvision.datasets import ImageFolder
 
 from command_line import KEDRO, cold_kedro, copy_project, git, kedro, latest, small
+from fidelity_inputs import Clip
 from gan_pipelines.gan import TrainedGenerator
 from pictures import write_pictures
 from processes import ONE_THREAD, Process
@@ -156,8 +158,8 @@ def test_a_second_run_prepares_and_fits_nothing_again_and_a_subfolder_is_as_good
             "variants.wgan_gp.discriminator_step is not a setting; did you mean discriminator_steps?",
         ),
         (
-            "scoring.extractor=inception,scoring.inception_weights=no.pth",
-            "Inception's weights could not be read from no.pth",
+            "scoring.extractor=inception,scoring.extractor_weights=no.pth",
+            "The weights of inception could not be read from no.pth",
         ),
     ],
 )
@@ -471,6 +473,23 @@ def test_an_experiment_for_a_folder_of_pictures(project):
     assert "Error: There is no folder nowhere; name the one that holds the pictures." in elsewhere.stderr
     assert "Traceback" not in again.stderr + elsewhere.stderr
     assert not (project / "conf/other").exists()
+
+
+def test_a_folder_is_scored_against_another(project, tmp_path):
+    noise = np.random.default_rng(0)
+    for folder in ("made", "real"):
+        (tmp_path / folder).mkdir()
+        for number in range(12):
+            Image.fromarray(noise.integers(0, 256, (16, 16, 3), np.uint8)).save(tmp_path / folder / f"{number}.png")
+    save_file(Clip("clip-vit-b-32").state_dict(), tmp_path / "clip.safetensors")
+    folders = [str(tmp_path / "made"), str(tmp_path / "real")]
+    weights = ["--extractor=clip-vit-b-32", f"--weights={tmp_path / 'clip.safetensors'}"]
+    lines = kedro(project, "score", *folders, *weights).stdout.splitlines()
+    scores = {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith(("fid", "kid", "recall"))}
+    assert scores.keys() == {"fid", "kid", "recall"}
+    assert scores["fid"] > 0
+    refused = kedro(project, "score", *folders, "--extractor=classifier", code=1).stderr
+    assert "Error: --extractor is 'classifier', but must be one with fixed weights, such as imagenet." in refused
 
 
 def test_a_comparison_lays_out_all_runs(project, client):

@@ -1,4 +1,4 @@
-"""The project's own commands, ``kedro experiment``, ``kedro prune`` and ``kedro reproduce``, and Kedro's ``run``."""
+"""The project's own commands, such as ``kedro experiment``, and Kedro's ``run``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kedro.framework.startup import ProjectMetadata
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from gan_pipelines.core.config import ConfigError, merge, parse
+from gan_pipelines.core.config import ConfigError, merge, parse, require
 from gan_pipelines.core.errors import first_line
 from gan_pipelines.core.files import atomic_write
 from gan_pipelines.project.hooks import install_excepthook
@@ -83,6 +83,7 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path, value_range: 
     from gan_pipelines.core.devices import resolve_device  # noqa: PLC0415 (PyTorch: not for other commands)
     from gan_pipelines.figures import make_image_grid  # noqa: PLC0415
     from gan_pipelines.images import inspect_folder  # noqa: PLC0415
+    from gan_pipelines.metrics.imagenet import is_installed  # noqa: PLC0415
     from gan_pipelines.project.new_experiment import (  # noqa: PLC0415
         check_name,
         check_path,
@@ -101,7 +102,7 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path, value_range: 
     place = folder.absolute()
     if place.is_relative_to(metadata.project_path):
         place = place.relative_to(metadata.project_path)
-    write_experiment(conf, name, suggest_parameters(report, place.as_posix(), has_gpu))
+    write_experiment(conf, name, suggest_parameters(report, place.as_posix(), has_gpu, is_installed()))
     shown = metadata.project_path / "data/08_reporting" / name / "pictures.png"
     with atomic_write(shown) as unfinished:
         Image.fromarray(make_image_grid(report.shown)).save(unfinished, "PNG")
@@ -137,6 +138,32 @@ def sweep(
     names = [name.strip() for name in pipelines.split(",")]
     combinations = sweeps.combine(names, sweeps.parse_seeds(seeds), sweeps.parse_grid(grid))
     sys.exit(0 if sweeps.sweep(metadata.project_path, env, combinations, params) else 1)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("reference", type=click.Path(path_type=Path))
+@click.option("--extractor", default="imagenet", show_default=True, help="A feature extractor with fixed weights.")
+@click.option("--weights", type=click.Path(), help="A local copy of its weights, if they are not in a package.")
+@click.option("--size", type=click.IntRange(1, 4096), help="Pixels of a side; needed if pictures have several sizes.")
+@click.pass_obj
+def score(
+    metadata: ProjectMetadata, folder: Path, reference: Path, extractor: str, weights: str | None, size: int | None
+) -> None:
+    """Score the pictures of FOLDER against those of REFERENCE: FID, KID, precision, recall and others.
+
+    Both hold pictures, or folders of pictures named by class; these are scored one by one as well.
+    """
+    from gan_pipelines.metrics import ScoringConfig  # noqa: PLC0415 (loads PyTorch, as all below)
+    from gan_pipelines.project.folder_scores import describe_scores, score_folder  # noqa: PLC0415
+
+    stated = {"extractor": extractor, "extractor_weights": weights}
+    scoring = parse(ScoringConfig, stated, "scoring")
+    require(extractor != "classifier", "--extractor", extractor, "one with fixed weights, such as imagenet")
+    runtime = parse(RuntimeConfig, {"device": os.environ.get("GAN_PIPELINES_DEVICE", "auto")}, "runtime")
+    catalog = ProjectSession.create(metadata.project_path).load_context().catalog
+    stores = catalog.load("image_sets"), catalog.load("references")
+    click.echo("\n".join(describe_scores(score_folder(folder, reference, scoring, *stores, size, runtime.device))))
 
 
 @cli.command()

@@ -1,24 +1,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from urllib.error import URLError
 
 import pytest
 import torch
-from torch.utils.data import Dataset
 from torch_fidelity import calculate_metrics
 from torch_fidelity import feature_extractor_inceptionv3 as inception
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
+from fidelity_inputs import Rgb
 from gan_pipelines.classifier import ClassifierConfig
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan import train
 from gan_pipelines.metrics import (
-    ExtractorUnavailable,
     ScoringConfig,
     extractors,
     get_extractor,
-    open_inception,
+    open_pretrained,
     open_reference,
     score_generator,
 )
@@ -60,19 +58,6 @@ def test_features_have_no_gradient(striped_images, tmp_path):
     assert not extractor(torch.from_numpy(striped_images.images[:2])).features.requires_grad
 
 
-class Rgb(Dataset):
-    """Grey images repeated to three channels, which torch-fidelity requires."""
-
-    def __init__(self, images):
-        self.images = images.expand(-1, 3, -1, -1)
-
-    def __len__(self):
-        return len(self.images)
-
-    def __getitem__(self, index):
-        return self.images[index]
-
-
 @pytest.fixture(scope="module")
 def inception_weights(tmp_path_factory):
     """A weights file in torch-fidelity's format, with random weights."""
@@ -89,7 +74,7 @@ def inception_weights(tmp_path_factory):
 @pytest.mark.integration
 def test_inception_features_equal_torch_fidelity(inception_weights):
     images = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8)
-    extractor = open_inception(str(inception_weights))
+    extractor = open_pretrained("inception", str(inception_weights))
     features, logits = extractor(images)
     layers = ["2048", "logits_unbiased"]
     oracle = FeatureExtractorInceptionV3("x", layers, feature_extractor_weights_path=str(inception_weights))
@@ -106,7 +91,7 @@ def test_scores_with_inception_equal_torch_fidelity(inception_weights, tiny_gan,
     """The expected scores come from torch-fidelity's own loader, network and statistics."""
     generator = list(train(tiny_gan, striped_images.images[:40], device="cpu"))[-1].generator
     config = ScoringConfig(extractor="inception", samples=8, is_splits=2)
-    extractor = open_inception(str(inception_weights))
+    extractor = open_pretrained("inception", str(inception_weights))
     reference = open_reference(KeyedStore(tmp_path), striped_images.select("valid"), extractor, "cpu")
     scores = score_generator(generator, extractor, reference, config, "cpu")
     oracle = calculate_metrics(
@@ -125,36 +110,3 @@ def test_scores_with_inception_equal_torch_fidelity(inception_weights, tiny_gan,
     assert ours["is"] == pytest.approx(oracle["inception_score_mean"], rel=1e-6)
     assert ours["kid"] == pytest.approx(oracle["kernel_inception_distance_mean"], rel=1e-3, abs=1e-6)
     assert (ours["precision"], ours["recall"]) == pytest.approx((oracle["precision"], oracle["recall"]))
-
-
-def test_the_error_for_weights_that_cannot_be_downloaded_names_the_remedy(monkeypatch):
-    def fail_download(*_, **__):
-        raise URLError("no route to host")
-
-    monkeypatch.setattr(inception, "load_state_dict_from_url", fail_download)
-    with pytest.raises(
-        ExtractorUnavailable, match="could not be downloaded .*no route to host.*; name a local copy in scoring"
-    ):
-        open_inception(None)
-
-
-def test_the_error_for_a_missing_or_wrong_weights_file_names_it(tmp_path):
-    with pytest.raises(ExtractorUnavailable, match="could not be read from .*weights.pth .*No such file"):
-        open_inception(str(tmp_path / "weights.pth"))
-    torch.save({"other": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(ExtractorUnavailable, match="could not be read from .*other.pth .*loading state_dict"):
-        open_inception(str(tmp_path / "other.pth"))
-
-
-class Bomb:
-    """Runs code when it is unpickled."""
-
-    def __reduce__(self):
-        return (print, ("unpickled",))
-
-
-def test_code_in_a_weights_file_is_not_run(tmp_path, capsys):
-    torch.save({"weights": Bomb()}, tmp_path / "bomb.pth")
-    with pytest.raises(ExtractorUnavailable):
-        open_inception(str(tmp_path / "bomb.pth"))
-    assert "unpickled" not in capsys.readouterr().out

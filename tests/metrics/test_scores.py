@@ -51,6 +51,14 @@ class Blind(Projection):
         return Prediction(features, torch.ones_like(logits))
 
 
+class Unlabelled(Projection):
+    """Gives features alone, as a network that does not classify."""
+
+    def forward(self, images):
+        features, _ = super().forward(images)
+        return Prediction(features, features[:, :0])
+
+
 PROVENANCE = {"name": "projection", "weights_hash": "0123"}
 METRICS = ["fid", "fid_infinity", "is", "kid", "precision", "recall", "density", "coverage", "authenticity"]
 
@@ -237,6 +245,18 @@ def test_a_monitor_measures_the_same_fid_and_inception_score(generator, striped_
     other = replace(config, during_training=MonitorConfig(samples=1000, every_epochs=4, weights="raw"))
     assert make_monitor(extractor, reference, other, "cpu").metric == "fid_1k"
     assert make_monitor(extractor, reference, other, "cpu").key != monitor.key
+
+
+def test_without_classes_there_is_no_inception_score(generator, striped_images, score, tmp_path):
+    found = score(generator, network=Unlabelled())
+    expected = {each.metric: each.value for each in score(generator) if each.metric != "is"}
+    assert {each.metric: each.value for each in found} == expected
+    note = "The Inception Score is left out: the feature extractor does not classify."
+    assert all(note in each.notes and not each.flags for each in found)
+    extractor = FeatureExtractor(Unlabelled(), PROVENANCE)
+    reference = open_reference(KeyedStore(tmp_path), striped_images.select("train"), extractor, "cpu")
+    config = replace(CONFIG, during_training=MonitorConfig(samples=300))
+    assert make_monitor(extractor, reference, config, "cpu").measure(generator).keys() == {"fid_300"}
 
 
 @pytest.mark.parametrize("weights", ["ema", "raw"])

@@ -62,6 +62,11 @@ def test_scores_come_with_their_samples_extractor_and_flags():
     assert findings.tags["flags"] == "Something is odd."
 
 
+def test_a_sentence_names_no_inception_score_where_there_is_none():
+    scores = [each for each in scores_of("last", "ema", 2.714, 8.5) if each["metric"] != "is"]
+    assert summarize_scores(scores).sentences[0].startswith("last epoch, ema weights: FID 2.71, KID 0.1235, precision")
+
+
 def test_the_last_epoch_with_ema_weights_stands_at_the_top_and_the_rest_in_sections():
     scores = [
         *scores_of("last", "raw", 3.0, 2.0),

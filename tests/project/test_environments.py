@@ -115,7 +115,7 @@ SHARED = {
     },
     "scoring": {
         "extractor": "classifier",
-        "inception_weights": None,
+        "extractor_weights": None,
         "classifier.network": "resnet18",
         "classifier.batch_size": 64,
         "classifier.learning_rate": 0.05,

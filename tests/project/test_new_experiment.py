@@ -55,8 +55,8 @@ def counts_of(report, count):
     return replace(report, class_counts={"train": dict.fromkeys(report.train_counts, count), "test": {}})
 
 
-def suggest(report, has_gpu=False):
-    return yaml.safe_load(suggest_parameters(report, "data/my cards", has_gpu))
+def suggest(report, has_gpu=False, has_imagenet=False):
+    return yaml.safe_load(suggest_parameters(report, "data/my cards", has_gpu, has_imagenet))
 
 
 def check(folder, report, *pipelines):
@@ -98,7 +98,7 @@ def test_a_run_takes_what_is_written(tmp_path, splits, pipeline):
 
 
 def test_an_unconditional_run_takes_pictures_of_one_class(tmp_path, monkeypatch):
-    monkeypatch.setattr(preflight, "open_inception", lambda weights: None)
+    monkeypatch.setattr(preflight, "open_pretrained", lambda *_: None)
     report = inspect_folder(write_pictures(tmp_path / "all", [""], ["one"], 100))
     check(tmp_path, report, "train_dcgan")
     assert set(suggest(report)["variants"]) == {"dcgan"}
@@ -132,6 +132,21 @@ def test_scores_are_taken_of_about_as_many_samples_as_there_are_pictures(report,
     scoring = suggest(counts_of(report, pictures // 2))["scoring"]
     assert scoring["samples"] == samples
     assert scoring["during_training"]["samples"] == min(samples, 2000)
+
+
+@pytest.mark.parametrize(("per_class", "extractor"), [(700, "classifier"), (800, "imagenet")])
+def test_imagenet_is_suggested_where_there_are_more_images_than_features(report, per_class, extractor):
+    pictures = counts_of(report, per_class)
+    assert suggest(pictures)["scoring"]["extractor"] == "classifier"
+    scoring = suggest(pictures, has_imagenet=True)["scoring"]
+    assert scoring["extractor"] == extractor
+    assert ("classifier" in scoring) == (extractor == "classifier")
+
+
+def test_pictures_of_one_class_are_scored_with_imagenet_if_it_is_installed(tmp_path):
+    report = inspect_folder(write_pictures(tmp_path / "all", [""], ["one"], 100))
+    assert suggest(report)["scoring"]["extractor"] == "inception"
+    assert suggest(report, has_imagenet=True)["scoring"]["extractor"] == "imagenet"
 
 
 def test_every_class_has_samples(report):
@@ -192,7 +207,7 @@ def test_the_generators_of_an_augmentation_experiment_get_a_batch_of_pictures(re
 @pytest.mark.integration
 @pytest.mark.parametrize("seed", range(12))
 def test_what_is_written_for_any_folder_runs(tmp_path, seed, monkeypatch):
-    monkeypatch.setattr(preflight, "open_inception", lambda weights: None)
+    monkeypatch.setattr(preflight, "open_pretrained", lambda *_: None)
     random_folder(tmp_path / "pictures", seed)
     try:
         report = inspect_folder(tmp_path / "pictures")

@@ -79,6 +79,6 @@ def test_classes_are_a_list_or_a_text_as_the_command_line_gives_it(classes):
 def test_absolute_paths_and_the_home_folder_are_not_those_of_the_project(monkeypatch, tmp_path, stated, read):
     monkeypatch.setenv("HOME", "/home/me")
     dataset = DatasetConfig(source="image_folder", path=stated, image_size=8, channels=1)
-    scoring = ScoringConfig(inception_weights=stated)
+    scoring = ScoringConfig(extractor="inception", extractor_weights=stated)
     anchored = Parameters("digits", dataset=dataset, scoring=scoring).anchored(tmp_path)
-    assert (anchored.dataset.path, anchored.scoring.inception_weights) == (read, read)
+    assert (anchored.dataset.path, anchored.scoring.extractor_weights) == (read, read)

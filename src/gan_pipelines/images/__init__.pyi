@@ -7,4 +7,5 @@ from .image_set import ImageSet as ImageSet
 from .prepare import bytes_to_prepare as bytes_to_prepare
 from .prepare import prepare_image_set as prepare_image_set
 from .sources import ImageSource as ImageSource
+from .sources import PlainFolderSource as PlainFolderSource
 from .sources import open_source as open_source

@@ -63,14 +63,19 @@ class Chunk(NamedTuple):
     levels: tuple[int, int]
 
 
-def prepare_image_set(store: KeyedStore, config: DatasetConfig) -> ImageSet:
+def prepare_image_set(store: KeyedStore, config: DatasetConfig, source: ImageSource | None = None) -> ImageSet:
     """Return the images of a configuration; decode them only if the store does not hold them yet.
+
+    Args:
+        store: images of earlier calls.
+        config: the source, and how its images are prepared.
+        source: the source of the configuration, opened differently from `open_source`; None opens it.
 
     Raises:
         DatasetUnusable: if the source is missing or lacks images, or no image of a class and split can be used.
         BadImage: if an image cannot be decoded and ``on_bad_image`` is ``error``.
     """
-    source = open_source(config)
+    source = open_source(config) if source is None else source
     key = _key(store, source, config)
     folder = store.get_or_build(key, lambda folder: _write_image_set(source, config, folder))
     return replace(ImageSet.load(folder), left_out=source.left_out)  # such files do not change the key

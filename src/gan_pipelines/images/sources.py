@@ -30,6 +30,8 @@ SPLITS = ("train", "test", "valid")
 SPLIT_FOLDERS: Final = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
     ("valid", "val", "validation", "dev"), "valid"
 )
+SINGLE_CLASS = "all"
+"""Name of the class of pictures that lie in no folder of a class."""
 HIDDEN = "hidden pictures"
 """Pictures that are left out since their name, or that of their folder, begins with a dot."""
 
@@ -166,7 +168,7 @@ class ImageFolderSource:
 
     def _list_files(self, split_folders: Mapping[str, Path]) -> list[tuple[str | int, ...]]:
         """Set classes, files and items; return the split of each file, its name, and what changes with its content."""
-        classes = {split: _classes(folder) for split, folder in split_folders.items()}
+        classes = {split: self._find_classes(folder) for split, folder in split_folders.items()}
         self.class_names = tuple(sorted({name for folders in classes.values() for name in folders}))
         if not self.class_names:
             raise DatasetUnusable(
@@ -178,10 +180,10 @@ class ImageFolderSource:
                 if name not in folders:
                     missing = split_folders[split] / name
                     raise DatasetUnusable(f"There is no folder {missing}: every split needs every class; add it.")
-                place = folders[name].relative_to(self._root).as_posix()
+                place = folders[name].relative_to(self._root)
                 pictures, others = _class_files(folders[name])
                 self.left_out.update(others)
-                files = [(f"{place}/{file.name}", _stat(file)) for file in pictures]
+                files = [((place / file.name).as_posix(), _stat(file)) for file in pictures]
                 test = _draw_test([file for file, _ in files], self._test_fraction)
                 for file, found in files:
                     item = SourceItem("test" if file in test else split, label)
@@ -193,6 +195,9 @@ class ImageFolderSource:
         self.left_out[HIDDEN] += sum(map(_count_hidden, {self._root, *split_folders.values()}))
         self.left_out = +self.left_out
         return stamps
+
+    def _find_classes(self, split_folder: Path) -> dict[str, Path]:
+        return _classes(split_folder)
 
     def compute_fingerprint(self) -> str:
         """Hash the bytes of all files, with their names and splits."""
@@ -212,6 +217,13 @@ class ImageFolderSource:
     def read(self, index: int) -> Picture:
         """Decode one file. Raises `BadImage` if it cannot be decoded."""
         return read_picture(self.path(index), self._image_size)
+
+
+class PlainFolderSource(ImageFolderSource):
+    """Pictures in folders named by class, or all in one folder, which is then the only class."""
+
+    def _find_classes(self, split_folder: Path) -> dict[str, Path]:
+        return super()._find_classes(split_folder) if _subfolders(split_folder) else {SINGLE_CLASS: split_folder}
 
 
 def _split_folders(root: Path, folder_split: str | None) -> dict[str, Path]:

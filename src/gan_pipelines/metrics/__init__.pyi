@@ -7,10 +7,9 @@ from .averages import score_name as score_name
 from .averages import tabulate_scores as tabulate_scores
 from .config import MonitorConfig as MonitorConfig
 from .config import ScoringConfig as ScoringConfig
-from .extractors import ExtractorUnavailable as ExtractorUnavailable
 from .extractors import FeatureExtractor as FeatureExtractor
 from .extractors import get_extractor as get_extractor
-from .extractors import open_inception as open_inception
+from .extractors import open_pretrained as open_pretrained
 from .frechet import Moments as Moments
 from .frechet import extrapolate_frechet as extrapolate_frechet
 from .frechet import frechet_distance as frechet_distance
@@ -25,6 +24,7 @@ from .neighbours import NeighbourScores as NeighbourScores
 from .neighbours import Radii as Radii
 from .neighbours import nearest_neighbours as nearest_neighbours
 from .neighbours import neighbour_scores as neighbour_scores
+from .pretrained import ExtractorUnavailable as ExtractorUnavailable
 from .recipes import compare_recipes as compare_recipes
 from .reference import FeaturesUnusable as FeaturesUnusable
 from .reference import Reference as Reference
@@ -35,4 +35,5 @@ from .scores import find_neighbours as find_neighbours
 from .scores import labels_like as labels_like
 from .scores import make_monitor as make_monitor
 from .scores import score_generator as score_generator
+from .scores import score_images as score_images
 from .summary import summarize_scores as summarize_scores

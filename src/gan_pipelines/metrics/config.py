@@ -8,7 +8,21 @@ from gan_pipelines.classifier.config import ClassifierConfig
 from gan_pipelines.core.config import Count, Integer, Seed, config, require
 from gan_pipelines.gan.config import WeightSet
 
-ExtractorName = Literal["classifier", "inception"]
+ClipName = Literal[
+    "clip-rn50",
+    "clip-rn101",
+    "clip-rn50x4",
+    "clip-rn50x16",
+    "clip-rn50x64",
+    "clip-vit-b-32",
+    "clip-vit-b-16",
+    "clip-vit-l-14",
+    "clip-vit-l-14-336px",
+]
+DinoName = Literal["dinov2-vit-s-14", "dinov2-vit-b-14", "dinov2-vit-l-14", "dinov2-vit-g-14"]
+ExtractorName = Literal["classifier", "imagenet", "inception", "vgg16", ClipName, DinoName]
+WITHOUT_FILE = ("classifier", "imagenet")
+"""Extractors whose weights are fitted or come with a package."""
 MIN_IMAGES = 6
 """Minimum number of real or generated images for a score: density uses five neighbours of each."""
 
@@ -33,10 +47,11 @@ class ScoringConfig:
     """Feature extractor, number of samples, and the real images that they are compared with.
 
     Attributes:
-        extractor: ``classifier``, the project's ResNet fitted on the train split; or ``inception``, torch-fidelity's
-            port of the network that published FIDs use.
-        inception_weights: a local copy of torch-fidelity's weights; null takes them from PyTorch's hub cache, or
-            downloads them.
+        extractor: ``classifier``, the project's ResNet fitted on the train split; ``imagenet``, EfficientNet-Lite0,
+            whose weights come with the extra ``imagenet``; ``inception``, torch-fidelity's port of the network that
+            published FIDs use; or another of torch-fidelity's extractors.
+        extractor_weights: a local copy of the weights of torch-fidelity's extractors; null takes them from PyTorch's
+            hub cache, or downloads them.
         classifier: how the ``classifier`` is fitted.
         samples: number of images to generate.
         is_splits: number of parts over which the mean and the spread of the Inception Score are taken.
@@ -46,7 +61,7 @@ class ScoringConfig:
     """
 
     extractor: ExtractorName = "classifier"
-    inception_weights: str | None = None
+    extractor_weights: str | None = None
     classifier: ClassifierConfig = ClassifierConfig()
     samples: Integer = 50_000
     is_splits: Count = 10
@@ -55,6 +70,9 @@ class ScoringConfig:
     during_training: MonitorConfig = MonitorConfig()
 
     def __post_init__(self) -> None:
+        if self.extractor in WITHOUT_FILE:
+            allowed = f"null for the extractor {self.extractor}"
+            require(self.extractor_weights is None, "extractor_weights", self.extractor_weights, allowed)
         needed = max(MIN_IMAGES, self.is_splits)
         require(self.samples >= needed, "samples", self.samples, f"{needed} or more")
         monitored = self.during_training.samples

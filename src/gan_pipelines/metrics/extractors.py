@@ -1,12 +1,13 @@
-"""Feature extractors: the project's classifier and Inception v3."""
+"""Feature extractors: the project's classifier, and networks with published weights."""
 
 from __future__ import annotations
 
 import copy
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,22 @@ from torch import Tensor, nn
 from gan_pipelines.classifier import Classifier, fit_classifier
 from gan_pipelines.classifier.resnet import Prediction
 from gan_pipelines.core.config import require
-from gan_pipelines.core.errors import ProjectError
+from gan_pipelines.core.errors import first_line
 from gan_pipelines.core.hashing import hash_arrays, hash_values
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images import ImageSet
-from gan_pipelines.metrics.config import ScoringConfig
+from gan_pipelines.metrics.config import ExtractorName, ScoringConfig
+from gan_pipelines.metrics.fidelity import (
+    CLIP_NAMES,
+    DINO_MODELS,
+    ClipNetwork,
+    DinoNetwork,
+    InceptionNetwork,
+    VggNetwork,
+)
+from gan_pipelines.metrics.imagenet import ImagenetNetwork
+from gan_pipelines.metrics.pretrained import ExtractorUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +41,6 @@ PROVENANCE_FILE = "provenance.json"
 HELDOUT_SPLIT = "test"
 ENTRY_VERSION = 3
 """Version in the key of a fitted classifier. Raise it when the same settings would give other weights."""
-INCEPTION_LAYERS = ["2048", "logits_unbiased"]
-
-
-class ExtractorUnavailable(ProjectError):
-    """The weights of the chosen feature extractor cannot be read or downloaded."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,8 @@ class FeatureExtractor:
     """A network that extracts features and logits from images.
 
     Attributes:
-        network: maps (N, 1 or 3, H, W) uint8 images to features (N, D) and logits (N, classes).
+        network: maps (N, 1 or 3, H, W) uint8 images to features (N, D) and logits (N, classes); there are 0 classes if
+            it does not classify.
         provenance: name and hash of the weights; for a classifier also the hash of the images that it was fitted on,
             the held-out split, and the accuracy there.
     """
@@ -68,27 +75,29 @@ class FeatureExtractor:
         return FeatureExtractor(copy.deepcopy(self.network).to(device), self.provenance)
 
 
-class InceptionNetwork(nn.Module):
-    """torch-fidelity's Inception v3 (Heusel et al. 2017): 2,048 features and 1,008 logits.
+@dataclass(frozen=True)
+class Pretrained:
+    """A network with published weights.
 
-    The network resizes images of any size to 299x299 itself.
+    Attributes:
+        name: its name in keys. Add a version, or raise it, when the same weights would give other features.
+        build: makes the network on the CPU, from a file of its weights or, for None, from the published ones.
+        extra: extra of the package that it needs, or None.
     """
 
-    def __init__(self, weights: Path | None) -> None:
-        super().__init__()
-        from torch_fidelity.feature_extractor_inceptionv3 import (  # noqa: PLC0415 (loads torchvision, a second)
-            FeatureExtractorInceptionV3,
-        )
+    name: str
+    build: Callable[[Path | None], nn.Module]
+    extra: str | None = None
 
-        self.inception = FeatureExtractorInceptionV3(
-            "inception-v3-compat",
-            INCEPTION_LAYERS,
-            feature_extractor_weights_path=None if weights is None else str(weights),
-        )
 
-    def forward(self, images: Tensor) -> Prediction:
-        """Extract features and logits of (N, 1 or 3, H, W) uint8 images; grey is repeated to three channels."""
-        return Prediction(*self.inception(images.expand(-1, 3, -1, -1)))
+PRETRAINED: dict[str, Pretrained] = {
+    "imagenet": Pretrained("imagenet-v1", lambda _: ImagenetNetwork(), "imagenet"),
+    "inception": Pretrained("inception-v3", InceptionNetwork),
+    "vgg16": Pretrained("vgg16", VggNetwork),
+    **{name: Pretrained(name, partial(ClipNetwork, name)) for name in CLIP_NAMES},
+    **{name: Pretrained(name, partial(DinoNetwork, name), "dinov2") for name in DINO_MODELS},
+}
+"""All extractors but the classifier, by their name in `ScoringConfig`."""
 
 
 def get_extractor(store: KeyedStore, images: ImageSet, config: ScoringConfig, device: DeviceName) -> FeatureExtractor:
@@ -97,37 +106,46 @@ def get_extractor(store: KeyedStore, images: ImageSet, config: ScoringConfig, de
     Args:
         store: fitted classifiers.
         images: with a train split to fit the classifier on and a test split to measure its accuracy.
-        config: the extractor, Inception's weights, and how the classifier is fitted.
+        config: the extractor, its weights, and how the classifier is fitted.
         device: where to fit the classifier; the extractor is returned on the CPU.
 
     Raises:
-        ExtractorUnavailable: if Inception's weights cannot be read or downloaded.
+        ExtractorUnavailable: if the network or its weights cannot be had.
     """
-    if config.extractor == "inception":
-        return open_inception(config.inception_weights)
-    return _get_classifier(store, images, config, device)
+    if config.extractor == "classifier":
+        return _get_classifier(store, images, config, device)
+    return open_pretrained(config.extractor, config.extractor_weights)
 
 
-def open_inception(weights: str | None) -> FeatureExtractor:
-    """Open Inception on the CPU.
+def open_pretrained(extractor: ExtractorName, weights: str | None = None) -> FeatureExtractor:
+    """Open an extractor with published weights, on the CPU.
 
     Args:
-        weights: path of the weights, or None for those in PyTorch's hub cache, which are downloaded if missing.
+        extractor: one of `PRETRAINED`.
+        weights: path of the weights, or None for those in PyTorch's hub cache, which are downloaded if missing, and of
+            ``imagenet`` for those of its package.
 
     Raises:
-        ExtractorUnavailable: if the weights cannot be read or downloaded, or are not Inception's.
+        ExtractorUnavailable: if a package is not installed, or if the weights cannot be read or downloaded, or are not
+            those of the network.
     """
-    remedy = "name a local copy in scoring.inception_weights, or set scoring.extractor to classifier"
-    path = None if weights is None else Path(weights)
+    entry, path = PRETRAINED[extractor], None if weights is None else Path(weights)
     try:
-        if path is not None:
-            torch.load(path, weights_only=True)  # refuses pickled code, which torch-fidelity would run
-        network = InceptionNetwork(path)
+        network = entry.build(path)
+    except ExtractorUnavailable:
+        raise
+    except ModuleNotFoundError as error:
+        raise ExtractorUnavailable(
+            f"scoring.extractor: {extractor} needs the package {error.name}, which is not installed; pip install "
+            f"'gan_pipelines[{entry.extra}]', or choose another scoring.extractor."
+        ) from error
     except Exception as error:  # a download, the cache or a wrong file may raise any type
-        reason = str(error).splitlines()[0]
         source = "downloaded or read from PyTorch's hub cache" if path is None else f"read from {path}"
-        raise ExtractorUnavailable(f"Inception's weights could not be {source} ({reason}); {remedy}.") from error
-    return FeatureExtractor(network, {"name": "inception-v3", "weights_hash": hash_weights(network.inception)})
+        raise ExtractorUnavailable(
+            f"The weights of {extractor} could not be {source} ({first_line(error)}); name a local copy in "
+            "scoring.extractor_weights, or choose another scoring.extractor."
+        ) from error
+    return FeatureExtractor(network, {"name": entry.name, "weights_hash": hash_weights(network)})
 
 
 def _get_classifier(store: KeyedStore, images: ImageSet, config: ScoringConfig, device: DeviceName) -> FeatureExtractor:

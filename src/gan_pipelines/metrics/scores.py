@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan import WEIGHT_SETS, Monitor, TrainedGenerator, WeightSet
 from gan_pipelines.gan.health import NARROW_BELOW, describe_low_diversity, relative_diversity
 from gan_pipelines.images import ImageSet
-from gan_pipelines.metrics.config import ScoringConfig, abbreviate
+from gan_pipelines.metrics.config import MIN_IMAGES, ScoringConfig, abbreviate
 from gan_pipelines.metrics.extractors import FeatureExtractor
 from gan_pipelines.metrics.frechet import (
     EXTRAPOLATION_PARTS,
@@ -126,12 +126,74 @@ def score_generator(
         flags += copied
         if failure := generator.training.get("failure"):
             flags += (f"The training has failed, and these are the scores of its epoch {identity['epoch']}: {failure}",)
-        notes = tuple(_note_missing(measured, fake, () if labels is None else reference.images.class_names))
+        notes = (
+            *_note_missing(measured, fake, () if labels is None else reference.images.class_names),
+            *_note_memorisation(measured),
+        )
         for (metric, class_name), (value, spread) in measured.items():
             key = _comparability(metric, class_name, reference, extractor, config)
             reasons = (*flags, *_flag_metric(metric, fake, reference))
             scores.append(Score(metric, value, spread, key, identity, dict(extractor.provenance), reasons, notes))
     return scores
+
+
+def score_images(
+    images: ImageSet,
+    extractor: FeatureExtractor,
+    reference: Reference,
+    config: ScoringConfig,
+    device: DeviceName = "auto",
+) -> list[Score]:
+    """Measure images that were made elsewhere, as `score_generator` does, all of them.
+
+    The metrics of memorisation are left out: nobody knows whether the reference is what their generator was trained on.
+    Classes are scored one by one if both sets have the same ones.
+
+    Args:
+        images: the images to score.
+        extractor: the extractor of the reference's features.
+        reference: images to compare with.
+        config: splits of the Inception Score, and the name of the reference's split.
+        device: where to compute.
+
+    Raises:
+        ConfigError: if the images of both sets differ in shape, or if there are fewer than `MIN_IMAGES` of either or
+            fewer than ``is_splits`` to score.
+        FeaturesUnusable: if a feature or a logit is infinite or NaN.
+    """
+    shape, real = images.images.shape[1:], reference.images
+    require(
+        shape == real.images.shape[1:], "shape of the images", shape, f"that of the reference, {real.images.shape[1:]}"
+    )
+    needed = max(MIN_IMAGES, config.is_splits)
+    require(len(images) >= needed, "number of images", len(images), f"{needed} or more")
+    config, target = replace(config, samples=len(images)), resolve_device(device)
+    extractor = extractor.to(target)
+    batches = (torch.from_numpy(images.images[i : i + BATCH]).to(target) for i in range(0, len(images), BATCH))
+    made, logits = map(torch.cat, zip(*extract_features(extractor, batches, "scored"), strict=True))
+    rows = np.linspace(0, len(images) - 1, min(DIVERSITY_IMAGES, len(images), len(real))).astype(int)
+    diversity = relative_diversity(torch.from_numpy(images.images[rows]), real.images)
+    have_classes = images.class_names == real.class_names and len(real.class_names) > 1
+    labels = torch.from_numpy(np.asarray(images.labels)).to(made.device)
+    measured = {
+        **_measure(made, logits, reference, config.is_splits),
+        **(_measure_classes(made, labels, reference) if have_classes else {}),
+    }
+    flags = _flag_samples(diversity, logits, extractor)
+    notes = tuple(_note_missing(measured, made, real.class_names if have_classes else ()))
+    return [
+        Score(
+            metric=metric,
+            value=value,
+            spread=spread,
+            comparability=_comparability(metric, class_name, reference, extractor, config),
+            identity={"data_hash": images.content_hash},
+            extractor=dict(extractor.provenance),
+            flags=(*flags, *_flag_metric(metric, made, reference)),
+            notes=notes,
+        )
+        for (metric, class_name), (value, spread) in measured.items()
+    ]
 
 
 Measured = dict[tuple[str, str | None], tuple[float, float | None]]
@@ -147,7 +209,8 @@ def _measure(fake: Tensor, logits: Tensor, reference: Reference, is_splits: int)
     if len(fake) >= SAMPLES_PER_FEATURE * fake.shape[1]:
         parts = [Moments.of_stream(part.split(BATCH)) for part in fake.tensor_split(EXTRAPOLATION_PARTS)]
         measured["fid_infinity", None] = extrapolate_frechet(moments, parts)
-    measured["is", None] = inception_score(logits, is_splits)
+    if logits.shape[1]:
+        measured["is", None] = inception_score(logits, is_splits)
     measured["kid", None] = kernel_distance(fake, real)
     for metric, value in asdict(neighbour_scores(real, fake, radii)).items():
         measured[metric, None] = (value, None)
@@ -189,19 +252,25 @@ def _measure_classes(fake: Tensor, labels: Tensor, reference: Reference) -> Meas
 def _note_missing(measured: Measured, fake: Tensor, class_names: Sequence[str]) -> Iterator[str]:
     """Say why metrics were not measured; ``class_names`` are those of a conditional generator."""
     samples, features = fake.shape
+    if ("is", None) not in measured:
+        yield "The Inception Score is left out: the feature extractor does not classify."
     if ("fid_infinity", None) not in measured:
         yield (
             f"FID-infinity is left out: it needs {SAMPLES_PER_FEATURE * features:,} samples or more with {features:,} "
             f"features, and there are {samples:,}."
         )
-    if ("authenticity", None) not in measured:
-        yield "Authenticity and copies are left out: the reference is not the images that the generator was trained on."
-    elif ("copies", None) not in measured:
-        yield "Copies are left out: no test or valid split has images that they could be compared with."
     missing = [name for name in class_names if ("class_kid", name) not in measured]
     if missing:
         needed = f"{MIN_CLASS_IMAGES} samples and {MIN_CLASS_IMAGES} reference images of a class"
         yield f"KID of class {', '.join(missing)} is left out: it needs {needed}."
+
+
+def _note_memorisation(measured: Measured) -> Iterator[str]:
+    """Say why metrics of memorisation were not measured."""
+    if ("authenticity", None) not in measured:
+        yield "Authenticity and copies are left out: the reference is not the images that the generator was trained on."
+    elif ("copies", None) not in measured:
+        yield "Copies are left out: no test or valid split has images that they could be compared with."
 
 
 def labels_like(reference: ImageSet, samples: int, generator: TrainedGenerator) -> Tensor | None:
@@ -239,8 +308,8 @@ def make_monitor(
 ) -> Monitor:
     """Make the monitor that scores a generator during its training.
 
-    It measures ``fid_<samples>`` and ``is_<samples>``, such as ``fid_5k``. Images and features are held one batch at a
-    time; only the logits are kept.
+    It measures ``fid_<samples>``, such as ``fid_5k``, and ``is_<samples>`` if the extractor classifies. Images and
+    features are held one batch at a time; only the logits are kept.
 
     Args:
         extractor: the extractor of the reference's features.
@@ -269,8 +338,11 @@ def make_monitor(
                 logits.append(prediction.logits)
                 yield prediction.features
 
-        distance = frechet_distance(moments, Moments.of_stream(features()))
-        return {f"fid_{size}": distance, f"is_{size}": inception_score(torch.cat(logits), config.is_splits)[0]}
+        scores = {f"fid_{size}": frechet_distance(moments, Moments.of_stream(features()))}
+        predictions = torch.cat(logits)
+        if predictions.shape[1]:
+            scores[f"is_{size}"] = inception_score(predictions, config.is_splits)[0]
+        return scores
 
     key = hash_values(MONITOR_VERSION, reference.key, asdict(monitor), config.seed, config.is_splits)
     return Monitor(measure, metric=f"fid_{size}", key=key, every_epochs=monitor.every_epochs)
@@ -338,7 +410,7 @@ def _flag_samples(diversity: float, logits: Tensor, extractor: FeatureExtractor)
     flags = []
     if diversity < NARROW_BELOW:
         flags.append(describe_low_diversity(diversity))
-    if inception_score(logits, splits=1)[0] < MIN_INCEPTION_SCORE:
+    if logits.shape[1] and inception_score(logits, splits=1)[0] < MIN_INCEPTION_SCORE:
         flags.append(
             "An Inception Score of 1 means that every image gets the same prediction: the generator has collapsed or "
             "the metric is broken."

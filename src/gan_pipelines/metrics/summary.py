@@ -76,11 +76,12 @@ def _describe(scores: Sequence[Mapping[str, Any]], generator: str, weights: str)
     accuracy = extractor.get("heldout_accuracy")
     trust = "" if accuracy is None else f", held-out accuracy {accuracy:.1%}"
     source = f"{key['samples']:,} samples against {key['reference_split']}, {key['extractor']}{trust}"
+    inception = f"IS {values['is']:.2f} ± {measured['is']['spread']:.2f}, " if "is" in values else ""
     kept_out = f" (held-out images {values['heldout_authenticity']:.2f})" if "heldout_authenticity" in values else ""
     copying = f", authenticity {values['authenticity']:.2f}{kept_out}" if "authenticity" in values else ""
     copying += f", copies {values['copies']:.1%}" if "copies" in values else ""
     return (
-        f"{generator} epoch, {weights} weights: FID {values['fid']:.2f}, IS {values['is']:.2f} ± "
-        f"{measured['is']['spread']:.2f}, KID {values['kid']:.4f}, precision {values['precision']:.2f}, recall "
-        f"{values['recall']:.2f}{copying} ({source}; epoch {identity['epoch']} of {identity['generator_version']})"
+        f"{generator} epoch, {weights} weights: FID {values['fid']:.2f}, {inception}KID {values['kid']:.4f}, "
+        f"precision {values['precision']:.2f}, recall {values['recall']:.2f}{copying} ({source}; "
+        f"epoch {identity['epoch']} of {identity['generator_version']})"
     )

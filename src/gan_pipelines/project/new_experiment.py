@@ -20,6 +20,8 @@ TRAINED_IMAGES = {"cpu": 120_000, "gpu": 2_000_000}
 """Training budget in real images shown to the discriminator. On a CPU it takes five minutes of one core at 32x32."""
 FITTED_IMAGES = 100_000
 """Images over all epochs of fitting the feature extractor; four to five minutes of one core."""
+IMAGENET_FEATURES = 1280
+"""Number of features of the extractor ``imagenet``."""
 RESERVED_NAMES = ("base", "local")
 BATCH_SIZE = 32
 MAX_SAMPLES = 50_000
@@ -81,13 +83,14 @@ def choose_variant(report: FolderReport) -> str:
     return "cdcgan" if len(report.train_counts) > 1 else "dcgan"
 
 
-def suggest_parameters(report: FolderReport, path: str, has_gpu: bool) -> str:
+def suggest_parameters(report: FolderReport, path: str, has_gpu: bool, has_imagenet: bool = False) -> str:
     """Suggest settings with which a DCGAN learns something from the pictures in minutes, as YAML with comments.
 
     Args:
         report: report on the pictures.
         path: path of their folder, relative to the project.
         has_gpu: whether the machine has a GPU.
+        has_imagenet: whether the extra ``imagenet`` is installed.
 
     Raises:
         DatasetUnusable: if no settings can score a generator of these pictures.
@@ -120,7 +123,7 @@ variants:
     epochs: {epochs}   # minutes on {"a GPU" if has_gpu else "two cores"}; more epochs give better images
 
 scoring:
-{_describe_extractor(pictures, classes)}
+{_describe_extractor(report, has_imagenet)}
   samples: {samples}   # about as many as training pictures; use more for published numbers
   reference_split: train
   seed: 0
@@ -188,7 +191,12 @@ def _describe_folder(report: FolderReport, path: str) -> str:
     return indent("\n".join(lines), "  ")
 
 
-def _describe_extractor(pictures: int, classes: int) -> str:
+def _describe_extractor(report: FolderReport, has_imagenet: bool) -> str:
+    pictures, classes = sum(report.train_counts.values()), len(report.train_counts)
+    # Of fewer images than features, covariances are singular.
+    are_enough = min(pictures, _count_samples(report)) > IMAGENET_FEATURES
+    if has_imagenet and (are_enough or classes == 1):
+        return "  extractor: imagenet   # fixed weights: scores are the same on every machine"
     if classes == 1:
         return "  extractor: inception   # one class: no classifier can be fitted. The weights are downloaded"
     epochs = _bounded(FITTED_IMAGES / pictures, 3, 30)

@@ -71,8 +71,8 @@ class Parameters:
         dataset, scoring = self.dataset, self.scoring
         if dataset is not None and dataset.path is not None:
             dataset = replace(dataset, path=_anchor(dataset.path, project))
-        if scoring is not None and scoring.inception_weights is not None:
-            scoring = replace(scoring, inception_weights=_anchor(scoring.inception_weights, project))
+        if scoring is not None and scoring.extractor_weights is not None:
+            scoring = replace(scoring, extractor_weights=_anchor(scoring.extractor_weights, project))
         return replace(self, dataset=dataset, scoring=scoring)
 
     def value(self, entry: str) -> Any:

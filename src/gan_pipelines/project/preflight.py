@@ -40,7 +40,7 @@ from gan_pipelines.gan.config import GanConfig, TransformConfig
 from gan_pipelines.gan.networks import FAMILIES
 from gan_pipelines.gan.summary import LayerSummary
 from gan_pipelines.images import DatasetConfig, ImageSource, bytes_to_prepare, open_source
-from gan_pipelines.metrics import ScoringConfig, check_class_sizes, open_inception
+from gan_pipelines.metrics import ScoringConfig, check_class_sizes, open_pretrained
 from gan_pipelines.metrics.config import MIN_IMAGES
 from gan_pipelines.metrics.extractors import HELDOUT_SPLIT
 from gan_pipelines.project.parameters import Parameters
@@ -256,8 +256,8 @@ def _check_scoring(scoring: ScoringConfig, split_sizes: Counter[str], source: Im
     _require_split("scoring.reference_split", split, split_sizes)
     allowed = f"a split with {MIN_IMAGES} images or more"
     require(split_sizes[split] >= MIN_IMAGES, "scoring.reference_split", split, allowed)
-    if scoring.extractor == "inception":
-        open_inception(scoring.inception_weights)
+    if scoring.extractor != "classifier":
+        open_pretrained(scoring.extractor, scoring.extractor_weights)
     else:
         _require_classes("scoring.extractor: classifier", source)
         if HELDOUT_SPLIT not in split_sizes:
@@ -272,7 +272,7 @@ def _require_classes(what: str, source: ImageSource) -> None:
     if len(source.class_names) < 2:
         raise ConfigError(
             f"{what} needs two classes or more, and all images are {source.class_names[0]}; add a folder for another "
-            "class, or train dcgan and score it with scoring.extractor: inception."
+            "class, or train dcgan and score it with scoring.extractor: imagenet."
         )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
 PACKAGES = ("torch", "torchvision", "torch-fidelity", "numpy", "scipy", "scikit-learn", "pandas", "pillow")
 """Packages with which results can change."""
+OPTIONAL_PACKAGES = ("timm",)
+"""Others, of extras: named if they are installed."""
 COMMIT_TAG, DIRTY_TAG, VERSIONS_TAG = "mlflow.source.git.commit", "git_dirty", "versions"
 
 
@@ -37,4 +39,13 @@ def find_commit(project_path: Path) -> Commit | None:
 
 def list_versions() -> str:
     """List the versions of Python and of the packages with which results can change: ``python 3.12.1, torch 2.11``."""
-    return ", ".join([f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)])
+    packages = (*PACKAGES, *filter(_is_installed, OPTIONAL_PACKAGES))
+    return ", ".join([f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)])
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,82 @@
+"""Scores of a folder of pictures against another, without a training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gan_pipelines.core.runtime import DeviceName
+from gan_pipelines.core.stores import KeyedStore
+from gan_pipelines.images import DatasetConfig, DatasetUnusable, ImageSet, PlainFolderSource, prepare_image_set
+from gan_pipelines.images.decoding import picture_size
+from gan_pipelines.images.sources import find_folder_split
+from gan_pipelines.metrics import Score, ScoringConfig, open_pretrained, open_reference, score_images
+
+
+def score_folder(
+    folder: Path,
+    reference: Path,
+    scoring: ScoringConfig,
+    image_sets: KeyedStore,
+    references: KeyedStore,
+    size: int | None = None,
+    device: DeviceName = "auto",
+) -> list[Score]:
+    """Score the pictures of a folder against those of another; both are read and scored as all of one split.
+
+    Args:
+        folder: pictures in folders named by class, or all in one folder.
+        reference: those to compare with, laid out in one of these ways as well.
+        scoring: an extractor with fixed weights, and the splits of the Inception Score.
+        image_sets: prepared pictures of earlier calls.
+        references: features of earlier calls.
+        size: height and width to which pictures are resized; None takes theirs.
+        device: where to compute.
+
+    Raises:
+        DatasetUnusable: if a folder cannot be read, has folders of splits, or its pictures have several sizes and
+            ``size`` is None.
+        ConfigError: if there are too few pictures, or both folders have other sizes.
+        ExtractorUnavailable: if the network or its weights cannot be had.
+    """
+    extractor = open_pretrained(scoring.extractor, scoring.extractor_weights)
+    scored, real = (_read_folder(image_sets, each, size) for each in (folder, reference))
+    return score_images(scored, extractor, open_reference(references, real, extractor, device), scoring, device)
+
+
+def describe_scores(scores: Sequence[Score]) -> Iterator[str]:
+    """Describe scores, one in a line, then notes and flags, each once."""
+    key = scores[0].comparability
+    yield f"{key['samples']:,} pictures, {key['extractor']} ({key['extractor_weights']}), {key['resize_filter']}"
+    for score in scores:
+        name = " ".join(filter(None, [score.metric, score.comparability.get("class")]))
+        yield f"{name:<24} {score.value:.6g}{'' if score.spread is None else f' ± {score.spread:.2g}'}"
+    yield from sorted({note for score in scores for note in score.notes})
+    yield from sorted({f"Careful: {flag}" for score in scores for flag in score.flags})
+
+
+def _read_folder(image_sets: KeyedStore, folder: Path, size: int | None) -> ImageSet:
+    """Prepare all pictures of a folder as RGB: grey ones have the same features in one channel or in three."""
+    if not folder.is_dir():
+        raise DatasetUnusable(f"There is no folder {folder}; name one that holds pictures.")
+    if find_folder_split(folder) is None:
+        raise DatasetUnusable(f"{folder} has folders of splits; name one of them.")
+    dataset = DatasetConfig(
+        source="image_folder", path=str(folder), folder_split="train", image_size=size or 1, channels=3
+    )
+    if size is None:
+        dataset = replace(dataset, image_size=_common_size(PlainFolderSource(dataset), folder))
+    return prepare_image_set(image_sets, dataset, PlainFolderSource(dataset))
+
+
+def _common_size(source: PlainFolderSource, folder: Path) -> int:
+    """Height and width of all pictures that can be read."""
+    sizes = {picture_size(source.path(index)) for index in range(len(source.items))}
+    sides = {side for size in sizes if size is not None for side in size}
+    if len(sides) != 1:
+        raise DatasetUnusable(
+            f"The pictures of {folder} have sides of {min(sides, default=0)} to {max(sides, default=0)} pixels; choose "
+            "a size for all with --size."
+        )
+    return sides.pop()
