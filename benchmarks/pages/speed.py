@@ -18,13 +18,15 @@ PAPER_BYTES = PAPER_IMAGES * 64 * 64 * 3
 
 
 def compute(folder: Path) -> dict[str, Any]:
-    """Speeds, ratios, scores by precision, times of start-up and evaluation, growth, and what follows from them."""
+    """Speeds, ratios, scores by precision, times of start-up, evaluation and engines, growth, what follows."""
     rows, remedies = (pd.read_json(folder / f"{name}.jsonl", lines=True) for name in ("speed", "remedies"))
     growth = pd.read_csv(folder / "growth.csv")
     others = pd.read_csv(folder / "others.csv").set_index("number")
     starts = pd.read_csv(folder / "starts.csv")
     first_run = pd.read_csv(folder / "first_run.csv")
     ingestion = pd.read_csv(folder.parent / "robustness/ingestion.csv").query("contender == 'ours'")
+    engines = pd.read_csv(folder / "engines.csv")
+    seconds = engines.pivot_table("seconds", "workload", "engine", "median", sort=False)
     speeds = tabulate_speeds(rows)
     return {
         "rows": rows,
@@ -39,6 +41,9 @@ def compute(folder: Path) -> dict[str, Any]:
         "start_rounds": starts["round"].max(),
         "first_run": first_run.pivot_table("value", "reached", "run", sort=False),
         "first_run_measured": first_run["measured"].max(),
+        "engines": engines,
+        "engine_seconds": seconds,
+        "overhead": seconds["ray"] - seconds["pool"],
         "growth": growth,
         "others": others["value"],
         "measured": others["measured"].max(),
