@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 from zipfile import ZipFile, is_zipfile
 
 import torch
@@ -149,8 +149,9 @@ class DinoNetwork(PretrainedNetwork):
         url = DINO_URL.format(name=published)
         state = read_weights(weights or find_published(url, Path(url).name))
         state["pos_embed"] = _resize_positions(state["pos_embed"])
-        self.network = timm.create_model(architecture, pretrained=False, img_size=SIZE, num_classes=0)
-        self.network.load_state_dict(checkpoint_filter_fn(state, self.network))
+        network: Any = timm.create_model(architecture, pretrained=False, img_size=SIZE, num_classes=0)
+        network.load_state_dict(checkpoint_filter_fn(state, network))
+        self.network = network
         self.requires_grad_(False)
         self.eval()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -37,8 +38,9 @@ class ImagenetNetwork(PretrainedNetwork):
         import timm  # noqa: PLC0415 (seconds to load, and optional)
 
         state = _read_weights()
-        self.network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-        self.network.load_state_dict(_rename(state, list(self.network.state_dict())))
+        network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        network.load_state_dict(_rename(state, list(network.state_dict())))
+        self.network = network
         self.requires_grad_(False)
         self.eval()
 

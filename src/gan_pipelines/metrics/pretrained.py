@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from gan_pipelines.classifier.resnet import Prediction
 from gan_pipelines.core.errors import ProjectError
 
-BATCH = 64
-"""Maximum number of images in a network at a time. Its layers need up to 10 MB for each image."""
+BATCH = 32
+"""Maximum number of images in a network at a time: more take longer on a CPU, whose cache holds less than a layer."""
 HASH_PREFIX_DIGITS = 8
 """Digits of a SHA-256 that PyTorch's hub puts into the names of files."""
 
