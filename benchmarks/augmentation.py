@@ -10,10 +10,9 @@ from __future__ import annotations
 import argparse
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-from catalog import PROJECT, find_newest
+from catalog import KEDRO, PROJECT, find_newest
 
 ENTRIES = {
     "arm_scores.csv": "arm_scores.csv",
@@ -33,7 +32,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
-    subprocess.run([Path(sys.executable).with_name("kedro"), "run"], cwd=PROJECT, check=True)
+    subprocess.run([KEDRO, "run"], cwd=PROJECT, check=True)
     copy_results(PROJECT, out)
 
 

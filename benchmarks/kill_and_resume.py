@@ -12,9 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,11 +26,10 @@ from mlflow.tracking import MlflowClient
 from PIL import Image
 from tqdm import tqdm
 
-from catalog import PROJECT, find_newest
+from catalog import KEDRO, copy_files, find_newest
 from gan_pipelines.core.hashing import hash_arrays, hash_values
 from gan_pipelines.gan import TrainedGenerator
 
-KEDRO = Path(sys.executable).with_name("kedro")
 EPOCHS = 12
 SETTINGS = ",".join(
     [
@@ -167,11 +164,7 @@ def find_faults(project: Path, statuses: Sequence[str]) -> Iterator[str]:
 
 def copy_project() -> Path:
     """Copy the project to a temporary folder, with checkpoints every 0.1 seconds."""
-    project = Path(tempfile.mkdtemp(prefix="kill_and_resume_"))
-    files = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split()
-    for name in files:
-        (project / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(PROJECT / name, project / name)
+    project = copy_files(Path(tempfile.mkdtemp(prefix="kill_and_resume_")))
     (project / "conf/local/catalog.yml").write_text(CHECKPOINTS)
     return project
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,13 +13,12 @@ from typing import Any
 
 import pandas as pd
 
-from catalog import find_newest
+from catalog import KEDRO, find_newest
 
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 from ray.cluster_utils import Cluster
 
-KEDRO = Path(sys.executable).with_name("kedro")
 NODES = 3
 """Nodes of the cluster, of one core each; the first is its head."""
 

@@ -12,13 +12,12 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
 
-from catalog import PROJECT, find_newest
+from catalog import KEDRO, PROJECT, find_newest
 
 EPOCHS = 30
 SCORES = {"fid_ema": ("fid", "ema"), "fid_raw": ("fid", "raw"), "is_ema": ("is", "ema")}
@@ -49,7 +48,7 @@ def train(seed: int, precision: str, epochs: int) -> dict[str, float]:
     settings = {"seed": seed, "precision": precision, "epochs": epochs}
     parameters = ",".join(f"variants.cdcgan.{name}={value}" for name, value in settings.items())
     subprocess.run(
-        [Path(sys.executable).with_name("kedro"), "run", "--pipelines=train_cdcgan", f"--params={parameters}"],
+        [KEDRO, "run", "--pipelines=train_cdcgan", f"--params={parameters}"],
         cwd=PROJECT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         check=True,

@@ -31,6 +31,7 @@ import torch
 import yaml
 from PIL import Image
 
+from devices import describe_device
 from gan_pipelines.core.config import merge, parse
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.execution import ExecutionConfig, run_all
@@ -244,11 +245,6 @@ def score(out: Path, settings: Settings, images: ImageSet, paths: list[Path]) ->
             values = {"metric": each["metric"], "value": each["value"], "spread": each["spread"]}
             flags = {"weights": each["identity"]["weights"], "flags": " ".join(each["flags"])}
             yield {"epoch": int(path.stem), "samples": scoring.samples, **values, **flags, **common}
-
-
-def describe_device() -> str:
-    """Name of the GPU, or ``cpu``."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ the number of runs that have finished, after each round and in all, and what the
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,8 +16,9 @@ from pathlib import Path
 
 from mlflow.tracking import MlflowClient
 
-PROJECT = Path(__file__).parents[1]
-COMMAND = [Path(sys.executable).with_name("kedro"), "run", "--pipelines=ingest"]
+from catalog import KEDRO, copy_files
+
+COMMAND = [KEDRO, "run", "--pipelines=ingest"]
 
 
 def main() -> None:
@@ -30,20 +30,11 @@ def main() -> None:
     finished = 0
     for number in range(1, options.rounds + 1):
         with tempfile.TemporaryDirectory(prefix="runs_at_once_") as folder:
-            finished_now = run_at_once(copy_project(Path(folder) / "project"), options.runs)
+            finished_now = run_at_once(copy_files(Path(folder) / "project"), options.runs)
         print(f"round {number:>3}: {finished_now} of {options.runs} finished", flush=True)
         finished += finished_now
     print(f"{finished} of {options.rounds * options.runs} finished")
     sys.exit(finished < options.rounds * options.runs)
-
-
-def copy_project(copy: Path) -> Path:
-    """Copy the project without data and runs."""
-    listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
-    for name in listed.splitlines():
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(PROJECT / name, copy / name)
-    return copy
 
 
 def run_at_once(project: Path, count: int) -> int:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from catalog import find_newest
-from kill_and_resume import KEDRO, copy_project
+from catalog import KEDRO, find_newest
+from kill_and_resume import copy_project
 
 SWEEP = ["sweep", "--pipelines=train_cdcgan,train_acgan,train_wgan_gp", "--seeds=0-4"]
 TABLES = {"sweep_scores": "score_table", "sweep_comparisons": "recipe_comparisons"}

@@ -40,6 +40,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from torchvision.io import write_png
 
+from devices import describe_device
 from gan_pipelines.core.devices import autocast, resolve_device
 from gan_pipelines.core.pixels import to_float
 from gan_pipelines.gan import CheckpointStore, GanConfig, ImageShape, train
@@ -402,7 +403,7 @@ def measure(contenders: dict[str, Contender], bench: Bench, rounds: int, path: P
                 "images_per_second": round(rate, 1),
                 "batch_size": bench.config.batch_size,
                 "steps": bench.steps,
-                "device": torch.cuda.get_device_name() if bench.device.type == "cuda" else "cpu",
+                "device": describe_device(),
                 "threads": torch.get_num_threads(),
                 "torch": torch.__version__,
             }

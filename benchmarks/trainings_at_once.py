@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from gan_pipelines.core.devices import resolve_device
+from devices import describe_device
 from gan_pipelines.execution import ExecutionConfig, run_all
 from gan_pipelines.gan import train
 from training_speed import COMPARED, Workload, make_images, read_config
@@ -40,9 +40,8 @@ def main() -> None:
         measure = partial(count_images, WORKLOAD, begin, begin + options.seconds)
         seen = list(run_all([measure] * count, ExecutionConfig(workers=count)))
         rates = [round(each / options.seconds, 1) for each in seen]
-        device = torch.cuda.get_device_name() if resolve_device("auto").type == "cuda" else "cpu"
         row = {"workload": WORKLOAD.name, "count": count, "images_per_second": round(sum(rates), 1), "each": rates}
-        row |= {"device": device, "torch": torch.__version__}
+        row |= {"device": describe_device(), "torch": torch.__version__}
         with options.out.open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(row, flush=True)

@@ -130,10 +130,9 @@ def score_generator(
             *_note_missing(measured, fake, () if labels is None else reference.images.class_names),
             *_note_memorisation(measured),
         )
-        for (metric, class_name), (value, spread) in measured.items():
-            key = _comparability(metric, class_name, reference, extractor, config)
-            reasons = (*flags, *_flag_metric(metric, fake, reference))
-            scores.append(Score(metric, value, spread, key, identity, dict(extractor.provenance), reasons, notes))
+        scores += _make_scores(
+            measured, fake, reference, extractor, config, identity=identity, flags=flags, notes=notes
+        )
     return scores
 
 
@@ -181,23 +180,39 @@ def score_images(
     }
     flags = _flag_samples(diversity, logits, extractor)
     notes = tuple(_note_missing(measured, made, real.class_names if have_classes else ()))
+    identity = {"data_hash": images.content_hash}
+    return _make_scores(measured, made, reference, extractor, config, identity=identity, flags=flags, notes=notes)
+
+
+Measured = dict[tuple[str, str | None], tuple[float, float | None]]
+"""Value and spread by metric and name of the class; the name is None for metrics over all images."""
+
+
+def _make_scores(
+    measured: Measured,
+    fake: Tensor,
+    reference: Reference,
+    extractor: FeatureExtractor,
+    config: ScoringConfig,
+    *,
+    identity: dict[str, Any],
+    flags: tuple[str, ...],
+    notes: tuple[str, ...],
+) -> list[Score]:
+    """Make a score of each metric, with its own key and flags beside those of all."""
     return [
         Score(
             metric=metric,
             value=value,
             spread=spread,
             comparability=_comparability(metric, class_name, reference, extractor, config),
-            identity={"data_hash": images.content_hash},
+            identity=identity,
             extractor=dict(extractor.provenance),
-            flags=(*flags, *_flag_metric(metric, made, reference)),
+            flags=(*flags, *_flag_metric(metric, fake, reference)),
             notes=notes,
         )
         for (metric, class_name), (value, spread) in measured.items()
     ]
-
-
-Measured = dict[tuple[str, str | None], tuple[float, float | None]]
-"""Value and spread by metric and name of the class; the name is None for metrics over all images."""
 
 
 def _measure(fake: Tensor, logits: Tensor, reference: Reference, is_splits: int) -> Measured:
