@@ -27,6 +27,7 @@ from gan_pipelines.augmentation import (
     ArmFit,
     AugmentationConfig,
     Draw,
+    GeneratorSource,
     ImageSplits,
     Replicate,
     draw_images,
@@ -150,7 +151,7 @@ def list_all_fits(
     tasks: list[Callable[[], ArmFit]] = []
     for draw in draw_images(splits, config):
         generator: Any = PlantedGenerator(plant(splits, draw), weights=weights)
-        replicate = Replicate(draw, generator)
+        replicate = Replicate(draw, GeneratorSource(generator))
         synthetic = make_synthetic_set(store, replicate, config)
         tasks += list_fits(store, splits.test, replicate, synthetic, config)
     return tasks

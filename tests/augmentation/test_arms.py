@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 
 from gan_pipelines.augmentation import (
     AugmentationConfig,
+    GeneratorSource,
     Replicate,
     arms,
     draw_images,
@@ -109,7 +110,7 @@ def test_the_measurement_of_planted_truths_has_all_arms_and_both_verdicts(digit_
 @pytest.fixture
 def replicate(digits):
     draw = draw_images(digits, CONFIG)[0]
-    return Replicate(draw, PlantedGenerator(held_back(digits, draw)))
+    return Replicate(draw, GeneratorSource(PlantedGenerator(held_back(digits, draw))))
 
 
 SHORT = replace(CONFIG, classifier=replace(CLASSIFIER, epochs=1), ratios=(1.0, 2.0))
@@ -193,7 +194,7 @@ def test_a_change_of_anything_that_matters_is_another_fit(digits, replicate):
 
     with_synthetic = {"added_1x", "added_2x", "synthetic_only", "transformed_added_2x"}
     other_weights = PlantedGenerator(None, weights={"ema": {"w": torch.ones(2)}, "raw": {"w": torch.ones(2)}})
-    assert changed(keys(replicate._replace(generator=other_weights))) == with_synthetic
+    assert changed(keys(replicate._replace(source=GeneratorSource(other_weights)))) == with_synthetic
     assert changed(keys(synthetic=SyntheticConfig(weights="raw"))) == with_synthetic
     transformed = {"transformed", "transformed_added_2x"}
     assert changed(keys(transforms=TransformConfig(crop_padding=2))) == transformed
@@ -210,7 +211,7 @@ def test_a_change_of_anything_that_matters_is_another_fit(digits, replicate):
 
 
 def test_a_further_candidate_changes_the_fits_on_images_that_a_classifier_labels(digits, replicate):
-    unconditional = replicate._replace(generator=PlantedGenerator(None, is_conditional=False))
+    unconditional = replicate._replace(source=GeneratorSource(PlantedGenerator(None, is_conditional=False)))
     plain, other = (
         keys_of(digits, unconditional, replace(SHORT, classifier=replace(CLASSIFIER, learning_rates=rates)))
         for rates in ((0.03,), (0.03, 0.1))

@@ -19,6 +19,7 @@ from gan_pipelines.augmentation import (
 )
 from gan_pipelines.augmentation.config import ArmClassifierConfig
 from gan_pipelines.augmentation.rates import own_rates
+from gan_pipelines.augmentation.synthesis import Selection
 from gan_pipelines.classifier import PredictionScores
 from gan_pipelines.gan.config import TransformConfig
 
@@ -54,7 +55,22 @@ def fit(fraction, seed, arm, accuracy, valid_accuracy, rate=0.02, valid_loss=Non
         {"epoch": n, "train_loss": 1 / n, "valid_loss": loss, "valid_accuracy": 0.5} for n, loss in enumerate(losses, 1)
     ]
     return ArmFit(
-        fraction, seed, arm, rate, 100, 20 + seed, 300, diversity, 40, 1.5, 2, valid_accuracy, scores, correct, history
+        fraction=fraction,
+        seed=seed,
+        arm=arm,
+        learning_rate=rate,
+        real_images=100,
+        valid_images=20 + seed,
+        synthetic_images=300,
+        synthetic_diversity=diversity,
+        selection=None if diversity is None else Selection(1000 + seed, 900, 800 + seed),
+        steps=40,
+        seconds=1.5,
+        best_epoch=2,
+        valid_accuracy=valid_accuracy,
+        scores=scores,
+        correct=correct,
+        history=history,
     )
 
 
@@ -80,6 +96,8 @@ def test_every_classifier_has_a_row(fits):
     counts = ("real_images", "valid_images", "synthetic_images", "steps")
     assert [row[name] for name in counts] == [100, 26, 300, 40]
     assert (row["learning_rate"], row["is_main"]) == (0.02, True)
+    assert row[[*Selection._fields]].tolist() == [1006, 900, 806]
+    assert table.loc[table["arm"] == "real", [*Selection._fields]].isna().all(axis=None)
     assert table.groupby("arm")["synthetic_diversity"].min().to_dict() == pytest.approx(
         {arm.name: 0.9 if arm.has_both else np.nan for arm in list_arms(CONFIG)}, nan_ok=True
     )

@@ -8,9 +8,11 @@ import torch
 
 from gan_pipelines.augmentation import (
     AugmentationConfig,
+    GeneratorSource,
     Replicate,
     SyntheticImages,
     draw_images,
+    judge,
     make_synthetic_set,
     separate_images,
     synthetic_bytes,
@@ -52,6 +54,10 @@ class FakeGenerator:
         return self.make(labels, random)
 
 
+def from_generator(*arguments, **values):
+    return GeneratorSource(FakeGenerator(*arguments, **values))
+
+
 @pytest.fixture
 def splits(striped_images):
     return separate_images(striped_images)
@@ -59,7 +65,7 @@ def splits(striped_images):
 
 @pytest.fixture
 def replicate(splits):
-    return Replicate(draw_images(splits, CONFIG)[0], FakeGenerator())
+    return Replicate(draw_images(splits, CONFIG)[0], from_generator())
 
 
 @pytest.fixture
@@ -105,21 +111,22 @@ def test_the_key_covers_everything_that_determines_the_images(splits, replicate)
         return synthetic_sets.hash_synthetic_set(replicate, replace(CONFIG, **changes))
 
     plain, draw = key(), replicate.draw
-    other_weights = FakeGenerator(weights={"ema": {"w": torch.ones(2)}, "raw": {"w": torch.ones(2)}})
+    other_weights = from_generator(weights={"ema": {"w": torch.ones(2)}, "raw": {"w": torch.ones(2)}})
     fewer = draw.images.take(np.arange(8), "train")
     classifier = replace(CONFIG.classifier, epochs=2)
     other = [
-        key(replicate._replace(generator=other_weights)),
+        key(replicate._replace(source=other_weights)),
         key(replicate._replace(draw=draw._replace(seed=7))),
         key(replicate._replace(draw=draw._replace(images=fewer))),
         key(ratios=(2.0,)),
         *(key(synthetic=SyntheticConfig(**{name: value})) for name, value in
-          {"weights": "raw", "truncation": 2.0, "balance": "uniform", "min_confidence": 0.5}.items()),
+          {"weights": "raw", "truncation": 2.0, "balance": "uniform", "min_confidence": 0.5,
+           "distance_quantiles": (0.0, 1.0)}.items()),
     ]  # fmt: skip
     assert len({plain, *other}) == 1 + len(other)
     assert key(classifier=classifier) == plain  # no classifier takes part
 
-    unconditional = replicate._replace(generator=FakeGenerator(is_conditional=False))
+    unconditional = replicate._replace(source=from_generator(is_conditional=False))
     judged = key(unconditional)
     fewer = unconditional._replace(draw=draw._replace(valid=draw.valid.take(np.arange(3), "valid")))
     assert len({plain, judged, key(unconditional, classifier=classifier), key(fewer)}) == 4
@@ -128,7 +135,7 @@ def test_the_key_covers_everything_that_determines_the_images(splits, replicate)
 @pytest.mark.parametrize(("make", "is_warned"), [(lambda labels, random: stripes(labels * 0, random) // 60, True),
                                                  (noise, False)])  # fmt: skip
 def test_images_that_look_alike_are_warned_of_each_time(splits, replicate, store, caplog, make, is_warned):
-    narrow = replicate._replace(generator=FakeGenerator(make))
+    narrow = replicate._replace(source=from_generator(make))
     for _ in range(2):
         caplog.clear()
         made = make_synthetic_set(store, narrow, CONFIG, "cpu")
@@ -140,14 +147,14 @@ def test_labels_of_unconditional_images_come_from_a_classifier_of_the_same_real_
     splits, replicate, store, monkeypatch
 ):
     seen = []
-    fit_selected = synthetic_sets.fit_selected
+    fit_selected = judge.fit_selected
 
     def spy(train, *arguments, **options):
         seen.append(train.images)
         return fit_selected(train, *arguments, **options)
 
-    monkeypatch.setattr(synthetic_sets, "fit_selected", spy)
-    unconditional = replicate._replace(generator=FakeGenerator(is_conditional=False))
+    monkeypatch.setattr(judge, "fit_selected", spy)
+    unconditional = replicate._replace(source=from_generator(is_conditional=False))
     config = replace(CONFIG, classifier=replace(CLASSIFIER, epochs=4, learning_rates=(1e-9, 0.02)))
     made = make_synthetic_set(store, unconditional, config, "cpu")
     assert made.provenance["labels_from"] == "classifier"
@@ -156,7 +163,7 @@ def test_labels_of_unconditional_images_come_from_a_classifier_of_the_same_real_
 
 
 def test_bytes_are_those_of_all_replicates_that_the_store_does_not_hold(splits, store):
-    replicates = [Replicate(draw, FakeGenerator()) for draw in draw_images(splits, CONFIG)]
+    replicates = [Replicate(draw, from_generator()) for draw in draw_images(splits, CONFIG)]
     expected = synthetic_bytes(store, CONFIG, len(splits.train), 16 * 16)
     sets = [make_synthetic_set(store, replicate, CONFIG, "cpu") for replicate in replicates]
     assert expected == sum(made.images.nbytes for made in sets)

@@ -75,7 +75,7 @@ def test_each_generator_is_a_nested_run_and_measured_once(train_all, tracker, me
     names, params, histories, scores, seconds = zip(*tracker.children, strict=True)
     assert names[:2] == ("generator 0.5 seed 0", "generator 0.5 seed 1")
     assert scores[2] == {"fid_1k": 3.0, "is_1k": 2.0}
-    training = replicates[2].generator.training
+    training = replicates[2].source.generator.training
     assert params[2] == {
         "fraction": 1.0, "seed": 0, "real_images": len(replicates[2].draw.images), "epochs": 2,
         "training": training["fingerprint"],
@@ -93,7 +93,8 @@ def test_a_finished_generator_is_neither_trained_nor_measured_again(train_all, t
     assert tracker.children[4:] == tracker.children[:4]
     for one, other in zip(first, again, strict=True):
         assert all(
-            torch.equal(other.generator.weights["raw"][name], w) for name, w in one.generator.weights["raw"].items()
+            torch.equal(other.source.generator.weights["raw"][name], w)
+            for name, w in one.source.generator.weights["raw"].items()
         )
     train_all(fresh=True)
     assert len(measured) == 2 * len(first)
@@ -108,7 +109,8 @@ def test_an_experiment_ends_with_a_training_that_has_failed(train_all, tracker, 
 
 
 def test_measuring_changes_no_weights(config, train_all):
-    (draw, measured), *_ = train_all()
+    (draw, source), *_ = train_all()
+    measured = source.generator
     plain = replace(config, epochs=2, seed=draw.seed)
     *_, last = train(plain, draw.images.images, draw.images.labels, class_names=draw.images.class_names, device="cpu")
     assert measured.training["fingerprint"] == last.generator.training["fingerprint"]

@@ -1,8 +1,12 @@
 from .arms import ArmFit as ArmFit
 from .arms import list_fits as list_fits
 from .config import AugmentationConfig as AugmentationConfig
+from .config import check_balance as check_balance
 from .config import list_arms as list_arms
 from .config import list_contrasts as list_contrasts
+from .pool import Pool as Pool
+from .pool import open_pool as open_pool
+from .pool import pair_near_copies as pair_near_copies
 from .replicates import Replicate as Replicate
 from .replicates import configure_replicate as configure_replicate
 from .results import tabulate_class_comparisons as tabulate_class_comparisons
@@ -10,6 +14,7 @@ from .results import tabulate_comparisons as tabulate_comparisons
 from .results import tabulate_fits as tabulate_fits
 from .results import tabulate_histories as tabulate_histories
 from .simple_classifiers import score_simple_classifiers as score_simple_classifiers
+from .sources import GeneratorSource as GeneratorSource
 from .splits import Draw as Draw
 from .splits import ImageSplits as ImageSplits
 from .splits import check_splits as check_splits

@@ -21,7 +21,7 @@ from gan_pipelines.augmentation.replicates import (
     count_synthetic,
     to_tensors,
 )
-from gan_pipelines.augmentation.synthesis import SyntheticImages
+from gan_pipelines.augmentation.synthesis import Selection, SyntheticImages
 from gan_pipelines.augmentation.synthetic_sets import hash_synthetic_set
 from gan_pipelines.classifier import ClassifierConfig, LabelledImages, PredictionScores, fit_selected, score_predictions
 from gan_pipelines.core.hashing import hash_values
@@ -48,8 +48,10 @@ class ArmFit:
         real_images: number of real images that it was fitted on.
         valid_images: number of images of the validation split.
         synthetic_images: number of synthetic images that it was fitted on.
-        synthetic_diversity: diversity of the generator's images relative to real ones, see `relative_diversity`; None
+        synthetic_diversity: diversity of the synthetic images relative to real ones, see `relative_diversity`; None
             for an arm without them.
+        selection: numbers of images that the synthetic images of the largest ratio were chosen from; None for an arm
+            without them, and for those of earlier versions.
         steps: number of optimiser steps.
         seconds: duration of the fit.
         best_epoch: epoch with the best accuracy on the validation split; the classifier has its weights.
@@ -67,6 +69,7 @@ class ArmFit:
     valid_images: int
     synthetic_images: int
     synthetic_diversity: float | None
+    selection: Selection | None
     steps: int
     seconds: float
     best_epoch: int
@@ -97,8 +100,8 @@ def list_fits(
     Args:
         store: store of the fits.
         test: images to score on.
-        replicate: real images and generator of this replicate.
-        synthetic: images of its generator, as many as the largest ratio needs.
+        replicate: real images of this replicate, and the source of synthetic ones.
+        synthetic: images of this source, as many as the largest ratio needs.
         config: arms and classifier.
         device: device to fit on.
     """
@@ -129,6 +132,7 @@ class _ReplicateFitting:
             learning_rate=learning_rate,
             valid_images=len(self.replicate.draw.valid),
             synthetic_diversity=self.synthetic.provenance["diversity"] if arm.ratio else None,
+            selection=self.synthetic.selection if arm.ratio else None,
             scores=score_predictions(probabilities, labels),
             correct=probabilities.argmax(axis=1) == labels,
             **record,

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, get_args
 
-from pydantic import Field, Strict
+from pydantic import BeforeValidator, Field, SkipValidation, Strict
 
 from gan_pipelines.classifier.config import ClassifierConfig, FitConfig
-from gan_pipelines.core.config import Count, Integer, NonNegative, Numbers, Positive, Share, config, require
+from gan_pipelines.core.config import (
+    ConfigError,
+    Count,
+    Integer,
+    NonNegative,
+    Numbers,
+    Positive,
+    Real,
+    Share,
+    config,
+    require,
+    split_numbers,
+    suggest,
+)
 from gan_pipelines.gan.config import TransformConfig, WeightSet
 
-Balance = Literal["real", "uniform", "fill"]
+
+def _name_classes(value: object) -> object:
+    """Class names as texts: YAML reads 3 and 7 as numbers."""
+    return {str(name): share for name, share in value.items()} if isinstance(value, Mapping) else value
+
+
+BalanceName = Literal["real", "uniform", "fill"]
+Balance = Annotated[BalanceName | Mapping[str, Positive], SkipValidation, BeforeValidator(_name_classes)]
+"""Checked by `SyntheticConfig`: pydantic would name the parts of the union in its messages."""
+Quantiles = Annotated[tuple[Real, Real], BeforeValidator(split_numbers)]
 
 
 def _require_different(name: str, values: Numbers, bound: float) -> None:
@@ -52,14 +76,50 @@ class SyntheticConfig:
         weights: set of weights of the generator.
         truncation: bound on the latents, or null; see `TrainedGenerator.sample_batches`.
         balance: class frequencies: ``real`` as in the real images, ``uniform`` all equal; ``fill`` makes real and
-            synthetic images together as equal as their number allows, so that rare classes get most of them.
+            synthetic images together as equal as their number allows, so that rare classes get most of them. A mapping
+            has the share of each class, such as 2 and 1; classes that it leaves out get none.
         min_confidence: minimum probability of the label by a classifier of the real images; 0 accepts all images.
+        distance_quantiles: a lower and an upper quantile of the distances of real validation images to their nearest
+            real training image, in the features of the same classifier. Images nearer to a training image than the
+            lower one, as copies are, or farther than the upper one, as outliers are, are rejected. Null accepts all.
     """
 
     weights: WeightSet = "ema"
     truncation: Positive | None = None
     balance: Balance = "real"
     min_confidence: Share = 0.0
+    distance_quantiles: Quantiles | None = None
+
+    def __post_init__(self) -> None:
+        _check_balance(self.balance)
+        low, high = self.distance_quantiles or (0, 1)
+        allowed = "two numbers from 0 to 1, the smaller one first, or null"
+        require(0 <= low < high <= 1, "distance_quantiles", self.distance_quantiles, allowed)
+
+    @property
+    def has_filters(self) -> bool:
+        """Whether images can be rejected."""
+        return self.min_confidence > 0 or self.distance_quantiles is not None
+
+
+def _check_balance(balance: object) -> None:
+    if not isinstance(balance, Mapping):
+        allowed = f"one of {', '.join(get_args(BalanceName))}, or the share of each class"
+        require(balance in get_args(BalanceName), "balance", balance, allowed)
+        return
+    require(bool(balance), "balance", balance, "a mapping with the share of one class or more")
+    for name, share in balance.items():
+        is_number = isinstance(share, int | float) and not isinstance(share, bool)
+        require(is_number and 0 < share < math.inf, f"balance.{name}", share, "a number greater than 0")
+
+
+def check_balance(config: SyntheticConfig, class_names: Sequence[str]) -> None:
+    """Raise a `ConfigError` if ``balance`` has a class that the images do not have."""
+    stated = config.balance if isinstance(config.balance, Mapping) else {}
+    for name in stated:
+        if name not in class_names:
+            known = suggest(name, list(class_names))
+            raise ConfigError(f"has {name!r}, which is no class of these images; {known}", "balance")
 
 
 @config

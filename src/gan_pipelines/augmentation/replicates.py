@@ -1,4 +1,4 @@
-"""A replicate of the experiment: its real images, and the generator trained on them."""
+"""A replicate of the experiment: its real images, and the source of its synthetic ones."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from typing import NamedTuple
 import torch
 
 from gan_pipelines.augmentation.config import Arm, AugmentationConfig
+from gan_pipelines.augmentation.sources import Source
 from gan_pipelines.augmentation.splits import Draw
 from gan_pipelines.classifier import LabelledImages, steps_per_epoch
-from gan_pipelines.core.hashing import hash_arrays
-from gan_pipelines.gan import TrainedGenerator
-from gan_pipelines.gan.config import GanConfig, WeightSet
+from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.images import ImageSet
 
 
 class Replicate(NamedTuple):
-    """The real images of one replicate, and the generator trained on them alone."""
+    """The real images of one replicate, and the source of its synthetic ones."""
 
     draw: Draw
-    generator: TrainedGenerator
+    source: Source
 
 
 def configure_replicate(config: GanConfig, experiment: AugmentationConfig, draw: Draw) -> GanConfig:
@@ -47,12 +46,6 @@ def count_steps(arm: Arm, real_images: int, config: AugmentationConfig) -> int:
     """Number of optimiser steps of an arm, see `list_arms`."""
     count = real_images + (0 if arm.is_short else count_synthetic(config.largest_ratio, real_images))
     return config.classifier.epochs * steps_per_epoch(count, config.classifier.batch_size)
-
-
-def hash_generator(generator: TrainedGenerator, weights: WeightSet) -> str:
-    """SHA-256 of one set of a generator's weights, 64 hexadecimal digits."""
-    tensors = generator.weights[weights]
-    return hash_arrays(tensors[name].numpy() for name in sorted(tensors))
 
 
 def to_tensors(images: ImageSet) -> LabelledImages:

@@ -14,6 +14,7 @@ from gan_pipelines.augmentation.arms import ArmFit
 from gan_pipelines.augmentation.config import Arm, AugmentationConfig, list_contrasts
 from gan_pipelines.augmentation.rates import common_rates, own_rates, select_fits
 from gan_pipelines.augmentation.statistics import Comparison, Numbers, compare_paired, correct_holm, decide
+from gan_pipelines.augmentation.synthesis import Selection
 from gan_pipelines.core.statistics import Interval, t_interval
 
 Pairs = list[tuple[ArmFit, ArmFit]]
@@ -24,14 +25,16 @@ def tabulate_fits(fits: Sequence[ArmFit], class_names: Sequence[str]) -> pd.Data
     """Tabulate the classifiers, one row each, with their scores on the test split.
 
     Columns: ``fraction``, ``seed``, ``arm``, ``learning_rate``, ``real_images``, ``valid_images``,
-    ``synthetic_images``, ``synthetic_diversity``, ``steps``, ``seconds``, ``best_epoch``, ``valid_accuracy``,
-    ``accuracy``, ``macro_f1``, ``calibration_error``, ``accuracy_<class>`` of each class (its recall), and ``is_main``:
-    whether the learning rate is that of the main analysis.
+    ``synthetic_images``, ``synthetic_diversity``, ``steps``, ``seconds``, ``best_epoch``, ``valid_accuracy``, the
+    fields of `Selection`, ``accuracy``, ``macro_f1``, ``calibration_error``, ``accuracy_<class>`` of each class (its
+    recall), and ``is_main``: whether the learning rate is that of the main analysis.
     """
     rates = common_rates(fits)
     rows = []
     for fit in fits:
-        row = {key: value for key, value in asdict(fit).items() if key not in ("scores", "correct", "history")}
+        apart = ("selection", "scores", "correct", "history")
+        row = {key: value for key, value in asdict(fit).items() if key not in apart}
+        row |= fit.selection._asdict() if fit.selection else dict.fromkeys(Selection._fields)
         row |= {key: value for key, value in fit.scores._asdict().items() if key != "class_accuracy"}
         by_class = zip(class_names, fit.scores.class_accuracy, strict=True)
         row |= {f"accuracy_{name}": accuracy for name, accuracy in by_class}

@@ -103,7 +103,7 @@ def separate_images(images: ImageSet) -> ImageSplits:
     leaks = []
     kept = []
     for asked, known in ((train, np.concatenate([valid, test])), (valid, test)):
-        twins = find_twins(images.images, images.image_hashes, images.thumbnails, asked=asked, known=known)
+        twins = find_twins(images.at(asked), images.at(known))
         leaks += [Duplicate(images.names[row], images.names[twin], correlation) for row, twin, correlation in twins]
         kept.append(np.setdiff1d(asked, [found.row for found in twins]))
     for split, rows in zip(("training", "validation"), kept, strict=True):

@@ -1,15 +1,14 @@
-"""Labelled images from a generator."""
+"""Labelled synthetic images, chosen from what a source offers."""
 
 from __future__ import annotations
 
 import json
 import logging
-import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_pipelines.augmentation.config import SyntheticConfig
-from gan_pipelines.classifier import Classifier
+from gan_pipelines.augmentation.judge import Judge, Judgement
+from gan_pipelines.augmentation.sources import Candidates, Source
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.runtime import DeviceName
-from gan_pipelines.gan import WeightSet
 
 logger = logging.getLogger(__name__)
 
@@ -28,46 +27,39 @@ IMAGES_FILE = "images.npy"
 LABELS_FILE = "labels.npy"
 PLACES_FILE = "places.npy"
 DESCRIPTION_FILE = "description.json"
-ATTEMPTS = 20
-"""Maximum number of rounds in which missing images are generated again."""
 MIN_OFFERED = 250
 """Minimum number of images per round that a classifier chooses from: the last few need many candidates."""
 
 
 class SynthesisFailed(ProjectError):
-    """None of a generator's images is good enough."""
+    """None of the images that are offered is good enough."""
 
 
-class Generator(Protocol):
-    """What `synthesize` needs of a `TrainedGenerator`."""
+class Selection(NamedTuple):
+    """Numbers of the images that filters have chosen from.
 
-    @property
-    def is_conditional(self) -> bool:
-        """Whether it generates images of a given class."""
+    Attributes:
+        offered: number of images that were offered.
+        kept_by_confidence: number of those of whose label the classifier is sure enough.
+        kept_by_distance: number of these whose distance to the nearest real image is within the range.
+    """
 
-    def sample(
-        self,
-        count: int,
-        *,
-        seed: int,
-        weights: WeightSet,
-        labels: Tensor | None,
-        truncation: float | None,
-        device: DeviceName,
-    ) -> Tensor:
-        """Generate images: (count, C, H, W) uint8 on the CPU."""
+    offered: int
+    kept_by_confidence: int
+    kept_by_distance: int
 
 
 @dataclass(frozen=True)
 class SyntheticImages:
-    """Generated images with labels and provenance.
+    """Synthetic images with labels and provenance.
 
     Attributes:
         images: (N, C, H, W) uint8; memory-mapped if loaded from disk, also by a process that receives them.
         labels: (N,) int64 indices into ``class_names``.
-        places: (N,) ascending positions among the requested images; some are missing if images were rejected.
+        places: (N,) ascending positions among the requested images; some are missing if too few were good enough.
         class_names: names of the classes.
-        provenance: plain values: settings, seed, source of the labels, and the number of missing images by class.
+        provenance: plain values: settings, seed, source of the labels, the numbers of `Selection`, and the number of
+            missing images by class.
     """
 
     images: NDArray[np.uint8]
@@ -75,6 +67,11 @@ class SyntheticImages:
     places: Tensor
     class_names: tuple[str, ...]
     provenance: Mapping[str, Any]
+
+    @property
+    def selection(self) -> Selection | None:
+        """Numbers of the images that these were chosen from; sets of earlier versions do not have them."""
+        return Selection(**self.provenance["selection"]) if "selection" in self.provenance else None
 
     def save(self, folder: Path) -> None:
         """Write arrays and description into an existing folder."""
@@ -98,121 +95,118 @@ class SyntheticImages:
         )
 
 
-def choose_labels(real: NDArray[np.int64], num_classes: int, count: int, config: SyntheticConfig) -> Tensor:
-    """Choose the class indices (count,) of the images to generate.
+def choose_labels(real: NDArray[np.int64], class_names: Sequence[str], count: int, config: SyntheticConfig) -> Tensor:
+    """Choose the class indices (count,) of the synthetic images.
 
     The first images alone, as a smaller ratio takes them, have the balance that is asked for as well. With ``fill``,
-    each image is of a class that has the fewest real and synthetic images so far.
+    each image is of a class that has the fewest real and synthetic images so far; with shares, of the class that lags
+    behind its share the most (Webster's method of apportionment).
 
     Args:
         real: (N,) class indices of the real images.
-        num_classes: number of classes.
-        count: number of images to generate.
+        class_names: names of the classes.
+        count: number of images to choose.
         config: balance of the classes.
     """
-    if config.balance == "fill":
-        totals = np.bincount(real, minlength=num_classes)
-        return torch.tensor([_add_to_smallest(totals) for _ in range(count)])
-    pattern = np.arange(num_classes) if config.balance == "uniform" else np.random.default_rng(0).permutation(real)
+    balance, num_classes = config.balance, len(class_names)
+    if isinstance(balance, Mapping):
+        shares = np.array([balance.get(name, 0) for name in class_names], dtype=float)
+        return _fill_up(np.full(num_classes, 0.5), shares, count)
+    if balance == "fill":
+        return _fill_up(np.bincount(real, minlength=num_classes), np.ones(num_classes), count)
+    pattern = np.arange(num_classes) if balance == "uniform" else np.random.default_rng(0).permutation(real)
     return torch.from_numpy(np.resize(pattern, count).astype(np.int64))
 
 
-def _add_to_smallest(totals: NDArray[np.int64]) -> int:
-    """Count one more image of the smallest class; return the class."""
-    label = int(totals.argmin())
-    totals[label] += 1
-    return label
+def _fill_up(totals: NDArray[Any], shares: NDArray[np.float64], count: int) -> Tensor:
+    """Class indices (count,): each time of the class whose total is the smallest for its share, 0 being none."""
+    labels = []
+    with np.errstate(divide="ignore"):
+        for _ in range(count):
+            labels.append(int((totals / shares).argmin()))
+            totals[labels[-1]] += 1
+    return torch.tensor(labels)
 
 
-def needs_judge(generator: Generator, config: SyntheticConfig) -> bool:
-    """Whether `synthesize` needs a classifier, for labels or for confidences."""
-    return config.min_confidence > 0 or not generator.is_conditional
+def needs_judge(source: Source, config: SyntheticConfig) -> bool:
+    """Whether `synthesize` needs a judge, for labels or for filters."""
+    return config.has_filters or not source.has_labels
 
 
 def synthesize(
-    generator: Generator,
+    source: Source,
     labels: Tensor,
     class_names: tuple[str, ...],
     config: SyntheticConfig,
     *,
     seed: int,
-    judge: Classifier | None = None,
+    judge: Judge | None = None,
     device: DeviceName = "auto",
 ) -> SyntheticImages:
-    """Generate an image for each label.
+    """Choose an image of a source for each label.
 
-    The images of an unconditional generator are labelled by ``judge``. Images whose label has a probability below
-    ``config.min_confidence`` are replaced, in up to `ATTEMPTS` rounds. Images still missing then are left out and
-    counted in the provenance.
+    Images without labels are labelled by ``judge``. Images that it rejects are replaced as long as the source offers
+    others. Images still missing then are left out and counted in the provenance, where ``selection`` has the numbers
+    of `Selection`.
 
     Args:
-        generator: generator of the images.
+        source: source of the images.
         labels: (N,) requested class indices.
         class_names: names of the classes.
-        config: weights, truncation and minimum confidence.
-        seed: seed of the latents.
-        judge: classifier fitted only on real images that the generator was trained on; None if none is needed.
-        device: device to compute on.
+        config: weights and truncation of a generator, and filters.
+        seed: seed of the replicate.
+        judge: fitted only on real images of the replicate; None if none is needed.
+        device: device to generate on.
 
     Raises:
         ValueError: if a judge is needed and None is given.
         SynthesisFailed: if no image is good enough.
     """
-    if needs_judge(generator, config) and judge is None:
+    if needs_judge(source, config) and judge is None:
         raise ValueError("judge is None, but must be a classifier, to give labels or to filter.")
     open_places = torch.arange(len(labels))
-    pictures, found = [], []
-    for attempt in range(ATTEMPTS):
+    pictures, found, selections = [], [], []
+    for attempt in range(source.rounds):
         wanted = labels[open_places]
         count = len(wanted) if judge is None else max(len(wanted), MIN_OFFERED)
-        asked = wanted.repeat(math.ceil(count / len(wanted)))[:count]
-        images = generator.sample(
-            count,
-            seed=seed * ATTEMPTS + attempt,
-            weights=config.weights,
-            labels=asked if generator.is_conditional else None,
-            truncation=config.truncation,
-            device=device,
-        )
-        taken, offered = _fit_in(wanted, *_label(images, asked, generator, config, judge))
-        pictures.append(images[offered])
+        candidates = source.offer(attempt, wanted, count, seed=seed, config=config, device=device)
+        judgement = _accept_all(candidates) if judge is None else judge.judge(candidates)
+        is_good = judgement.is_confident & judgement.is_near
+        taken, offered = _fit_in(wanted, judgement.labels, is_good)
+        pictures.append(candidates.images[offered])
         found.append(open_places[taken])
+        selections.append((len(is_good), int(judgement.is_confident.sum()), int(is_good.sum())))
         open_places = open_places[~torch.isin(torch.arange(len(wanted)), taken)]
         if not len(open_places):
             break
+    selection = Selection(*map(sum, zip(*selections, strict=True)))
     order = torch.cat(found)
     if not len(order):
-        raise SynthesisFailed(
-            f"Of no image of the generator is the classifier {config.min_confidence:.0%} sure; lower "
-            "augmentation.synthetic.min_confidence, or train for longer."
-        )
-    if len(open_places):
+        raise SynthesisFailed(_explain_failure(selection, config))
+    counts = Counter(labels[open_places].tolist())
+    missing = {class_names[label]: count for label, count in sorted(counts.items())}
+    if missing:
         logger.warning(
-            "%d of %d images are missing: the classifier was not confident enough of any that were generated",
+            "%d of %d synthetic images are missing, since too few candidates are of these classes and good enough: %s",
             len(open_places),
             len(labels),
+            ", ".join(f"{name} {count}" for name, count in missing.items()),
         )
     places, by_place = order.sort()
     provenance = {
         **asdict(config),
-        "labels_from": "generator" if generator.is_conditional else "classifier",
+        "labels_from": source.kind if source.has_labels else "classifier",
         "seed": seed,
-        "missing": {
-            class_names[label]: count for label, count in sorted(Counter(labels[open_places].tolist()).items())
-        },
+        "selection": selection._asdict(),
+        "missing": missing,
     }
     return SyntheticImages(torch.cat(pictures)[by_place].numpy(), labels[places], places, class_names, provenance)
 
 
-def _label(
-    images: Tensor, asked: Tensor, generator: Generator, config: SyntheticConfig, judge: Classifier | None
-) -> tuple[Tensor, Tensor]:
-    """Class indices (N,) of generated images, and whether each is good enough (N,)."""
-    if judge is None:
-        return asked, torch.ones(len(asked), dtype=torch.bool)
-    probabilities = judge.predict(images).softmax(1)
-    labels = asked if generator.is_conditional else probabilities.argmax(1)
-    return labels, probabilities.gather(1, labels[:, None])[:, 0] >= config.min_confidence
+def _accept_all(candidates: Candidates) -> Judgement:
+    assert candidates.labels is not None
+    accepted = torch.ones(len(candidates.labels), dtype=torch.bool)
+    return Judgement(candidates.labels, accepted, accepted)
 
 
 def _fit_in(wanted: Tensor, labels: Tensor, is_good: Tensor) -> tuple[Tensor, Tensor]:
@@ -224,3 +218,21 @@ def _fit_in(wanted: Tensor, labels: Tensor, is_good: Tensor) -> tuple[Tensor, Te
         taken.append(places[:count])
         offered.append(images[:count])
     return torch.cat(taken), torch.cat(offered)
+
+
+def _explain_failure(selection: Selection, config: SyntheticConfig) -> str:
+    offered, confident, near = selection
+    if near:
+        return (
+            f"None of {near:,} candidates is of a class that augmentation.synthetic.balance asks for; change it, or "
+            "add images of these classes."
+        )
+    if confident:
+        return (
+            f"Of {confident:,} candidates none is as far from the real images as augmentation.synthetic."
+            f"distance_quantiles asks for, {list(config.distance_quantiles or ())}; widen them, or take better images."
+        )
+    return (
+        f"Of {offered:,} candidates there is none of which the classifier is {config.min_confidence:.0%} sure; lower "
+        "augmentation.synthetic.min_confidence, or take better images."
+    )

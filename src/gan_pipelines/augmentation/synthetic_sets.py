@@ -1,4 +1,4 @@
-"""The synthetic images of each replicate: generated once, kept in a store, memory-mapped."""
+"""The synthetic images of each replicate: made once, kept in a store, memory-mapped."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ from typing import Any
 import torch
 
 from gan_pipelines.augmentation.config import REAL_LONGER, AugmentationConfig
+from gan_pipelines.augmentation.judge import fit_judge
 from gan_pipelines.augmentation.replicates import (
     Replicate,
     count_steps,
     count_synthetic,
-    hash_generator,
-    to_tensors,
 )
-from gan_pipelines.augmentation.splits import Draw
 from gan_pipelines.augmentation.synthesis import SyntheticImages, choose_labels, needs_judge, synthesize
-from gan_pipelines.classifier import Classifier, fit_selected
 from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
@@ -40,14 +37,14 @@ def make_synthetic_set(
     config: AugmentationConfig,
     device: DeviceName = "auto",
 ) -> SyntheticImages:
-    """Open the synthetic images of a replicate; generate them only if the store does not hold them yet.
+    """Open the synthetic images of a replicate; choose them only if the store does not hold them yet.
 
     There are as many as the largest ratio needs. ``diversity`` of the provenance is theirs relative to as many real
     images, see `relative_diversity`; a warning is logged if it is low.
     """
-    draw, generator = replicate
+    draw, source = replicate
     folder = store.get_or_build(
-        hash_synthetic_set(replicate, config), lambda folder: _generate(replicate, config, device).save(folder)
+        hash_synthetic_set(replicate, config), lambda folder: _synthesize(replicate, config, device).save(folder)
     )
     made = SyntheticImages.load(folder)
     compared = torch.from_numpy(made.images[: min(COMPARED, len(draw.images))])
@@ -59,12 +56,12 @@ def make_synthetic_set(
             draw.seed,
             100 * diversity,
         )
-    origin = {"fraction": draw.fraction, "real_images": len(draw.images), "training": dict(generator.training)}
+    origin = {"fraction": draw.fraction, "real_images": len(draw.images), **source.origin}
     return replace(made, provenance={**made.provenance, **origin, "diversity": diversity})
 
 
 def synthetic_bytes(store: KeyedStore, config: AugmentationConfig, train_images: int, bytes_per_image: int) -> int:
-    """Estimate the bytes of the synthetic images of all replicates that are still to be generated.
+    """Estimate the bytes of the synthetic images of all replicates that are still to be made.
 
     Args:
         store: their store; what it holds is taken for images of the same experiment.
@@ -77,36 +74,28 @@ def synthetic_bytes(store: KeyedStore, config: AugmentationConfig, train_images:
     return max(0, config.replicates * sum(counts) * bytes_per_image - held)
 
 
-def _generate(replicate: Replicate, config: AugmentationConfig, device: DeviceName) -> SyntheticImages:
-    (_, seed, real, _), generator = replicate
+def _synthesize(replicate: Replicate, config: AugmentationConfig, device: DeviceName) -> SyntheticImages:
+    (_, seed, real, _), source = replicate
     count = count_synthetic(config.largest_ratio, len(real))
-    labels = choose_labels(real.labels, len(real.class_names), count, config.synthetic)
-    judge = _fit_judge(replicate.draw, config, device) if needs_judge(generator, config.synthetic) else None
-    return synthesize(generator, labels, real.class_names, config.synthetic, seed=seed, judge=judge, device=device)
-
-
-def _fit_judge(draw: Draw, config: AugmentationConfig, device: DeviceName) -> Classifier:
-    """Fit the arm `REAL_LONGER` with each learning rate; the one with the lowest validation loss labels and filters."""
-    fits = [
-        fit_selected(
-            to_tensors(draw.images),
-            to_tensors(draw.valid),
-            len(draw.images.class_names),
-            config.classifier.at(rate, draw.seed),
-            steps=count_steps(REAL_LONGER, len(draw.images), config),
-            device=device,
-        )
-        for rate in config.classifier.learning_rates
-    ]
-    return min(fits, key=lambda fit: fit.valid_loss).classifier
+    labels = choose_labels(real.labels, real.class_names, count, config.synthetic)
+    judge = fit_judge(replicate.draw, config, device) if needs_judge(source, config.synthetic) else None
+    return synthesize(source, labels, real.class_names, config.synthetic, seed=seed, judge=judge, device=device)
 
 
 def hash_synthetic_set(replicate: Replicate, config: AugmentationConfig) -> str:
     """Hash of everything that determines the synthetic images of a replicate: 16 hexadecimal digits."""
-    (_, seed, real, valid), generator = replicate
-    weights = hash_generator(generator, config.synthetic.weights)
-    values: list[Any] = [weights, real.content_hash, seed, asdict(config.synthetic), config.largest_ratio]
-    if needs_judge(generator, config.synthetic):
+    (_, seed, real, valid), source = replicate
+    settings = asdict(config.synthetic)
+    if config.synthetic.distance_quantiles is None:  # a later setting: entries from before are found
+        del settings["distance_quantiles"]
+    values: list[Any] = [
+        source.identify(config.synthetic),
+        real.content_hash,
+        seed,
+        settings,
+        config.largest_ratio,
+    ]
+    if needs_judge(source, config.synthetic):
         steps = count_steps(REAL_LONGER, len(real), config)
         values += [asdict(config.classifier), steps, valid.content_hash]
     return hash_values(ENTRY_VERSION, *values)

@@ -53,10 +53,15 @@ class Classifier(nn.Module):
 
     def predict(self, images: Tensor) -> Tensor:
         """Compute logits (N, classes) of (N, 1 or 3, H, W) uint8 images, in evaluation mode; they are on the CPU."""
+        return self.describe(images).logits
+
+    def describe(self, images: Tensor) -> Prediction:
+        """Compute features and logits of (N, 1 or 3, H, W) uint8 images, in evaluation mode; they are on the CPU."""
         device = self.head.weight.device
         self.eval()
         with torch.inference_mode():
-            return torch.cat([self(part.to(device)).logits.cpu() for part in images.split(PREDICTION_BATCH)])
+            found = [[each.cpu() for each in self(part.to(device))] for part in images.split(PREDICTION_BATCH)]
+        return Prediction(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
     def accuracy(self, images: Tensor, labels: Tensor) -> float:
         """Compute the share of (N, 1 or 3, H, W) uint8 images that are classified as their labels (N,), from 0 to 1."""

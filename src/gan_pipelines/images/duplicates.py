@@ -52,6 +52,22 @@ def make_thumbnails(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return means.reshape(len(images), size * size).astype(np.float32)
 
 
+class ImageRows(NamedTuple):
+    """Rows of an array of images, with what duplicates are found by.
+
+    Attributes:
+        images: (N, C, S, S) uint8; few of them are read.
+        image_hashes: (N, 32) uint8, as returned by `hash_images`.
+        thumbnails: (N, T) float32, as returned by `make_thumbnails`.
+        rows: (M,) the rows.
+    """
+
+    images: NDArray[np.uint8]
+    image_hashes: NDArray[np.uint8]
+    thumbnails: NDArray[np.float32]
+    rows: NDArray[np.intp]
+
+
 class Twins(NamedTuple):
     """Rows of a duplicate or near-duplicate.
 
@@ -82,40 +98,36 @@ def find_duplicates(
         split_sizes: number of images of each split, in the order of ``images``.
         names: name of each image.
     """
+    everything = ImageRows(images, image_hashes, thumbnails, np.arange(len(images)))
     edges = np.cumsum([0, *split_sizes.values()])
     found = [
         twins
         for first, last in pairwise(edges[1:].tolist())
-        for twins in find_twins(images, image_hashes, thumbnails, asked=np.arange(first, last), known=np.arange(first))
+        for twins in find_twins(
+            everything._replace(rows=np.arange(first, last)), everything._replace(rows=np.arange(first))
+        )
     ]
     return tuple(Duplicate(names[twins.row], names[twins.twin], twins.correlation) for twins in found)
 
 
-def find_twins(
-    images: NDArray[np.uint8],
-    image_hashes: NDArray[np.uint8],
-    thumbnails: NDArray[np.float32],
-    *,
-    asked: NDArray[np.intp],
-    known: NDArray[np.intp],
-) -> list[Twins]:
-    """List the images of some rows that have a duplicate or near-duplicate in other rows, each with its best match.
+def find_twins(asked: ImageRows, known: ImageRows) -> list[Twins]:
+    """List the images that have a duplicate or near-duplicate among known ones, each with its best match.
 
     Args:
-        images: (N, C, S, S) uint8; few of them are read.
-        image_hashes: (N, 32) uint8, as returned by `hash_images`.
-        thumbnails: (N, T) float32, as returned by `make_thumbnails`.
-        asked: rows to check.
-        known: rows to search, disjoint from ``asked``.
+        asked: images to check.
+        known: images to search, of the same shape: other rows of the same array, or of another one.
     """
-    if not len(known):
+    if not len(known.rows):
         return []
-    exact = {image_hashes[row].tobytes(): row for row in known.tolist()}
-    near = _nearest(thumbnails[known], thumbnails[asked])
+    exact = {known.image_hashes[row].tobytes(): row for row in known.rows.tolist()}
+    near = _nearest(known.thumbnails[known.rows], asked.thumbnails[asked.rows])
     found = []
-    for row, candidates in zip(asked.tolist(), near, strict=True):
-        twin = exact.get(image_hashes[row].tobytes())
-        matches = [Twins(row, other, _correlation(images[row], images[other])) for other in known[candidates].tolist()]
+    for row, candidates in zip(asked.rows.tolist(), near, strict=True):
+        twin = exact.get(asked.image_hashes[row].tobytes())
+        matches = [
+            Twins(row, other, _correlation(asked.images[row], known.images[other]))
+            for other in known.rows[candidates].tolist()
+        ]
         best = max(matches, key=lambda match: match.correlation, default=None)
         if twin is not None:
             found.append(Twins(row, twin, 1.0))

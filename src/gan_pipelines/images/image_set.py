@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.hashing import hash_dataset
 from gan_pipelines.images.config import Fit, ValueRange
-from gan_pipelines.images.duplicates import Duplicate
+from gan_pipelines.images.duplicates import Duplicate, ImageRows
 
 IMAGES_FILE = "images.npy"
 LABELS_FILE = "labels.npy"
@@ -95,6 +95,10 @@ class ImageSet:
         splits = list(self.split_sizes)
         first = sum(self.split_sizes[earlier] for earlier in splits[: splits.index(split)])
         return np.arange(first, first + self.split_sizes[split])
+
+    def at(self, rows: NDArray[np.intp]) -> ImageRows:
+        """Rows of this set in which duplicates can be found."""
+        return ImageRows(self.images, self.image_hashes, self.thumbnails, rows)
 
     def rows_by_class_in_turn(self, count: int) -> NDArray[np.intp]:
         """Rows of ``count`` images that cycle through the classes; a class that runs out of images starts over."""

@@ -89,7 +89,7 @@ def train_generators(
         _track_generator(tracker, draw, trained)
         if trained.failure:
             raise gan.TrainingDiverged(trained.failure)
-        replicates.append(augmentation.Replicate(draw, trained.generator))
+        replicates.append(augmentation.Replicate(draw, augmentation.GeneratorSource(trained.generator)))
         logger.info("Generator %d of %d trained, on %d real images", len(replicates), len(draws), len(draw.images))
     return replicates
 
