@@ -30,6 +30,8 @@ HEADLINES = ("fid", "is", "kid", "precision", "recall", "copies")
 HIDDEN = ("class_kid",)
 SHOWN_FIRST = "ema"
 """Set of weights that is shown first."""
+MADE_ELSEWHERE = "elsewhere"
+"""Generator and set of weights of images that no generator of the project has made: they stand in every table."""
 ROW = ["variant", "recipe", "trained_epochs"]
 
 
@@ -39,8 +41,9 @@ class Measured:
 
     Attributes:
         parts: what their comparability keys have in common, by name.
-        averages: a row for each system and metric, with the columns of `ROW`; ``generator`` (``last`` or ``best``),
-            ``weights``, ``metric``, ``key`` (hash of the comparability key), ``mean``, ``std`` and ``n``.
+        averages: a row for each system and metric, with the columns of `ROW`; ``generator`` (``last``, ``best`` or
+            `MADE_ELSEWHERE`), ``weights``, ``metric``, ``key`` (hash of the comparability key), ``mean``, ``std`` and
+            ``n``.
     """
 
     parts: Mapping[str, Any]
@@ -66,7 +69,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """The scores of a recipe."""
+    """The scores of a recipe; there are 0 epochs of images made elsewhere."""
 
     name: str
     epochs: int
@@ -99,8 +102,8 @@ def lay_out_scores(measured: Measured, names: Mapping[tuple[str, str], str]) -> 
         names: of the recipes, by variant and recipe.
     """
     averages = measured.averages[~measured.averages["metric"].isin(HIDDEN)]
-    weights = sorted(averages["weights"].unique(), key=lambda name: name != SHOWN_FIRST)
-    return list(_lay_out_tables(averages, weights, names))
+    weights = sorted({*averages["weights"]} - {MADE_ELSEWHERE}, key=lambda name: name != SHOWN_FIRST)
+    return list(_lay_out_tables(averages, weights or [MADE_ELSEWHERE], names))
 
 
 def list_keys(measured: Measured) -> dict[str, str]:
@@ -112,7 +115,7 @@ def _lay_out_tables(
     averages: pd.DataFrame, weights: Sequence[str], names: Mapping[tuple[str, str], str]
 ) -> Iterator[ScoreTable]:
     for each in weights:
-        of_weights = averages[averages["weights"] == each]
+        of_weights = averages[averages["weights"].isin([each, MADE_ELSEWHERE])]
         for is_headline in (True, False):
             part = of_weights[of_weights["metric"].isin(HEADLINES) == is_headline]
             if len(part):
@@ -124,7 +127,8 @@ def _lay_out_tables(
 
 def _lay_out_row(system: pd.DataFrame, keys: Sequence[str], names: Mapping[tuple[str, str], str]) -> Row:
     variant, recipe, epochs = system.iloc[0][ROW]
-    last, best = (_average(system[system["generator"] == name]) for name in ("last", "best"))
+    is_best = system["generator"] == "best"
+    last, best = _average(system[~is_best]), _average(system[is_best])
     shown = {} if best == last else best
     return Row(
         names[variant, recipe],

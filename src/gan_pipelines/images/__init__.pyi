@@ -1,6 +1,11 @@
 from .config import DatasetConfig as DatasetConfig
+from .config import FolderConfig as FolderConfig
 from .errors import BadImage as BadImage
 from .errors import DatasetUnusable as DatasetUnusable
+from .folder import UNLABELLED as UNLABELLED
+from .folder import open_folder as open_folder
+from .folder import open_plain_folder as open_plain_folder
+from .folder import read_folder as read_folder
 from .folder_report import FolderReport as FolderReport
 from .folder_report import inspect_folder as inspect_folder
 from .image_set import ImageSet as ImageSet

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, Strict
 
 from gan_pipelines.core.config import Degrees, Real, Share, Switch, Texts, config, require, require_local, split_numbers
+from gan_pipelines.core.errors import printable
 
 SourceName = Literal["digits", "image_folder", "cifar10", "fashion_mnist"]
 SplitName = Literal["train", "test", "valid"]
@@ -81,3 +83,30 @@ class DatasetConfig:
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of the prepared images."""
         return self.channels, self.image_size, self.image_size
+
+
+@config
+class FolderConfig:
+    """Pictures that another program has made: in folders named by class, or all in one.
+
+    Attributes:
+        path: their folder.
+        name: what made them, in tables and sentences; null takes the name of the folder.
+    """
+
+    path: str | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        require(bool(self.path), "path", self.path, "the folder of the pictures: --params=folder.path=<folder>")
+        require_local("path", self.path)
+
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        return Path(str(self.path))
+
+    @property
+    def label(self) -> str:
+        """What made the pictures."""
+        return self.name or printable(self.root.resolve().name)

@@ -34,6 +34,8 @@ from .scores import Score as Score
 from .scores import find_neighbours as find_neighbours
 from .scores import labels_like as labels_like
 from .scores import make_monitor as make_monitor
+from .scores import sample_candidates as sample_candidates
 from .scores import score_generator as score_generator
 from .scores import score_images as score_images
+from .scores import spread_out as spread_out
 from .summary import summarize_scores as summarize_scores

@@ -8,13 +8,14 @@ from typing import Any
 import pandas as pd
 
 from gan_pipelines.core.hashing import hash_values
-from gan_pipelines.metrics.config import abbreviate
+from gan_pipelines.metrics.config import MADE_ELSEWHERE, abbreviate
 
 SYSTEM = ["variant", "generator", "weights", "trained_epochs", "recipe"]
 """Columns that identify what is scored, apart from seeds.
 
 ``generator`` is ``last`` or ``best``; ``recipe`` is the fingerprint of all settings but the seed. The number of the
-best epoch is not among them, since it differs between seeds."""
+best epoch is not among them, since it differs between seeds. Of images made elsewhere, ``generator`` and ``weights``
+are `MADE_ELSEWHERE`, and ``recipe`` is their hash."""
 KEY = [
     "metric",
     "samples",
@@ -152,8 +153,10 @@ def hash_key(score: Mapping[str, Any]) -> str:
 
 
 def score_name(score: Mapping[str, Any]) -> str:
-    """Name a score within its run: ``fid_ema`` for the last epoch, ``best_fid_ema`` for the best one."""
+    """Name a score within its run: ``fid_ema`` for the last epoch, ``best_fid_ema`` for the best one, or ``fid``."""
     identity = score["identity"]
+    if identity["generator"] == MADE_ELSEWHERE:
+        return str(score["metric"])
     return f"{'best_' if identity['generator'] == 'best' else ''}{score['metric']}_{identity['weights']}"
 
 
@@ -167,15 +170,15 @@ def _describe_run(variant: str, version: str, records: Sequence[Mapping[str, Any
         "epochs": identity["trained_epochs"],
         "recipe": identity["recipe"],
         **{score_name(score): score["value"] for score in records if score["metric"] != "class_kid"},
-        "best_epoch": identity["epoch"],
+        "best_epoch": identity.get("epoch"),
         "samples": key["samples"],
         "extractor": key["extractor"],
         "extractor_accuracy": extractor.get("heldout_accuracy"),
         "reference": key["reference_split"],
         "data": identity["data_hash"][:HASH_DIGITS],
-        "training": identity["fingerprint"],
+        "training": identity.get("fingerprint"),
         "device": identity["device"],
-        "mlflow_run": identity["mlflow_run_id"],
+        "mlflow_run": identity.get("mlflow_run_id"),
         "flags": " ".join(sorted({flag for score in records for flag in score["flags"]})),
     }
 

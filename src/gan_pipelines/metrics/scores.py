@@ -17,7 +17,7 @@ from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan import WEIGHT_SETS, Monitor, TrainedGenerator, WeightSet
 from gan_pipelines.gan.health import NARROW_BELOW, describe_low_diversity, relative_diversity
 from gan_pipelines.images import ImageSet
-from gan_pipelines.metrics.config import MIN_IMAGES, ScoringConfig, abbreviate
+from gan_pipelines.metrics.config import MADE_ELSEWHERE, MIN_IMAGES, ScoringConfig, abbreviate
 from gan_pipelines.metrics.extractors import FeatureExtractor
 from gan_pipelines.metrics.frechet import (
     EXTRAPOLATION_PARTS,
@@ -28,7 +28,7 @@ from gan_pipelines.metrics.frechet import (
 )
 from gan_pipelines.metrics.inception_score import MIN_INCEPTION_SCORE, inception_score
 from gan_pipelines.metrics.kernel import kernel_distance
-from gan_pipelines.metrics.labels import MIN_CLASS_IMAGES, stratified_labels
+from gan_pipelines.metrics.labels import MIN_CLASS_IMAGES, allocate_samples, stratified_labels
 from gan_pipelines.metrics.memorisation import NEIGHBOURS, Copies, Nearness, find_copies
 from gan_pipelines.metrics.neighbours import nearest_neighbours, neighbour_scores
 from gan_pipelines.metrics.reference import BATCH, Reference, extract_features
@@ -138,21 +138,23 @@ def score_generator(
 
 def score_images(
     images: ImageSet,
+    name: str,
     extractor: FeatureExtractor,
     reference: Reference,
     config: ScoringConfig,
     device: DeviceName = "auto",
 ) -> list[Score]:
-    """Measure images that were made elsewhere, as `score_generator` does, all of them.
+    """Measure images that were made elsewhere, as `score_generator` does.
 
-    The metrics of memorisation are left out: nobody knows whether the reference is what their generator was trained on.
-    Classes are scored one by one if both sets have the same ones.
+    They are as many as the settings ask for, drawn at random, or all if there are fewer. Classes are scored one by one
+    if both sets have the same ones. Memorisation is measured if the reference has held-out images.
 
     Args:
         images: the images to score.
+        name: what made them.
         extractor: the extractor of the reference's features.
         reference: images to compare with.
-        config: splits of the Inception Score, and the name of the reference's split.
+        config: number of images, seed of the draw, splits of the Inception Score, and name of the reference's split.
         device: where to compute.
 
     Raises:
@@ -166,22 +168,58 @@ def score_images(
     )
     needed = max(MIN_IMAGES, config.is_splits)
     require(len(images) >= needed, "number of images", len(images), f"{needed} or more")
-    config, target = replace(config, samples=len(images)), resolve_device(device)
-    extractor = extractor.to(target)
-    batches = (torch.from_numpy(images.images[i : i + BATCH]).to(target) for i in range(0, len(images), BATCH))
-    made, logits = map(torch.cat, zip(*extract_features(extractor, batches, "scored"), strict=True))
-    rows = np.linspace(0, len(images) - 1, min(DIVERSITY_IMAGES, len(images), len(real))).astype(int)
-    diversity = relative_diversity(torch.from_numpy(images.images[rows]), real.images)
     have_classes = images.class_names == real.class_names and len(real.class_names) > 1
-    labels = torch.from_numpy(np.asarray(images.labels)).to(made.device)
+    drawn = _draw(images, real if have_classes else None, config)
+    notes: tuple[str, ...] = ()
+    if len(drawn) < config.samples:
+        notes = (
+            f"There are {len(drawn):,} images, fewer than scoring.samples, {config.samples:,}: scores of other numbers "
+            "of images do not compare with these.",
+        )
+    config, target = replace(config, samples=len(drawn)), resolve_device(device)
+    extractor = extractor.to(target)
+    batches = (torch.from_numpy(drawn.images[i : i + BATCH]).to(target) for i in range(0, len(drawn), BATCH))
+    made, logits = map(torch.cat, zip(*extract_features(extractor, batches, "scored"), strict=True))
+    # Folders are read class by class, and parts of the images, as the Inception Score takes them, must be alike.
+    order = torch.randperm(len(drawn), generator=torch.Generator().manual_seed(config.seed)).to(made.device)
+    labels = torch.from_numpy(np.asarray(drawn.labels)).to(made.device)
+    made, logits, labels = made[order], logits[order], labels[order]
+    diversity = relative_diversity(spread_out(drawn, min(DIVERSITY_IMAGES, len(real))), real.images)
+    memorisation, copied = ({}, ()) if reference.heldout is None else _measure_memorisation(made, reference)
     measured = {
         **_measure(made, logits, reference, config.is_splits),
+        **memorisation,
         **(_measure_classes(made, labels, reference) if have_classes else {}),
     }
-    flags = _flag_samples(diversity, logits, extractor)
-    notes = tuple(_note_missing(measured, made, real.class_names if have_classes else ()))
-    identity = {"data_hash": images.content_hash}
+    identity = {
+        "generator": MADE_ELSEWHERE,
+        "weights": MADE_ELSEWHERE,
+        "name": name,
+        "recipe": images.content_hash,
+        "trained_epochs": 0,
+        "seed": 0,
+        "sampling_seed": config.seed,
+        "data_hash": real.content_hash,
+        "device": target.type,
+    }
+    flags = _flag_samples(diversity, logits, extractor) + copied
+    notes += tuple(_note_missing(measured, made, real.class_names if have_classes else ()))
     return _make_scores(measured, made, reference, extractor, config, identity=identity, flags=flags, notes=notes)
+
+
+def _draw(images: ImageSet, real: ImageSet | None, config: ScoringConfig) -> ImageSet:
+    """Draw the images to score, with the class frequencies of ``real`` where there are enough of each class."""
+    if len(images) <= config.samples:
+        return images
+    order = np.random.default_rng(config.seed).permutation(len(images))
+    rows = order[: config.samples]
+    if real is not None:
+        classes = len(real.class_names)
+        wanted = allocate_samples(np.bincount(real.labels, minlength=classes), config.samples)
+        if (np.bincount(images.labels, minlength=classes) >= wanted).all():
+            of_class = [order[images.labels[order] == label][:count] for label, count in enumerate(wanted)]
+            rows = np.concatenate(of_class)
+    return images.take(np.sort(rows), next(iter(images.split_sizes)))
 
 
 Measured = dict[tuple[str, str | None], tuple[float, float | None]]
@@ -247,7 +285,7 @@ def _measure_memorisation(fake: Tensor, reference: Reference) -> tuple[Measured,
 
 def _describe_copies(copies: Copies) -> str:
     return (
-        f"The generator repeats training images: {copies.share:.1%} of its samples are as near to one as the nearest "
+        f"Samples repeat training images: {copies.share:.1%} of them are as near to one as the nearest "
         f"{copies.rank:,} of {copies.heldout:,} held-out images (distance to the nearest training image, relative to "
         f"the {NEIGHBOURS} nearest); look at the picture neighbours."
     )
@@ -364,43 +402,49 @@ def make_monitor(
 
 
 def find_neighbours(
-    generator: TrainedGenerator,
-    extractor: FeatureExtractor,
-    reference: Reference,
-    count: int,
-    device: DeviceName = "auto",
+    candidates: Tensor, extractor: FeatureExtractor, reference: Reference, count: int, device: DeviceName = "auto"
 ) -> list[tuple[Tensor, Tensor]]:
-    """Find the samples closest to real images, to look for memorised images; uses the weights for previews.
-
-    Out of `NEIGHBOUR_CANDIDATES` samples, the ``count`` with the smallest distance to a real image in feature space are
-    returned.
+    """Find the generated images closest to real ones in feature space, to look for memorised images.
 
     Args:
-        generator: the generator to check.
+        candidates: (N, C, H, W) uint8, generated images, such as `sample_candidates` and `spread_out` give.
         extractor: the extractor of the reference's features.
         reference: real images to compare with.
-        count: number of samples to return.
+        count: maximum number of candidates to return: those with the smallest distance to a real image.
         device: where to compute.
 
     Returns:
-        pairs of a sample (C, H, W) uint8 and its nearest real images (N, C, H, W) uint8, the nearest first; N is
+        pairs of a candidate (C, H, W) uint8 and its nearest real images (N, C, H, W) uint8, the nearest first; N is
         `NEIGHBOURS_SHOWN`, or less if there are fewer real images.
 
     Raises:
-        ConfigError: if generated and real images differ in shape or classes.
         FeaturesUnusable: if a feature or a logit is infinite or NaN.
     """
-    _require_same_kind(generator, reference.images)
     target = resolve_device(device)
-    weights = generator.config.preview_weights
-    labels = labels_like(reference.images, NEIGHBOUR_CANDIDATES, generator)
-    samples = generator.sample(NEIGHBOUR_CANDIDATES, seed=0, weights=weights, labels=labels, device=device)
-    (prediction,) = extract_features(extractor.to(target), [samples.to(target)], "generated")
+    (prediction,) = extract_features(extractor.to(target), [candidates.to(target)], "generated")
     features = reference.features.to(prediction.features.device)
     distances, nearest = nearest_neighbours(prediction.features, features, min(NEIGHBOURS_SHOWN, len(features)))
     chosen = distances[:, 0].argsort()[:count].tolist()
     real = reference.images.images
-    return [(samples[row], torch.from_numpy(real[nearest[row].cpu().numpy()])) for row in chosen]
+    return [(candidates[row], torch.from_numpy(real[nearest[row].cpu().numpy()])) for row in chosen]
+
+
+def sample_candidates(generator: TrainedGenerator, reference: ImageSet, device: DeviceName = "auto") -> Tensor:
+    """Generate `NEIGHBOUR_CANDIDATES` images for `find_neighbours`, with the weights for previews.
+
+    Raises:
+        ConfigError: if generated and real images differ in shape or classes.
+    """
+    _require_same_kind(generator, reference)
+    weights = generator.config.preview_weights
+    labels = labels_like(reference, NEIGHBOUR_CANDIDATES, generator)
+    return generator.sample(NEIGHBOUR_CANDIDATES, seed=0, weights=weights, labels=labels, device=device)
+
+
+def spread_out(images: ImageSet, count: int = NEIGHBOUR_CANDIDATES) -> Tensor:
+    """Take (N, C, H, W) uint8 images at even distances from a set, ``count`` of them or all."""
+    rows = np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)
+    return torch.from_numpy(images.images[rows])
 
 
 def _require_same_kind(generator: TrainedGenerator, images: ImageSet) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 
 from gan_pipelines.core.findings import Findings
 from gan_pipelines.metrics.averages import KEY_DIGITS, hash_key
+from gan_pipelines.metrics.config import MADE_ELSEWHERE
 
-REPORTED = ("last", "ema")
-"""Generator and set of weights whose scores stand for a run."""
+REPORTED = (("last", "ema"), (MADE_ELSEWHERE, MADE_ELSEWHERE))
+"""Generator and set of weights whose scores stand for a run: of a training, or of images made elsewhere."""
 HEADLINES = ("fid", "is", "kid", "precision", "recall", "copies")
 """Their metrics without a prefix. MLflow shows what is before a slash as a section."""
-PREFIXES = {REPORTED: "scores/", ("last", "raw"): "raw/", ("best", "ema"): "best/"}
+PREFIXES = dict.fromkeys(REPORTED, "scores/") | {("last", "raw"): "raw/", ("best", "ema"): "best/"}
 """Prefix of all other metrics, by generator and set of weights."""
 
 
@@ -25,8 +26,8 @@ def summarize_scores(scores: Sequence[Mapping[str, Any]]) -> Findings:
     Returns:
         metrics, without those of single classes: the `HEADLINES` of `REPORTED`, and all others with one of the
         `PREFIXES`; the best generator counts with its EMA weights only. The tags are ``weights``, ``seed``, ``epochs``,
-        ``score_key``, which is equal for runs with comparable FID, and ``flags``, if there are any. One sentence for
-        each generator, each note and each flag.
+        ``score_key``, which is equal for runs with comparable FID, and ``flags``, if there are any; images made
+        elsewhere have the last two only. One sentence for each generator, each note and each flag.
     """
     flags, notes = (sorted({text for score in scores for text in score[kind]}) for kind in ("flags", "notes"))
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
@@ -54,17 +55,19 @@ def _origin(score: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _name_metric(metric: str, origin: tuple[str, str]) -> str:
-    return metric if metric in HEADLINES and origin == REPORTED else PREFIXES[origin] + metric
+    return metric if metric in HEADLINES and origin in REPORTED else PREFIXES[origin] + metric
 
 
 def _tag_scores(scores: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    fid = next(score for score in scores if score["metric"] == "fid" and _origin(score) == REPORTED)
-    identity = fid["identity"]
+    fid = next(score for score in scores if score["metric"] == "fid" and _origin(score) in REPORTED)
+    key, identity = {"score_key": hash_key(fid)[:KEY_DIGITS]}, fid["identity"]
+    if identity["generator"] == MADE_ELSEWHERE:
+        return key
     return {
         "weights": identity["weights"],
         "seed": str(identity["seed"]),
         "epochs": str(identity["trained_epochs"]),
-        "score_key": hash_key(fid)[:KEY_DIGITS],
+        **key,
     }
 
 
@@ -80,8 +83,11 @@ def _describe(scores: Sequence[Mapping[str, Any]], generator: str, weights: str)
     kept_out = f" (held-out images {values['heldout_authenticity']:.2f})" if "heldout_authenticity" in values else ""
     copying = f", authenticity {values['authenticity']:.2f}{kept_out}" if "authenticity" in values else ""
     copying += f", copies {values['copies']:.1%}" if "copies" in values else ""
+    what, origin = f"{generator} epoch, {weights} weights", "; epoch {epoch} of {generator_version}"
+    if generator == MADE_ELSEWHERE:
+        what, origin = "{name}, made elsewhere", ""
     return (
-        f"{generator} epoch, {weights} weights: FID {values['fid']:.2f}, {inception}KID {values['kid']:.4f}, "
-        f"precision {values['precision']:.2f}, recall {values['recall']:.2f}{copying} ({source}; "
-        f"epoch {identity['epoch']} of {identity['generator_version']})"
+        f"{what.format(**identity)}: FID {values['fid']:.2f}, {inception}KID {values['kid']:.4f}, "
+        f"precision {values['precision']:.2f}, recall {values['recall']:.2f}{copying} "
+        f"({source}{origin.format(**identity)})"
     )

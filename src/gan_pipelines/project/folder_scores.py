@@ -8,9 +8,15 @@ from pathlib import Path
 
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
-from gan_pipelines.images import DatasetConfig, DatasetUnusable, ImageSet, PlainFolderSource, prepare_image_set
+from gan_pipelines.images import (
+    DatasetConfig,
+    DatasetUnusable,
+    ImageSet,
+    PlainFolderSource,
+    open_plain_folder,
+    prepare_image_set,
+)
 from gan_pipelines.images.decoding import picture_size
-from gan_pipelines.images.sources import find_folder_split
 from gan_pipelines.metrics import Score, ScoringConfig, open_pretrained, open_reference, score_images
 
 
@@ -42,7 +48,8 @@ def score_folder(
     """
     extractor = open_pretrained(scoring.extractor, scoring.extractor_weights)
     scored, real = (_read_folder(image_sets, each, size) for each in (folder, reference))
-    return score_images(scored, extractor, open_reference(references, real, extractor, device), scoring, device)
+    statistics = open_reference(references, real, extractor, device)
+    return score_images(scored, folder.name, extractor, statistics, replace(scoring, samples=len(scored)), device)
 
 
 def describe_scores(scores: Sequence[Score]) -> Iterator[str]:
@@ -58,16 +65,13 @@ def describe_scores(scores: Sequence[Score]) -> Iterator[str]:
 
 def _read_folder(image_sets: KeyedStore, folder: Path, size: int | None) -> ImageSet:
     """Prepare all pictures of a folder as RGB: grey ones have the same features in one channel or in three."""
-    if not folder.is_dir():
-        raise DatasetUnusable(f"There is no folder {folder}; name one that holds pictures.")
-    if find_folder_split(folder) is None:
-        raise DatasetUnusable(f"{folder} has folders of splits; name one of them.")
     dataset = DatasetConfig(
         source="image_folder", path=str(folder), folder_split="train", image_size=size or 1, channels=3
     )
+    source = open_plain_folder(dataset)
     if size is None:
-        dataset = replace(dataset, image_size=_common_size(PlainFolderSource(dataset), folder))
-    return prepare_image_set(image_sets, dataset, PlainFolderSource(dataset))
+        dataset = replace(dataset, image_size=_common_size(source, folder))
+    return prepare_image_set(image_sets, dataset, source)
 
 
 def _common_size(source: PlainFolderSource, folder: Path) -> int:

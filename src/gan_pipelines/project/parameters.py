@@ -13,7 +13,7 @@ from gan_pipelines.core.config import ConfigError, Count, Switch, config, parse,
 from gan_pipelines.execution.config import ExecutionConfig
 from gan_pipelines.gan.config import GanConfig, SamplingConfig
 from gan_pipelines.gan.variants import VARIANTS, parse_variant
-from gan_pipelines.images.config import DatasetConfig
+from gan_pipelines.images.config import DatasetConfig, FolderConfig
 from gan_pipelines.metrics.config import ScoringConfig
 from gan_pipelines.tracking.entries import PARAMETERS
 
@@ -47,6 +47,7 @@ SECTIONS: Final[Mapping[str, type]] = {
     "scoring": ScoringConfig,
     "augmentation": AugmentationConfig,
     "sampling": SamplingConfig,
+    "folder": FolderConfig,
     "reporting": ReportingConfig,
     "runtime": RuntimeConfig,
 }
@@ -63,17 +64,20 @@ class Parameters:
     scoring: ScoringConfig | None = None
     augmentation: AugmentationConfig | None = None
     sampling: SamplingConfig | None = None
+    folder: FolderConfig | None = None
     reporting: ReportingConfig | None = None
     runtime: RuntimeConfig | None = None
 
     def anchored(self, project: Path) -> Parameters:
         """Take relative paths of files from the project's folder, wherever the run is started."""
-        dataset, scoring = self.dataset, self.scoring
+        dataset, scoring, folder = self.dataset, self.scoring, self.folder
         if dataset is not None and dataset.path is not None:
             dataset = replace(dataset, path=_anchor(dataset.path, project))
         if scoring is not None and scoring.extractor_weights is not None:
             scoring = replace(scoring, extractor_weights=_anchor(scoring.extractor_weights, project))
-        return replace(self, dataset=dataset, scoring=scoring)
+        if folder is not None:
+            folder = replace(folder, path=_anchor(str(folder.path), project))
+        return replace(self, dataset=dataset, scoring=scoring, folder=folder)
 
     def value(self, entry: str) -> Any:
         """The typed value of a catalog entry such as ``params:dataset`` or ``params:runtime.device``."""

@@ -39,7 +39,7 @@ from gan_pipelines.gan import (
 from gan_pipelines.gan.config import GanConfig, TransformConfig
 from gan_pipelines.gan.networks import FAMILIES
 from gan_pipelines.gan.summary import LayerSummary
-from gan_pipelines.images import DatasetConfig, ImageSource, bytes_to_prepare, open_source
+from gan_pipelines.images import DatasetConfig, ImageSource, bytes_to_prepare, open_folder, open_source
 from gan_pipelines.metrics import ScoringConfig, check_class_sizes, open_pretrained
 from gan_pipelines.metrics.config import MIN_IMAGES
 from gan_pipelines.metrics.extractors import HELDOUT_SPLIT
@@ -180,6 +180,11 @@ def _check_images(
         _require_split("dataset.train_splits", split, split_sizes)
     image_sets: KeyedStore = catalog.load("image_sets")
     needs = {image_sets.root: bytes_to_prepare(image_sets, source, dataset)}
+    if parameters.folder is not None:
+        pictures = open_folder(parameters.folder, dataset, source.class_names)
+        needs[image_sets.root] += bytes_to_prepare(image_sets, pictures, dataset)
+        if parameters.scoring is not None:
+            _check_pictures(len(pictures.items), parameters.scoring)
     for variant, config in parameters.variants.items():
         state_bytes = _check_networks(variant, config, dataset, source, split_sizes)
         checkpoints: CheckpointStore = catalog.load(f"{variant}.checkpoints")
@@ -266,6 +271,11 @@ def _check_scoring(scoring: ScoringConfig, split_sizes: Counter[str], source: Im
                 f"{', '.join(split_sizes)}; put some images of each class into a folder {HELDOUT_SPLIT} or, beside "
                 "dataset.folder_split: train, set dataset.test_fraction: 0.2."
             )
+
+
+def _check_pictures(count: int, scoring: ScoringConfig) -> None:
+    needed = max(MIN_IMAGES, scoring.is_splits)
+    require(count >= needed, "number of pictures in folder.path", count, f"{needed} or more, to be scored")
 
 
 def _require_classes(what: str, source: ImageSource) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from gan_pipelines.core.findings import Findings
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.metrics.config import MIN_IMAGES
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NEIGHBOUR_ROWS = 8
 HELDOUT_SPLITS = ("test", "valid")
@@ -75,6 +78,18 @@ def score_generators(
     return records
 
 
+def score_folder(
+    pictures: images.ImageSet,
+    extractor: metrics.FeatureExtractor,
+    reference: metrics.Reference,
+    scoring: metrics.ScoringConfig,
+    folder: images.FolderConfig,
+    device: DeviceName,
+) -> list[dict[str, Any]]:
+    """Score pictures that were made elsewhere; return one plain record for each score."""
+    return [*map(asdict, metrics.score_images(pictures, folder.label, extractor, reference, scoring, device))]
+
+
 def summarize_scores(scores: list[dict[str, Any]]) -> Findings:
     """Summarize the scores of a run in metrics, tags and sentences."""
     return metrics.summarize_scores(scores)
@@ -87,5 +102,22 @@ def show_neighbours(
     device: DeviceName,
 ) -> dict[str, NDArray[np.uint8]]:
     """Make a grid of samples, the leftmost of each row, and the real images nearest to them."""
-    found = metrics.find_neighbours(generator, extractor, reference, NEIGHBOUR_ROWS, device)
+    candidates = metrics.sample_candidates(generator, reference.images, device)
+    return _show_nearest(candidates, extractor, reference, device)
+
+
+def show_neighbours_of_folder(
+    pictures: images.ImageSet,
+    extractor: metrics.FeatureExtractor,
+    reference: metrics.Reference,
+    device: DeviceName,
+) -> dict[str, NDArray[np.uint8]]:
+    """Make the same grid of pictures that were made elsewhere."""
+    return _show_nearest(metrics.spread_out(pictures), extractor, reference, device)
+
+
+def _show_nearest(
+    candidates: Tensor, extractor: metrics.FeatureExtractor, reference: metrics.Reference, device: DeviceName
+) -> dict[str, NDArray[np.uint8]]:
+    found = metrics.find_neighbours(candidates, extractor, reference, NEIGHBOUR_ROWS, device)
     return {"neighbours": figures.make_neighbour_grid(found)}

@@ -8,10 +8,13 @@ from gan_pipelines.pipelines.evaluation.nodes import (
     make_monitor,
     open_extractor,
     open_reference,
+    score_folder,
     score_generators,
     show_neighbours,
+    show_neighbours_of_folder,
     summarize_scores,
 )
+from gan_pipelines.pipelines.ingestion import FOLDER
 
 
 def create_measuring_pipeline() -> Pipeline:
@@ -77,5 +80,31 @@ def create_pipeline(variant: str) -> Pipeline:
         namespace=variant,
         inputs={"extractor", "reference"},
         parameters={"params:scoring", "params:runtime.device"},
+    )
+    return create_measuring_pipeline() + scoring
+
+
+def create_folder_pipeline() -> Pipeline:
+    """From pictures made elsewhere and real images to scores and nearest neighbours."""
+    settings = ["params:scoring", "params:folder", "params:runtime.device"]
+    scoring = Pipeline(
+        [
+            node(
+                score_folder,
+                inputs=["pictures", "extractor", "reference", *settings],
+                outputs="scores",
+                name="score_folder",
+            ),
+            node(summarize_scores, inputs="scores", outputs="score_findings", name="summarize_scores"),
+            node(
+                show_neighbours_of_folder,
+                inputs=["pictures", "extractor", "reference", "params:runtime.device"],
+                outputs="neighbours",
+                name="show_neighbours_of_folder",
+            ),
+        ],
+        namespace=FOLDER,
+        inputs={"extractor", "reference"},
+        parameters={*settings},
     )
     return create_measuring_pipeline() + scoring

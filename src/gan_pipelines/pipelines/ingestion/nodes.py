@@ -21,6 +21,26 @@ def prepare_images(
 ) -> tuple[images.ImageSet, images.ImageSet, dict[str, Any]]:
     """Prepare a dataset, unless the store holds it; return all images, those to train on, and the manifest."""
     image_set = images.prepare_image_set(image_sets, dataset)
+    _tell_of_files(image_set)
+    if image_set.duplicates:
+        logger.info(
+            "%d images have a duplicate or near-duplicate in another split: the manifest lists them",
+            len(image_set.duplicates),
+        )
+    return image_set, image_set.select(*dataset.train_splits), image_set.manifest()
+
+
+def prepare_folder(
+    image_sets: KeyedStore, image_set: images.ImageSet, dataset: images.DatasetConfig, folder: images.FolderConfig
+) -> tuple[images.ImageSet, dict[str, Any]]:
+    """Prepare pictures that were made elsewhere, unless the store holds them; return them and their manifest."""
+    pictures = images.read_folder(image_sets, folder, dataset, image_set.class_names)
+    _tell_of_files(pictures)
+    return pictures, {"name": folder.label, **pictures.manifest()}
+
+
+def _tell_of_files(image_set: images.ImageSet) -> None:
+    """Log what was left out, and what was read differently."""
     if image_set.skipped:
         logger.warning("%d pictures were left out: the manifest lists them", len(image_set.skipped))
     if image_set.left_out:
@@ -32,15 +52,17 @@ def prepare_images(
         )
     if image_set.value_range is not None:
         logger.info("In pictures of more than 8 bits %g is black and %g white", *image_set.value_range)
-    if image_set.duplicates:
-        logger.info(
-            "%d images have a duplicate or near-duplicate in another split: the manifest lists them",
-            len(image_set.duplicates),
-        )
-    return image_set, image_set.select(*dataset.train_splits), image_set.manifest()
 
 
 def show_images(train_images: images.ImageSet) -> dict[str, NDArray[np.uint8]]:
     """Make a grid of real images that cycles through the classes, as sample grids do."""
-    shown = train_images.images[train_images.rows_by_class_in_turn(IMAGES_SHOWN)]
-    return {"real": figures.make_image_grid(shown)}
+    return {"real": _make_grid(train_images)}
+
+
+def show_pictures(pictures: images.ImageSet) -> dict[str, NDArray[np.uint8]]:
+    """Make the same grid of pictures that were made elsewhere."""
+    return {"grid": _make_grid(pictures)}
+
+
+def _make_grid(image_set: images.ImageSet) -> NDArray[np.uint8]:
+    return figures.make_image_grid(image_set.images[image_set.rows_by_class_in_turn(IMAGES_SHOWN)])

@@ -217,16 +217,20 @@ def _scores_by_variant(runs: Runs) -> dict[str, list[dict[str, Any]]]:
 def _name_recipes(runs: Runs) -> dict[tuple[str, str], str]:
     """Name each recipe: the variant and, where it has several recipes, the settings in which they differ.
 
-    Recipes with the same settings differ in the data or in the version of the training; their names end in the hash.
+    Pictures made elsewhere have the name of what made them. Recipes with the same settings differ in the data or in the
+    version of the training; their names end in the hash.
     """
-    recipes = dict.fromkeys((run.variant, _recipe_of(run.load("scores"))) for run in _with(runs, "scores"))
+    identities = [run.load("scores")[0]["identity"] | {"variant": run.variant} for run in _with(runs, "scores")]
+    recipes = {(identity["variant"], identity["recipe"]): identity.get("name") for identity in identities}
     count = Counter(variant for variant, _ in recipes)
     settings = _differing_settings(runs)
     described = {
-        (variant, recipe): variant
+        (variant, recipe): f"{variant} ({name})"
+        if name
+        else variant
         if count[variant] == 1
         else f"{variant} ({_describe_recipe(settings, variant, recipe)})"
-        for variant, recipe in recipes
+        for (variant, recipe), name in recipes.items()
     }
     alike = Counter(described.values())
     return {

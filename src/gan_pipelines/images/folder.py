@@ -1,0 +1,71 @@
+"""Pictures that another program has made, prepared as those of a dataset are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from gan_pipelines.core.config import ConfigError, suggest
+from gan_pipelines.core.stores import KeyedStore
+from gan_pipelines.images.config import DatasetConfig, FolderConfig
+from gan_pipelines.images.errors import DatasetUnusable
+from gan_pipelines.images.image_set import ImageSet
+from gan_pipelines.images.prepare import prepare_image_set
+from gan_pipelines.images.sources import SINGLE_CLASS, PlainFolderSource, find_folder_split
+
+UNLABELLED = (SINGLE_CLASS,)
+"""Names of the classes of pictures that lie in no folder of a class."""
+
+
+def read_folder(
+    store: KeyedStore, folder: FolderConfig, dataset: DatasetConfig, class_names: Sequence[str]
+) -> ImageSet:
+    """Return the pictures of a folder, of one size with those of a dataset; decode them unless the store holds them.
+
+    Args:
+        store: images of earlier calls.
+        folder: the folder.
+        dataset: how its pictures are prepared: as those of the dataset.
+        class_names: names of the dataset's classes.
+
+    Returns:
+        all pictures as one split. Their labels are those of the dataset, of which a class may have no picture; of
+        pictures that all lie in one folder, the names of the classes are `UNLABELLED`, unless the dataset has only one.
+
+    Raises:
+        DatasetUnusable: if the folder is missing or holds no picture, or has folders of splits.
+        ConfigError: if a folder is named by no class of the dataset.
+        BadImage: if a picture cannot be decoded and ``on_bad_image`` is ``error``.
+    """
+    images = prepare_image_set(store, dataset, open_folder(folder, dataset, class_names))
+    if images.class_names == UNLABELLED and len(class_names) > 1:
+        return images
+    places = [0] if images.class_names == UNLABELLED else [*map([*class_names].index, images.class_names)]
+    return replace(images, labels=np.array(places, dtype=np.int64)[images.labels], class_names=tuple(class_names))
+
+
+def open_folder(folder: FolderConfig, dataset: DatasetConfig, class_names: Sequence[str]) -> PlainFolderSource:
+    """Open the pictures of a folder and check the names of its classes; raises what `read_folder` does."""
+    config = replace(dataset, source="image_folder", path=folder.path, folder_split="train", test_fraction=0.0)
+    source = open_plain_folder(config)
+    for name in set(source.class_names) - {*class_names, *UNLABELLED}:
+        raise ConfigError(
+            f"has a folder {name}, which is no class of the dataset; {suggest(name, [*class_names])}", "folder.path"
+        )
+    return source
+
+
+def open_plain_folder(config: DatasetConfig) -> PlainFolderSource:
+    """Open pictures in folders named by class, or all in one folder.
+
+    Raises:
+        DatasetUnusable: if the folder is missing or holds no picture, or has folders of splits.
+    """
+    if not (root := Path(str(config.path))).is_dir():
+        raise DatasetUnusable(f"There is no folder {root}; name one that holds pictures.")
+    if find_folder_split(root) is None:
+        raise DatasetUnusable(f"{root} has folders of splits; name one of them.")
+    return PlainFolderSource(config)
