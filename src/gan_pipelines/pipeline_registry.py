@@ -30,8 +30,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Create all pipelines.
 
     They are ``ingest`` and ``compare``; for each variant ``train_``, ``evaluate_``, ``sample_`` and
-    ``augment_<variant>``; for pictures made elsewhere ``evaluate_folder``; and ``__default__``, which trains and scores
-    one variant, and then runs its experiment.
+    ``augment_<variant>``; for pictures made elsewhere ``evaluate_folder`` and ``augment_folder``; and ``__default__``,
+    which trains and scores one variant, and then runs its experiment.
     """
     ingest = ingestion.create_pipeline()
     monitoring = evaluation.create_monitoring_pipeline()
@@ -45,6 +45,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         pipelines[f"augment_{variant}"] = monitoring + ingest + augmentation.create_pipeline(variant)
     folder = ingestion.create_folder_pipeline()
     pipelines["evaluate_folder"] = folder + evaluation.create_folder_pipeline()
+    pipelines["augment_folder"] = folder + augmentation.create_folder_pipeline()
     experiment = augmentation.create_pipeline(DEFAULT_VARIANT, after=["score_findings", "neighbours"])
     pipelines["__default__"] = pipelines[f"train_{DEFAULT_VARIANT}"] + experiment
     return pipelines

@@ -23,7 +23,11 @@ BASELINES = {REAL_LONGER.name: "the real ones alone", TRANSFORMED.name: "transfo
 
 
 def state_verdicts(
-    fits: Sequence[ArmFit], comparisons: pd.DataFrame, simple_scores: pd.DataFrame, config: AugmentationConfig
+    fits: Sequence[ArmFit],
+    comparisons: pd.DataFrame,
+    simple_scores: pd.DataFrame,
+    config: AugmentationConfig,
+    near_copies: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """State for each fraction whether synthetic images help, by its primary comparisons.
 
@@ -34,7 +38,8 @@ def state_verdicts(
         fits: the classifiers.
         comparisons: from `tabulate_comparisons`.
         simple_scores: from `score_simple_classifiers`.
-        config: fractions, replicates and learning rates.
+        config: fractions, replicates, learning rates and filters.
+        near_copies: of pictures that were made elsewhere, `Pool.report` with their ``name``; None for own generators.
 
     Returns:
         plain values for each comparison: ``fraction``, ``baseline``, ``verdict``, and a ``sentence`` that explains it.
@@ -50,10 +55,12 @@ def state_verdicts(
         )
         sentences = [
             _state_verdict(row, arm, config),
+            _state_filters(arm, config),
             _state_low_diversity(arm),
             _state_power(row, arm, config),
             _state_own_rates(own.get((row["fraction"], row["baseline"]))),
             _state_simple(simple_scores[simple_scores["fraction"] == row["fraction"]], baseline),
+            _state_near_copies(near_copies),
         ]
         names = {name: row[name] for name in ("fraction", "baseline", "verdict")}
         verdicts.append({**names, "sentence": " ".join(filter(None, sentences))})
@@ -82,6 +89,15 @@ def _state_choices(row: Row, config: AugmentationConfig) -> str:
     if len(config.classifier.learning_rates) == 1:
         return ratio
     return f"{ratio}; learning rate {row['learning_rate']:g}, the best of {REAL_LONGER.name} there"
+
+
+def _state_filters(arm: Sequence[ArmFit], config: AugmentationConfig) -> str:
+    """How many of the images that were offered the filters kept, if there are filters."""
+    selections = [fit.selection for fit in arm if fit.selection is not None]
+    if not config.synthetic.has_filters or len(selections) < len(arm):
+        return ""
+    offered, _, kept = zip(*selections, strict=True)
+    return f"Of {_range(offered)} images that were offered for each replicate, the filters kept {_range(kept)}."
 
 
 def _state_low_diversity(arm: Sequence[ArmFit]) -> str:
@@ -127,6 +143,18 @@ def _state_simple(scores: pd.DataFrame, baseline: Sequence[ArmFit]) -> str:
     images = f"{_range(scores['images'])} of the same images" if is_part else "the same images"
     network = np.mean([fit.scores.accuracy for fit in baseline])
     return f"Simple classifiers on {images}: {listed}; {baseline[0].arm} {network:.1%}."
+
+
+def _state_near_copies(near_copies: Mapping[str, Any] | None) -> str:
+    """What is known of the leaks from real images into pictures that were made elsewhere, and what is not."""
+    if near_copies is None:
+        return ""
+    return (
+        f"Of the {near_copies['pictures']:,} pictures of {near_copies['name']}, {near_copies['left_out']:,} are "
+        "duplicates or near-duplicates of test or validation images, and were left out; "
+        f"{near_copies['share_of_train']:.1%} are ones of training images. Whether the generator of these pictures was "
+        "trained on the test images is not known; if it was, they may help more here than on new images."
+    )
 
 
 def _range(counts: Iterable[int]) -> str:

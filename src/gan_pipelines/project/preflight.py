@@ -8,7 +8,6 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from kedro.io import AbstractVersionedDataset, DataCatalog, DatasetError
 from kedro.io.core import VersionNotFoundError
 from kedro.pipeline import Pipeline
 
-from gan_pipelines.augmentation.config import AugmentationConfig
+from gan_pipelines.augmentation.config import AugmentationConfig, check_balance
 from gan_pipelines.augmentation.splits import check_splits
 from gan_pipelines.augmentation.synthetic_sets import synthetic_bytes
 from gan_pipelines.core.config import ConfigError, naming, require
@@ -190,9 +189,18 @@ def _check_images(
         checkpoints: CheckpointStore = catalog.load(f"{variant}.checkpoints")
         needs[checkpoints.root] = (checkpoints.keep + 1) * state_bytes
         if parameters.augmentation is not None:
-            _require_classes("An augmentation experiment", source)
-            _check_experiment(parameters.augmentation, variant, config, dataset, split_sizes)
-            needs |= _experiment_bytes(parameters.augmentation, variant, dataset, split_sizes, catalog, state_bytes)
+            _check_replicates(parameters.augmentation, variant, config, split_sizes)
+            trainings = len(parameters.augmentation.fractions) * parameters.augmentation.replicates
+            states: CheckpointStore = catalog.load(f"{variant}.replicate_checkpoints")
+            needs[states.root] = (trainings * states.keep + 1) * state_bytes
+    if parameters.augmentation is not None:
+        _check_experiment(parameters.augmentation, dataset, source, split_sizes)
+        for name in filter(lambda name: name.endswith(".synthetic_store"), pipeline.inputs()):
+            synthetic: KeyedStore = catalog.load(name)
+            image_bytes = math.prod(dataset.image_shape)
+            needs[synthetic.root] = synthetic_bytes(
+                synthetic, parameters.augmentation, split_sizes["train"], image_bytes
+            )
     require_space(needs)
     if parameters.scoring is not None:
         _check_scoring(parameters.scoring, split_sizes, source)
@@ -223,29 +231,20 @@ def _summarize(variant: str, config: GanConfig, shape: ImageShape, num_classes: 
         raise error.within(section) from error
 
 
-def _experiment_bytes(
-    experiment: AugmentationConfig,
-    variant: str,
-    dataset: DatasetConfig,
-    split_sizes: Counter[str],
-    catalog: DataCatalog,
-    state_bytes: int,
-) -> dict[Path, int]:
-    """Bytes that an augmentation experiment writes, by folder."""
-    synthetic: KeyedStore = catalog.load(f"{variant}.synthetic_store")
-    states: CheckpointStore = catalog.load(f"{variant}.replicate_checkpoints")
-    trainings = len(experiment.fractions) * experiment.replicates
-    return {
-        synthetic.root: synthetic_bytes(synthetic, experiment, split_sizes["train"], math.prod(dataset.image_shape)),
-        states.root: (trainings * states.keep + 1) * state_bytes,
-    }
-
-
 def _check_experiment(
-    experiment: AugmentationConfig, variant: str, config: GanConfig, dataset: DatasetConfig, split_sizes: Counter[str]
+    experiment: AugmentationConfig, dataset: DatasetConfig, source: ImageSource, split_sizes: Counter[str]
 ) -> None:
+    _require_classes("An augmentation experiment", source)
     check_splits(dataset.train_splits, list(split_sizes))
     check_transforms("augmentation.transforms", experiment.transforms, dataset)
+    with naming("augmentation.synthetic"):
+        check_balance(experiment.synthetic, source.class_names)
+
+
+def _check_replicates(
+    experiment: AugmentationConfig, variant: str, config: GanConfig, split_sizes: Counter[str]
+) -> None:
+    """Check that a variant can be trained on the smallest fraction of the images."""
     smallest = round(min(experiment.fractions) * split_sizes["train"])
     try:
         check_steps(config, smallest)

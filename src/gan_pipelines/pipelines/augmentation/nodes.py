@@ -1,4 +1,4 @@
-"""Nodes of the augmentation experiment of a variant."""
+"""Nodes of the augmentation experiment."""
 
 from __future__ import annotations
 
@@ -19,11 +19,15 @@ from gan_pipelines.project.parameters import RuntimeConfig
 from gan_pipelines.project.training import train_generator
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
 LEAKS_SHOWN = 3
+NEAR_COPIES_SHOWN = 12
+"""Maximum number of near-copies of each split in the figure."""
 SCORES = ("fid_", "is_")
 """Prefixes of the metrics that a monitor measures."""
 
@@ -133,16 +137,45 @@ def _track_generator(tracker: tracking.MlflowTracker, draw: augmentation.Draw, t
     )
 
 
+def open_pool(
+    pictures: images.ImageSet, image_splits: augmentation.ImageSplits, folder: images.FolderConfig
+) -> tuple[augmentation.Pool, dict[str, Any], dict[str, NDArray[np.uint8]]]:
+    """Find the pictures that may be used.
+
+    Returns:
+        the pool; its near-copies of real images, with the name of what made the pictures; and for each split a grid of
+        near-copies, each beside the real image that it resembles.
+    """
+    pool = augmentation.open_pool(pictures, image_splits)
+    shown = augmentation.pair_near_copies(pool, image_splits, NEAR_COPIES_SHOWN)
+    report = {"name": folder.label, **pool.report()}
+    logger.info(
+        "Of %s pictures, %s are near-copies of test or validation images and left out; %.0f%% are near-copies of "
+        "training images",
+        f"{report['pictures']:,}",
+        f"{report['left_out']:,}",
+        100 * report["share_of_train"],
+    )
+    return pool, report, {split: figures.make_neighbour_grid(pairs) for split, pairs in shown.items()}
+
+
+def draw_replicates(
+    image_splits: augmentation.ImageSplits, pool: augmentation.Pool, settings: augmentation.AugmentationConfig
+) -> list[augmentation.Replicate]:
+    """Draw the real images of every replicate, each with the pool as the source of synthetic ones."""
+    return [augmentation.Replicate(draw, pool) for draw in augmentation.draw_images(image_splits, settings)]
+
+
 def make_synthetic_images(
     replicates: list[augmentation.Replicate],
     synthetic_store: KeyedStore,
     settings: augmentation.AugmentationConfig,
     device: DeviceName,
 ) -> list[augmentation.SyntheticImages]:
-    """Generate the synthetic images of every replicate, unless the store holds them."""
+    """Generate or choose the synthetic images of every replicate, unless the store holds them."""
     return [
         augmentation.make_synthetic_set(synthetic_store, replicate, settings, device)
-        for replicate in tqdm(replicates, unit="set", desc="generating images", disable=None)
+        for replicate in tqdm(replicates, unit="set", desc="synthetic images", disable=None)
     ]
 
 
@@ -217,11 +250,16 @@ def compare_arms(
     simple_scores: pd.DataFrame,
     image_splits: augmentation.ImageSplits,
     settings: augmentation.AugmentationConfig,
+    near_copies: dict[str, Any] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Any]]]:
-    """Compare pairs of arms, also class by class; state whether the synthetic images help."""
+    """Compare pairs of arms, also class by class; state whether the synthetic images help.
+
+    ``near_copies`` is that of pictures that were made elsewhere.
+    """
     comparisons = augmentation.tabulate_comparisons(arm_fits, settings)
     by_class = augmentation.tabulate_class_comparisons(arm_fits, settings, image_splits.test.class_names)
-    return comparisons, by_class, augmentation.state_verdicts(arm_fits, comparisons, simple_scores, settings)
+    verdicts = augmentation.state_verdicts(arm_fits, comparisons, simple_scores, settings, near_copies)
+    return comparisons, by_class, verdicts
 
 
 def summarize_experiment(
