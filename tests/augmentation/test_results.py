@@ -17,7 +17,7 @@ from gan_pipelines.augmentation import (
     tabulate_fits,
     tabulate_histories,
 )
-from gan_pipelines.augmentation.config import ArmClassifierConfig
+from gan_pipelines.augmentation.config import ArmClassifierConfig, SyntheticConfig
 from gan_pipelines.augmentation.rates import own_rates
 from gan_pipelines.augmentation.synthesis import Selection
 from gan_pipelines.classifier import PredictionScores
@@ -267,3 +267,24 @@ def test_simple_classifiers_of_fewer_images_are_said_to_be(fits):
     capped = SIMPLE.assign(images=90)
     sentence = state_verdicts(fits, tabulate_comparisons(fits, TENTH), capped, TENTH)[0]["sentence"]
     assert "Simple classifiers on 90 of the same images: " in sentence
+
+
+def test_a_verdict_says_what_filters_have_kept(fits):
+    filtered = replace(TENTH, synthetic=SyntheticConfig(min_confidence=0.5))
+    comparisons = tabulate_comparisons(fits, filtered)
+    kept = "Of 1,005 to 1,007 images that were offered for each replicate, the filters kept 805 to 807."
+    assert all(kept in each["sentence"] for each in state_verdicts(fits, comparisons, SIMPLE, filtered))
+    assert not any("filters" in each["sentence"] for each in state_verdicts(fits, comparisons, SIMPLE, TENTH))
+    earlier = [replace(fit, selection=None) for fit in fits]
+    assert not any("filters" in each["sentence"] for each in state_verdicts(earlier, comparisons, SIMPLE, filtered))
+
+
+def test_a_verdict_on_pictures_made_elsewhere_says_what_is_known_of_leaks(fits):
+    near_copies = {"name": "sd_turbo", "pictures": 5000, "left_out": 1012, "share_of_train": 0.3505}
+    verdicts = state_verdicts(fits, tabulate_comparisons(fits, TENTH), SIMPLE, TENTH, near_copies)
+    for verdict in verdicts:
+        assert verdict["sentence"].endswith(
+            "Of the 5,000 pictures of sd_turbo, 1,012 are duplicates or near-duplicates of test or validation images, "
+            "and were left out; 35.0% are ones of training images. Whether the generator of these pictures was trained "
+            "on the test images is not known; if it was, they may help more here than on new images."
+        )

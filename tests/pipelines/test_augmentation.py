@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from gan_pipelines.augmentation import AugmentationConfig, Draw, Replicate, SyntheticImages, separate_images
+from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.gan import CheckpointStore, Monitor, NetworkConfig, TrainingDiverged, train
+from gan_pipelines.images import FolderConfig
+from gan_pipelines.images.duplicates import make_thumbnails
 from gan_pipelines.pipelines.augmentation import nodes
 from gan_pipelines.project.parameters import RuntimeConfig
 
@@ -144,3 +147,24 @@ def test_leaks_are_listed_and_left_out(striped_images, caplog):
     ]
     assert len(splits.train) == 38
     assert "Left out as duplicates or near-duplicates of held-out images: 1 = 41 (1), 3 = 43 (1)" in caplog.text
+
+
+def test_the_pool_of_a_folder_is_reported_and_near_copies_are_shown_beside_what_they_resemble(splits, caplog):
+    caplog.set_level("INFO")
+    made = replace(splits.train, images=splits.train.images.copy(), names=tuple(f"{n}.png" for n in range(40)))
+    made.images[2] = splits.test.images[6]
+    made = replace(made, image_hashes=hash_images(made.images), thumbnails=make_thumbnails(made.images))
+    folder = FolderConfig(path="pictures", name="sd_turbo")
+    pool, report, shown = nodes.open_pool(made, splits, folder)
+    assert report == {"name": "sd_turbo", **pool.report()}
+    assert (report["pictures"], report["left_out"], report["share_of_train"]) == (40, 1, 0.975)
+    assert "Of 40 pictures, 1 are near-copies of test or validation images and left out; 98% are near-" in caplog.text
+    assert {*shown} == {"test", "train"}
+    picture, twin = shown["test"][2:18, 2:18, 0], shown["test"][2:18, 20:36, 0]
+    assert np.array_equal(picture, splits.test.images[6, 0])
+    assert np.array_equal(picture, twin)
+    assert shown["train"].shape[0] == nodes.NEAR_COPIES_SHOWN * 18 + 2
+
+    replicates = nodes.draw_replicates(splits, pool, SETTINGS)
+    assert [(draw.fraction, draw.seed) for draw, _ in replicates] == [(0.5, 0), (0.5, 1), (1.0, 0), (1.0, 1)]
+    assert all(source is pool for _, source in replicates)

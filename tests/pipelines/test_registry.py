@@ -68,6 +68,21 @@ def test_the_experiment_takes_images_and_trains_generators_of_its_own():
     assert {"leaks", *(f"wgan_gp.{kind}" for kind in of_variant)} < pipeline.outputs() | pipeline.datasets()
 
 
+def test_the_experiment_with_pictures_made_elsewhere_is_the_same_but_trains_no_generator():
+    pipelines = register_pipelines()
+    pipeline = pipelines["augment_folder"]
+    assert {name for name in pipeline.inputs() if not name.startswith("params:")} == {
+        "image_sets", "tracker", "folder.synthetic_store", "folder.fits",
+    }  # fmt: skip
+
+    def from_replicates_on(name, namespace):
+        experiment = pipelines[name].from_inputs(f"{namespace}.replicates")
+        return {node.name.removeprefix(f"{namespace}.") for node in experiment.nodes}
+
+    assert from_replicates_on("augment_folder", "folder") == from_replicates_on("augment_wgan_gp", "wgan_gp")
+    assert {"folder.near_copies", "folder.near_copies_shown", "folder.verdicts"} < pipeline.datasets()
+
+
 def test_a_comparison_takes_what_all_runs_have_left():
     pipeline = register_pipelines()["compare"]
     inputs = {name for name in pipeline.inputs() if not name.startswith("params:")}

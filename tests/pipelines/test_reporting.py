@@ -369,3 +369,15 @@ def test_made_up_runs_have_a_row_for_each_recipe(tmp_path, monkeypatch):
     table = page[page.index("<tbody>") : page.index("</tbody>")]
     assert table.count("<tr>") == 14  # two recipes of seven variants
     assert page.count('<details class="run">') == 15
+
+
+def test_the_page_shows_the_newest_experiment_of_each_folder_of_pictures_by_its_name():
+    def experiment(version, name):
+        verdict = AUGMENTED["verdicts"][0] | {"name": name, "sentence": f"Images help {name} {version}."}
+        parts = {**AUGMENTED, "verdicts": [verdict]}
+        return CataloguedRun("folder", version, {entry: lambda part=part: part for entry, part in parts.items()})
+
+    page = page_of([experiment("1", "sd_turbo"), experiment("2", "noise"), experiment("3", "sd_turbo")])
+    assert re.findall(r"Images help (\w+ \d)\.", page) == ["sd_turbo 3", "noise 2"]
+    assert "Do images of folder (sd_turbo) help?" in page
+    assert "Do images of folder (noise) help?" in page

@@ -42,7 +42,8 @@ def state_verdicts(
         near_copies: of pictures that were made elsewhere, `Pool.report` with their ``name``; None for own generators.
 
     Returns:
-        plain values for each comparison: ``fraction``, ``baseline``, ``verdict``, and a ``sentence`` that explains it.
+        plain values for each comparison: ``fraction``, ``baseline``, ``verdict``, and a ``sentence`` that explains it;
+        of pictures that were made elsewhere also the ``name``.
     """
     primary = comparisons[comparisons["is_primary"]]
     own = {(row["fraction"], row["baseline"]): row for row in primary[~primary["is_main"]].to_dict("records")}
@@ -63,7 +64,8 @@ def state_verdicts(
             _state_near_copies(near_copies),
         ]
         names = {name: row[name] for name in ("fraction", "baseline", "verdict")}
-        verdicts.append({**names, "sentence": " ".join(filter(None, sentences))})
+        origin = {} if near_copies is None else {"name": near_copies["name"]}
+        verdicts.append({**origin, **names, "sentence": " ".join(filter(None, sentences))})
     return verdicts
 
 

@@ -53,7 +53,7 @@ class Comparison:
         progress: grids of the same latents by epoch.
         interpolations: grid whose rows interpolate between two latents.
         neighbours: grid of samples, each beside its nearest real images.
-        arms: results of the newest augmentation experiment of each variant.
+        arms: results of the newest augmentation experiment of each variant, and of each folder of pictures, by name.
         runs: one row for each scored run, with scores, settings that differ, and provenance.
     """
 

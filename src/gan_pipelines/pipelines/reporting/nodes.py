@@ -136,8 +136,10 @@ def render_comparison(
                 _key(run): next(iter(run.load("neighbours").values())) for run in _newest(runs_read, "neighbours")
             },
             arms={
-                _key(run): figures.Arms(run.load("arm_scores"), run.load("comparisons"), run.load("verdicts"))
-                for run in _newest(runs_read, "verdicts", "arm_scores", "comparisons")
+                (source, run.version): figures.Arms(
+                    run.load("arm_scores"), run.load("comparisons"), run.load("verdicts")
+                )
+                for source, run in _newest_experiments(runs_read).items()
             },
             runs=runs,
         )
@@ -257,9 +259,18 @@ def _with(runs: Iterable[CataloguedRun], entry: str) -> Runs:
     return [run for run in runs if entry in run]
 
 
-def _newest(runs: Runs, *entries: str) -> Runs:
-    """The newest run of each variant that has some entries."""
-    return list({run.variant: run for run in runs if all(entry in run for entry in entries)}.values())
+def _newest(runs: Runs, entry: str) -> Runs:
+    """The newest run of each variant that has an entry."""
+    return list({run.variant: run for run in _with(runs, entry)}.values())
+
+
+def _newest_experiments(runs: Runs) -> dict[str, CataloguedRun]:
+    """The newest augmentation experiment of each variant, and of all that has made pictures elsewhere, by name."""
+    newest = {}
+    for run in _with(_with(_with(runs, "verdicts"), "arm_scores"), "comparisons"):
+        name = run.load("verdicts")[0].get("name")
+        newest[f"{run.variant} ({name})" if name else run.variant] = run
+    return newest
 
 
 def _key(run: CataloguedRun) -> tuple[str, str]:
