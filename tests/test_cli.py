@@ -14,6 +14,7 @@ import torch
 from mlflow.tracking import MlflowClient
 from PIL import Image
 from safetensors.torch import save_file
+from sklearn.datasets import load_digits
 from torchvision.datasets import ImageFolder
 
 from command_line import KEDRO, cold_kedro, copy_project, git, kedro, latest, small
@@ -525,3 +526,27 @@ def test_the_command_line_lists_the_pipelines(project):
     for name in ("ingest", "train_dcgan", "evaluate_wgan_gp", "sample_acgan", "augment_acgan", "__default__"):
         assert f"- {name}\n" in listed.stdout
     assert listed.stderr == ""  # no warning of another package
+
+
+def test_pictures_made_elsewhere_are_scored_tracked_and_compared(project, first_run, client):
+    for row, label in enumerate(load_digits().target[:60]):
+        folder = project / f"data/made/{label}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((load_digits().images[row] * 15).astype(np.uint8)).save(folder / f"{row}.png")
+    printed = kedro(
+        project, "run", "--pipelines=evaluate_folder", f"--params={SMALL},folder.path=data/made,folder.name=turbo"
+    ).stdout
+    assert "turbo, made elsewhere: FID" in printed
+    run = mlflow_runs(client)[-1]
+    assert run.info.run_name == "evaluate_folder turbo digits"
+    assert run.data.params["folder.path"] == "data/made"
+    scores = json.loads(latest(project, "08_reporting/digits/folder/scores.json").read_text())
+    fid = next(each["value"] for each in scores if each["metric"] == "fid")
+    assert run.data.metrics["fid"] == pytest.approx(fid)
+    assert json.loads(latest(project, "08_reporting/digits/folder/pictures_manifest.json").read_text())["images"] == 60
+    kedro(project, "run", "--pipelines=compare")
+    page = latest(project, "08_reporting/digits/comparison.html").read_text()
+    measured = pd.read_csv(latest(project, "08_reporting/digits/average_scores.csv"))
+    keys = measured[measured["metric"] == "fid"].groupby("variant")["key"].unique()
+    assert "folder (turbo)" in page
+    assert [*keys["folder"]] == [*keys["wgan_gp"]]

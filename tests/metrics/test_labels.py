@@ -15,9 +15,9 @@ from gan_pipelines.metrics import (
     allocate_samples,
     averages,
     check_class_sizes,
-    find_neighbours,
     frechet_distance,
     make_monitor,
+    sample_candidates,
     score_generator,
     stratified_labels,
 )
@@ -85,7 +85,7 @@ def test_wherever_a_generator_is_judged_its_classes_are_as_frequent_as_in_the_re
     generator = PerfectGenerator()
     score_generator(generator, extractor, reference, config, "cpu")
     make_monitor(extractor, reference, config, "cpu").measure(generator)
-    find_neighbours(generator, extractor, reference, 4, "cpu")
+    sample_candidates(generator, reference.images, "cpu")
     assert {sum(asked) for asked in generator.asked} == {100, 80, 256}
     for asked in generator.asked:
         np.testing.assert_allclose(np.array(asked) / sum(asked), [0.5, 0.25, 0.125, 0.125], atol=0.01)

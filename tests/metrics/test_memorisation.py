@@ -49,7 +49,7 @@ def test_copies_are_counted_and_all_scores_are_flagged_however_good_the_other_sa
     copies = values_of(scores)["copies"]
     assert copies == pytest.approx(copied_share, abs=0.015)
     sentence = (
-        f"The generator repeats training images: {copies:.1%} of its samples are as near to one as the nearest 10 of "
+        f"Samples repeat training images: {copies:.1%} of them are as near to one as the nearest 10 of "
         "1,000 held-out images (distance to the nearest training image, relative to the 50 nearest); look at the "
         "picture neighbours."
     )

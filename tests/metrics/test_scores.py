@@ -24,6 +24,7 @@ from gan_pipelines.metrics import (
     kernel_distance,
     make_monitor,
     open_reference,
+    sample_candidates,
     score_generator,
 )
 
@@ -270,7 +271,8 @@ def test_images_memorised_by_the_weights_for_previews_are_found_with_their_origi
     pixels[[3, 9]] = samples[[17, 200]].numpy()
     images = replace(striped_images, images=pixels, image_hashes=hash_images(pixels))
     reference = open_reference(KeyedStore(tmp_path), images, extractor, "cpu")
-    found = find_neighbours(generator, extractor, reference, count=2, device="cpu")
+    candidates = sample_candidates(generator, images, "cpu")
+    found = find_neighbours(candidates, extractor, reference, count=2, device="cpu")
     assert {tuple(sample.flatten().tolist()) for sample, _ in found} == {
         tuple(samples[row].flatten().tolist()) for row in (17, 200)
     }

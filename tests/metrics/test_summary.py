@@ -89,3 +89,17 @@ def test_tags_say_what_was_scored_and_with_what_it_may_be_compared():
     assert tags == {"weights": "ema", "seed": "3", "epochs": "100", "score_key": key}
     others = [{**each, "comparability": {**each["comparability"], "samples": 50}} for each in scores]
     assert summarize_scores(others).tags["score_key"] != key
+
+
+def test_scores_of_images_made_elsewhere_stand_for_their_run():
+    scores = scores_of("elsewhere", "elsewhere", 2.0, 8.5)
+    for each in scores:
+        each["identity"]["name"] = "turbo"
+    findings = summarize_scores(scores)
+    assert findings.metrics["fid"] == 2.0
+    assert findings.metrics["scores/density"] == 0.9
+    assert [*findings.tags] == ["score_key"]
+    assert findings.sentences[0] == (
+        "turbo, made elsewhere: FID 2.00, IS 8.50 ± 0.25, KID 0.1235, precision 0.91, recall 0.50, authenticity 0.70 "
+        "(held-out images 0.75), copies 1.2% (2,000 samples against train, resnet18, held-out accuracy 98.1%)"
+    )

@@ -9,7 +9,7 @@ import pytest
 from kedro.io import DatasetError, Version
 
 from comparison_page import make_page, write_runs
-from gan_pipelines import datasets
+from gan_pipelines import datasets, figures
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.datasets import CataloguedRun
 from gan_pipelines.gan import VARIANTS, train
@@ -54,6 +54,36 @@ def epochs_drawn(runs):
 
 def test_a_training_that_was_scored_twice_has_one_line_its_newest():
     assert epochs_drawn([run("a", "1", record()), run("a", "2", record())]) == {"a": [2]}
+
+
+def folder_record(recipe, name, value):
+    made = record(recipe=recipe, value=value)
+    return made | {
+        "identity": {
+            "generator": "elsewhere", "weights": "elsewhere", "name": name, "recipe": recipe, "trained_epochs": 0,
+            "seed": 0, "sampling_seed": 0, "data_hash": "d" * 64, "device": "cpu",
+        }
+    }  # fmt: skip
+
+
+def test_pictures_made_elsewhere_are_a_row_beside_generators_scored_alike():
+    runs = [
+        run("dcgan", "1", record(value=3.0)),
+        CataloguedRun("folder", "2", {"scores": lambda: [folder_record("p", "turbo", 0.5)]}),
+        CataloguedRun("folder", "3", {"scores": lambda: [folder_record("q", "flux", 9.0)]}),
+    ]
+    averages = nodes.average_scores(runs)
+    names = nodes._name_recipes(runs)
+    (measured,) = nodes._measured(runs, averages)
+    (table,) = figures.score_tables.lay_out_scores(measured, names)
+    assert [(row.name, row.epochs, row.cells[0].last.value) for row in table.rows] == [
+        ("folder (turbo)", 0, 0.5), ("dcgan", 4, 3.0), ("folder (flux)", 0, 9.0),
+    ]  # fmt: skip
+    assert len(nodes.compare_recipes(runs)) == 0
+    assert nodes._list_flags(runs, names) == {"dcgan": ["Seed 0: poor"], "folder (flux)": ["poor"]}
+    listed = nodes.list_runs(runs).set_index("run")
+    assert listed.loc["2", "fid"] == 0.5
+    assert listed.loc["1", "fid_ema"] == 3.0
 
 
 def test_trainings_scored_with_another_extractor_than_the_newest_are_not_drawn():

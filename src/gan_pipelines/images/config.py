@@ -90,7 +90,7 @@ class FolderConfig:
     """Pictures that another program has made: in folders named by class, or all in one.
 
     Attributes:
-        path: their folder.
+        path: their folder; null in runs that need none.
         name: what made them, in tables and sentences; null takes the name of the folder.
     """
 
@@ -98,7 +98,6 @@ class FolderConfig:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        require(bool(self.path), "path", self.path, "the folder of the pictures: --params=folder.path=<folder>")
         require_local("path", self.path)
 
     @property

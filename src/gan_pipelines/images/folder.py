@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_pipelines.core.config import ConfigError, suggest
+from gan_pipelines.core.config import ConfigError, require, suggest
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images.config import DatasetConfig, FolderConfig
 from gan_pipelines.images.errors import DatasetUnusable
@@ -37,7 +37,7 @@ def read_folder(
 
     Raises:
         DatasetUnusable: if the folder is missing or holds no picture, or has folders of splits.
-        ConfigError: if a folder is named by no class of the dataset.
+        ConfigError: if no folder is stated, or one within it is named by no class of the dataset.
         BadImage: if a picture cannot be decoded and ``on_bad_image`` is ``error``.
     """
     images = prepare_image_set(store, dataset, open_folder(folder, dataset, class_names))
@@ -49,6 +49,7 @@ def read_folder(
 
 def open_folder(folder: FolderConfig, dataset: DatasetConfig, class_names: Sequence[str]) -> PlainFolderSource:
     """Open the pictures of a folder and check the names of its classes; raises what `read_folder` does."""
+    require(bool(folder.path), "folder.path", folder.path, "the folder of the pictures: --params=folder.path=<folder>")
     config = replace(dataset, source="image_folder", path=folder.path, folder_split="train", test_fraction=0.0)
     source = open_plain_folder(config)
     for name in set(source.class_names) - {*class_names, *UNLABELLED}:

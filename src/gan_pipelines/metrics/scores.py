@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_pipelines.core.config import require
@@ -181,7 +182,7 @@ def score_images(
     batches = (torch.from_numpy(drawn.images[i : i + BATCH]).to(target) for i in range(0, len(drawn), BATCH))
     made, logits = map(torch.cat, zip(*extract_features(extractor, batches, "scored"), strict=True))
     # Folders are read class by class, and parts of the images, as the Inception Score takes them, must be alike.
-    order = torch.randperm(len(drawn), generator=torch.Generator().manual_seed(config.seed)).to(made.device)
+    order = torch.from_numpy(_mix_classes(drawn.labels, config.seed)).to(made.device)
     labels = torch.from_numpy(np.asarray(drawn.labels)).to(made.device)
     made, logits, labels = made[order], logits[order], labels[order]
     diversity = relative_diversity(spread_out(drawn, min(DIVERSITY_IMAGES, len(real))), real.images)
@@ -220,6 +221,15 @@ def _draw(images: ImageSet, real: ImageSet | None, config: ScoringConfig) -> Ima
             of_class = [order[images.labels[order] == label][:count] for label, count in enumerate(wanted)]
             rows = np.concatenate(of_class)
     return images.take(np.sort(rows), next(iter(images.split_sizes)))
+
+
+def _mix_classes(labels: NDArray[np.int64], seed: int) -> NDArray[np.intp]:
+    """Order images at random so that every run of them has about the same classes, as `stratified_labels` does."""
+    order, places = np.random.default_rng(seed).permutation(len(labels)), np.empty(len(labels))
+    for label in np.unique(labels):
+        rows = order[labels[order] == label]
+        places[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
+    return np.argsort(places, kind="stable")
 
 
 Measured = dict[tuple[str, str | None], tuple[float, float | None]]

@@ -75,8 +75,8 @@ class Parameters:
             dataset = replace(dataset, path=_anchor(dataset.path, project))
         if scoring is not None and scoring.extractor_weights is not None:
             scoring = replace(scoring, extractor_weights=_anchor(scoring.extractor_weights, project))
-        if folder is not None:
-            folder = replace(folder, path=_anchor(str(folder.path), project))
+        if folder is not None and folder.path is not None:
+            folder = replace(folder, path=_anchor(folder.path, project))
         return replace(self, dataset=dataset, scoring=scoring, folder=folder)
 
     def value(self, entry: str) -> Any:

@@ -36,6 +36,7 @@ MLRUNS = "mlruns"
 ADDRESS_VARIABLE = "MLFLOW_TRACKING_URI"
 RUN_VARIABLE = "MLFLOW_RUN_ID"
 VARIANTS = f"{PARAMETERS}variants."
+FOLDER = f"{PARAMETERS}folder"
 
 
 class TrackingHooks:
@@ -184,11 +185,13 @@ class TrackingHooks:
 
 
 def _name_run(pipelines: list[str], pipeline: Pipeline, catalog: DataCatalog) -> str:
-    """``train_cdcgan seed 0 digits``, or without a variant ``compare digits``."""
+    """``train_cdcgan seed 0 digits``, ``evaluate_folder sd_turbo digits``, or ``compare digits``."""
     entries = [entry for entry in pipeline.inputs() if entry.startswith(VARIANTS)]
-    seeds = [f"seed {catalog.load(entry).seed}" for entry in entries]
+    details = [f"seed {catalog.load(entry).seed}" for entry in entries]
+    if FOLDER in pipeline.inputs():
+        details.append(catalog.load(FOLDER).label)
     name = "+".join(pipelines) or "+".join(entry.removeprefix(VARIANTS) for entry in entries) or "__default__"
-    return " ".join([name, *seeds, catalog.load("params:experiment")])
+    return " ".join([name, *details, catalog.load("params:experiment")])
 
 
 def _tag_variants(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, str]:

@@ -302,12 +302,13 @@ def _measured(runs: Runs, averages: pd.DataFrame) -> list[figures.Measured]:
 
 
 def _list_flags(runs: Runs, names: Mapping[tuple[str, str], str]) -> dict[str, list[str]]:
-    """Warnings about the scores of each recipe, each with its seed."""
+    """Warnings about the scores of each recipe, each with the seed of its training."""
     flags: dict[str, dict[str, None]] = defaultdict(dict)
     for run in _with(runs, "scores"):
         scores = run.load("scores")
-        seed, name = scores[0]["identity"]["seed"], names[run.variant, _recipe_of(scores)]
-        flags[name] |= dict.fromkeys(f"Seed {seed}: {flag}" for score in scores for flag in score["flags"])
+        identity, name = scores[0]["identity"], names[run.variant, _recipe_of(scores)]
+        origin = "" if "name" in identity else f"Seed {identity['seed']}: "
+        flags[name] |= dict.fromkeys(f"{origin}{flag}" for score in scores for flag in score["flags"])
     return {name: [*found] for name, found in flags.items() if found}
 
 
