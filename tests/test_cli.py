@@ -19,7 +19,9 @@ from torchvision.datasets import ImageFolder
 
 from command_line import KEDRO, cold_kedro, copy_project, git, kedro, latest, small
 from fidelity_inputs import Clip
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan import TrainedGenerator
+from gan_pipelines.images import DatasetConfig, prepare_image_set
 from pictures import write_pictures
 from processes import ONE_THREAD, Process
 
@@ -493,6 +495,51 @@ def test_a_folder_is_scored_against_another(project, tmp_path):
     assert "Error: --extractor is 'classifier', but must be one with fixed weights, such as imagenet." in refused
 
 
+def test_pictures_made_elsewhere_take_the_place_of_generated_ones(project, client, tmp_path):
+    digits = prepare_image_set(KeyedStore(tmp_path), DatasetConfig(source="digits", image_size=16, channels=1))
+    train, test = digits.select("train"), digits.select("test")
+    for number in range(250):  # mirrored digits, and two of the test split
+        images = test if number < 2 else train
+        path = project / "data/foreign" / images.class_names[images.labels[number]] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = images.images[number, 0]
+        Image.fromarray(pixels if number < 2 else pixels[:, ::-1]).save(path)
+    settings = [
+        "folder.path=data/foreign",
+        "folder.name=turbo",
+        "augmentation.replicates=2",
+        "augmentation.ratios=0.1",
+        "augmentation.synthetic.balance.3=2",
+        "augmentation.synthetic.balance.7=1",
+        "augmentation.classifier.epochs=1",
+        "augmentation.classifier.batch_size=128",
+        "augmentation.classifier.learning_rates=0.05",
+    ]
+    printed = kedro(project, "run", "--pipelines=augment_folder", f"--params={','.join(settings)}").stdout
+    near = json.loads(latest(project, "08_reporting/digits/folder/near_copies.json").read_text())
+    same = [(copy["picture"], copy["twin"]) for copy in near["near_copies"] if copy["correlation"] == 1]
+    assert same == [(f"{test.class_names[test.labels[n]]}/{n}.png", test.names[n]) for n in range(2)]
+    assert near["left_out"] >= 2
+    pairs = Image.open(latest(project, "07_model_output/digits/folder/near_copies_shown") / "test.png")
+    assert pairs.size[0] == 2 * 18 + 2
+    made = json.loads((latest(project, "05_model_input/digits/folder/synthetic_images") / "dataset.json").read_text())
+    assert {each["name"]: each["images"] for each in made["classes"] if each["images"]} == {"3": 8, "7": 4}
+    assert made["provenance"]["pictures"] == 250 - near["left_out"]
+    verdicts = json.loads(latest(project, "08_reporting/digits/folder/verdicts.json").read_text())
+    assert [(each["name"], each["baseline"]) for each in verdicts] == [
+        ("turbo", "real_longer"),
+        ("turbo", "transformed"),
+    ]
+    assert all(each["sentence"] in printed for each in verdicts)
+    assert f"Of the 250 pictures of turbo, {near['left_out']} are duplicates or near-duplicates of test or" in printed
+    run = mlflow_runs(client)[-1]
+    assert run.info.run_name == "augment_folder turbo digits"
+    assert run.data.params["augmentation.synthetic.balance.3"] == "2"
+    children = children_of(client, run)
+    assert len(children) == 12
+    assert {(child.data.tags["kind"], child.data.tags["variant"]) for child in children} == {("classifier", "folder")}
+
+
 def test_a_comparison_lays_out_all_runs(project, client):
     kedro(project, "run", "--pipelines=compare")
     table = pd.read_csv(latest(project, "08_reporting/digits/score_table.csv"))
@@ -505,6 +552,7 @@ def test_a_comparison_lays_out_all_runs(project, client):
     assert runs["mlflow_run"].notna().all()
     page = latest(project, "08_reporting/digits/comparison.html").read_text()
     assert all(version in page for version in runs["run"])
+    assert "Do images of folder (turbo) help?" in page
 
 
 def test_comparing_before_training_says_what_to_run_first(project):

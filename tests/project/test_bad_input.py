@@ -34,6 +34,15 @@ from PIL import Image
 
 import odd_pictures
 from gan_pipelines import cli, settings
+from gan_pipelines.augmentation import (
+    AugmentationConfig,
+    Replicate,
+    draw_images,
+    make_synthetic_set,
+    open_pool,
+    separate_images,
+)
+from gan_pipelines.augmentation.config import ArmClassifierConfig, SyntheticConfig
 from gan_pipelines.classifier.resnet import Prediction
 from gan_pipelines.core import disk
 from gan_pipelines.core.errors import ProjectError
@@ -58,6 +67,7 @@ from gan_pipelines.images.duplicates import make_thumbnails
 from gan_pipelines.metrics import FeatureExtractor, ScoringConfig, open_reference
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.project import folder_scores
+from gan_pipelines.project import preflight as preflight_module
 from gan_pipelines.project.hooks import PreflightHooks, explain
 from gan_pipelines.project.new_experiment import check_name, check_path, suggest_parameters
 from gan_pipelines.project.parameters import RuntimeConfig, parse_parameters
@@ -149,6 +159,7 @@ def preflight(pipeline="train_wgan_gp", extra=(), datasets=None, **changes):
         catalog[f"{variant}.synthetic_store"] = KeyedStoreDataset(filepath="synthetic_store")
         for kind in ("generator", "best_generator"):
             catalog[f"{variant}.{kind}"] = GeneratorDataset(filepath=f"{variant}.{kind}.safetensors")
+    catalog["folder.synthetic_store"] = KeyedStoreDataset(filepath="synthetic_store")
     catalog["all_runs"] = RunsDataset(
         entries={
             entry: {"type": "json.JSONDataset", "filepath": f"reports/{{variant}}/{entry}.json"}
@@ -248,6 +259,13 @@ case("a fraction of the images smaller than a batch")(
 case("a transform in the augmentation experiment that can change the label")(
     lambda _: preflight("augment_cdcgan", augmentation__transforms__horizontal_flip=True)
 )
+case("a balance that does not exist")(lambda _: preflight("augment_cdcgan", augmentation__synthetic__balance="equal"))
+case("a share of a class that the dataset lacks")(
+    lambda _: preflight("augment_cdcgan", augmentation__synthetic__balance={3: 2, "seven": 1})
+)
+case("quantiles of the distance in the wrong order")(
+    lambda _: preflight("augment_cdcgan", augmentation__synthetic__distance_quantiles=[0.95, 0.05])
+)
 case("a minimum confidence of 1")(lambda _: preflight("augment_cdcgan", augmentation__synthetic__min_confidence=1))
 case("comparing before training")(lambda _: preflight("compare"))
 
@@ -327,6 +345,29 @@ case("pictures made elsewhere of a class that the dataset lacks")(
     lambda folder: evaluate_folder(folder, ["3", "three"])
 )
 case("too few pictures made elsewhere")(lambda folder: evaluate_folder(folder, count=9))
+
+
+@case("pictures made elsewhere that are all test images")
+def pictures_made_elsewhere_that_are_all_test_images(folder):
+    write_pictures(folder / "cards", count=20)
+    splits = separate_images(prepare(folder / "cards"))
+    open_pool(splits.test, splits)
+
+
+@case("filters that leave none of the pictures made elsewhere")
+def filters_that_leave_none_of_the_pictures_made_elsewhere(folder):
+    write_pictures(folder / "cards", count=30)
+    write_pictures(folder / "made", ["."], ["ace"], count=3)
+    splits = separate_images(prepare(folder / "cards"))
+    pool = open_pool(splits.train, splits)
+    settings = AugmentationConfig(
+        fractions=(1.0,),
+        replicates=2,
+        synthetic=SyntheticConfig(distance_quantiles=(0.5, 1.0)),  # which copies of training images never are
+        classifier=ArmClassifierConfig(network="resnet8", epochs=1, learning_rates=(0.01,)),
+    )
+    replicate = Replicate(draw_images(splits, settings)[0], pool)
+    make_synthetic_set(KeyedStore(folder / "sets"), replicate, settings, "cpu")
 
 
 @case("a folder to score that does not exist")
@@ -474,8 +515,10 @@ def images_that_are_not_uint8_for_a_feature_extractor(_):
 @pytest.mark.parametrize("name", [name for name in PIPELINES if name != "compare"])
 def test_the_projects_own_parameters_pass(name, folder, monkeypatch):
     monkeypatch.chdir(folder)
+    write_pictures(folder / "made", ["."], ["3"], count=20)
     generators = [f"{variant}.{kind}" for variant in VARIANTS for kind in ("generator", "best_generator")]
-    preflight(name, datasets=dict.fromkeys([*generators, "image_grid", "manifest"], "there"))
+    there = dict.fromkeys([*generators, "image_grid", "manifest"], "there")
+    preflight(name, datasets=there, folder__path="made")
 
 
 @pytest.mark.parametrize(
@@ -497,6 +540,40 @@ def test_mistakes_of_the_same_kinds_get_such_sentences(changes, sentence):
     with pytest.raises(ProjectError) as caught:
         preflight(**changes)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"dataset__train_splits": ["train", "test"]}, "dataset.train_splits has test, which the classifiers would be"),
+        ({"augmentation__transforms__horizontal_flip": True}, "augmentation.transforms.horizontal_flip is True, but"),
+        ({"augmentation__synthetic__balance": {"four": 1}}, "augmentation.synthetic.balance has 'four', which is no"),
+        ({"folder__path": "others"}, "There is no folder others; name one that holds pictures."),
+        ({"folder__path": "odd"}, "folder.path has a folder three, which is no class of the dataset; known are"),
+        (
+            {"dataset__source": "image_folder", "dataset__path": "single", "folder__path": "single/test"},
+            "An augmentation experiment needs two classes or more, and all images are ace; add a folder for another",
+        ),
+    ],
+)
+def test_an_experiment_with_pictures_made_elsewhere_is_checked_before_it_starts(folder, monkeypatch, changes, sentence):
+    monkeypatch.chdir(folder)
+    write_pictures(folder / "made", ["."], ["3"], count=2)
+    write_pictures(folder / "odd", ["."], ["three"], count=2)
+    write_pictures(folder / "single", classes=["ace"], count=12)
+    preflight("augment_folder", folder__path="made")
+    with pytest.raises(ProjectError) as caught:
+        preflight("augment_folder", **{"folder__path": "made"} | changes)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_room_for_the_pictures_of_every_replicate_is_needed(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    write_pictures(folder / "made", ["."], ["3"], count=2)
+    needed = []
+    monkeypatch.setattr(preflight_module, "require_space", needed.append)
+    preflight("augment_folder", folder__path="made", augmentation__fractions=[0.5], augmentation__ratios=[4])
+    assert needed[0][Path("synthetic_store")] == 5 * 4 * 628 * 256
 
 
 def test_a_variant_without_settings_is_its_row(folder, monkeypatch):
