@@ -52,7 +52,7 @@ def open_folder(folder: FolderConfig, dataset: DatasetConfig, class_names: Seque
     require(bool(folder.path), "folder.path", folder.path, "the folder of the pictures: --params=folder.path=<folder>")
     config = replace(dataset, source="image_folder", path=folder.path, folder_split="train", test_fraction=0.0)
     source = open_plain_folder(config)
-    for name in set(source.class_names) - {*class_names, *UNLABELLED}:
+    for name in sorted({*source.class_names} - {*class_names, *UNLABELLED}):
         raise ConfigError(
             f"has a folder {name}, which is no class of the dataset; {suggest(name, [*class_names])}", "folder.path"
         )
