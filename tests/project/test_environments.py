@@ -267,7 +267,7 @@ def test_nothing_of_base_leaks_into_an_experiment(env, tmp_path):
     assert load(env, "globals") == {"experiment": env}
     assert spoilt["experiment"] == env
     # What a user asks for, on a machine, is no part of an experiment.
-    assert set(spoilt) == {"experiment", "sampling", "runtime", *OWN_SECTIONS}
+    assert set(spoilt) == {"experiment", "sampling", "folder", "runtime", *OWN_SECTIONS}
     assert spoilt["sampling"] == {"count": 16, "classes": None, "seed": 0, "truncation": None, "weights": "ema"}
     engine = {"engine": "pool", "workers": None, "address": None, "cpus_per_task": 1, "gpus_per_task": 0}
     assert spoilt["runtime"] == {"device": "auto", "fresh": False, "system_metrics": True, **engine}
