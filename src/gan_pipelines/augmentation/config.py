@@ -12,6 +12,7 @@ from gan_pipelines.core.config import Count, Integer, NonNegative, Numbers, Posi
 from gan_pipelines.gan.config import TransformConfig, WeightSet
 
 Balance = Literal["real", "uniform", "fill"]
+ProbeName = Literal["imagenet"]
 
 
 def _require_different(name: str, values: Numbers, bound: float) -> None:
@@ -77,6 +78,7 @@ class AugmentationConfig:
         transforms: random transforms of the transformed arms; without any, there are no such arms.
         classifier: classifier of every arm.
         generator_epochs: epochs of each generator; null scales the variant's epochs by 1 / fraction.
+        probe: feature extractor of the linear probe, one more simple classifier beside the arms; null fits none.
         seed: seed of the first replicate; the others count up from it.
     """
 
@@ -88,6 +90,7 @@ class AugmentationConfig:
     transforms: TransformConfig = TransformConfig()
     classifier: ArmClassifierConfig = ArmClassifierConfig()
     generator_epochs: Count | None = None
+    probe: ProbeName | None = None
     seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)] = 0
 
     def __post_init__(self) -> None:

@@ -240,6 +240,8 @@ def _check_experiment(
     experiment: AugmentationConfig, variant: str, config: GanConfig, dataset: DatasetConfig, split_sizes: Counter[str]
 ) -> None:
     check_splits(dataset.train_splits, list(split_sizes))
+    if experiment.probe is not None:
+        open_pretrained(experiment.probe, setting="augmentation.probe")
     check_transforms("augmentation.transforms", experiment.transforms, dataset)
     smallest = round(min(experiment.fractions) * split_sizes["train"])
     try:

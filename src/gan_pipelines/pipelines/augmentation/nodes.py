@@ -206,10 +206,16 @@ def tabulate_fits(
 
 
 def score_simple_classifiers(
-    replicates: list[augmentation.Replicate], image_splits: augmentation.ImageSplits
+    replicates: list[augmentation.Replicate],
+    image_splits: augmentation.ImageSplits,
+    references: KeyedStore,
+    settings: augmentation.AugmentationConfig,
+    device: DeviceName,
 ) -> pd.DataFrame:
     """Score scikit-learn's classifiers, fitted on the real images of each replicate."""
-    return augmentation.score_simple_classifiers([draw for draw, _ in replicates], image_splits.test)
+    probe = settings.probe
+    features = probe and augmentation.open_features(references, image_splits, probe, device)
+    return augmentation.score_simple_classifiers([draw for draw, _ in replicates], image_splits.test, features)
 
 
 def compare_arms(

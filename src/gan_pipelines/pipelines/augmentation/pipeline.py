@@ -84,7 +84,7 @@ def create_pipeline(variant: str, after: Sequence[str] = ()) -> Pipeline:
             ),
             node(
                 score_simple_classifiers,
-                inputs=["replicates", "image_splits"],
+                inputs=["replicates", "image_splits", "references", "params:augmentation", DEVICE],
                 outputs="simple_scores",
                 name="score_simple_classifiers",
             ),
@@ -104,7 +104,7 @@ def create_pipeline(variant: str, after: Sequence[str] = ()) -> Pipeline:
             node(plot_arm_curves, inputs="arm_histories", outputs="arm_curves", name="plot_arm_curves"),
         ],
         namespace=variant,
-        inputs={"image_splits", "monitor", "tracker"},
+        inputs={"image_splits", "monitor", "references", "tracker"},
         parameters={*SETTINGS, DEVICE},
     )
     return separation + create_config_pipeline(variant) + experiment
