@@ -52,10 +52,6 @@ from gan_pipelines.metrics import (
 from gan_pipelines.metrics.frechet import EXTRAPOLATION_PARTS, SAMPLES_PER_FEATURE
 
 CONF = Path(__file__).parents[1] / "conf"
-MAX_SPLIT = 10_000
-"""Maximum number of images of each split for the floors."""
-MAX_IMAGES = 5_000
-"""Maximum number of damaged images, and of those they are compared with; the time grows with its square."""
 SPLITS = range(10)
 """Seeds of the random splits into held-out and reference images."""
 COUNTS = [500, 1000, 2000, 5000, 10_000, 20_000, 50_000]
@@ -76,6 +72,7 @@ def main() -> None:
     parser.add_argument("--data", default="data/01_raw", help="folder with the images")
     parser.add_argument("--image-folder", action="store_true", help="the folder contains <split>/<class>/*")
     parser.add_argument("--extractor", choices=["classifier", "imagenet"], default="classifier")
+    parser.add_argument("--images", type=int, default=5000, help="at most so many on each side of a comparison")
     parser.add_argument("--classifier-epochs", type=int, help="fewer epochs and the faster stem, without a GPU")
     parser.add_argument("--variant", default="cdcgan")
     parser.add_argument("--epochs", type=int, help="epochs of a training, if not those of the environment")
@@ -99,8 +96,8 @@ def main() -> None:
     prefix = "" if options.extractor == "classifier" else f"{options.extractor}_"
     rows = Rows(options.out / f"{prefix}{options.command}-{options.env}.csv", dict(extractor.provenance))
     if options.command == "floors":
-        measure_floors(rows, images, extractor, scoring)
-        measure_damages(rows, images, extractor, scoring)
+        measure_floors(rows, images, extractor, scoring, options.images)
+        measure_damages(rows, images, extractor, scoring, options.images)
     else:
         config = parse_variant(options.variant, parameters["variants"][options.variant])
         config = replace(config, epochs=options.epochs or config.epochs, precision="auto")
@@ -122,7 +119,9 @@ class Rows:
         print(row, flush=True)
 
 
-def measure_floors(rows: Rows, images: ImageSet, extractor: FeatureExtractor, scoring: ScoringConfig) -> None:
+def measure_floors(
+    rows: Rows, images: ImageSet, extractor: FeatureExtractor, scoring: ScoringConfig, max_images: int
+) -> None:
     """Score held-out images against as many reference images as the train split has.
 
     There are as many held-out images as samples of a generator, or as the test split has, if these are fewer. The
@@ -130,7 +129,7 @@ def measure_floors(rows: Rows, images: ImageSet, extractor: FeatureExtractor, sc
     Inception Score is that of both together, up to the samples of a generator, since its parts should be as large. The
     test split against the train split follows, which the classifier has not seen.
     """
-    train_set, test = limit(images.select("train")), limit(images.select("test"))
+    train_set, test = (limit(images.select(split), max_images) for split in ("train", "test"))
     count = min(scoring.samples, len(test))
     labels = torch.from_numpy(np.concatenate([train_set.labels, test.labels]))
     real, other = (extract(extractor, torch.from_numpy(each.images)) for each in (train_set, test))
@@ -146,9 +145,9 @@ def measure_floors(rows: Rows, images: ImageSet, extractor: FeatureExtractor, sc
     rows.add(damage=TEST, amount=0, **compare(real[0], *other, scoring.is_splits))
 
 
-def limit(images: ImageSet) -> ImageSet:
-    """Draw `MAX_SPLIT` images of a split, or take all if there are fewer."""
-    rows = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:MAX_SPLIT].sort().values
+def limit(images: ImageSet, count: int) -> ImageSet:
+    """Draw images of a split, or take all if there are no more."""
+    rows = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:count].sort().values
     return images.take(rows.numpy(), "limited")
 
 
@@ -166,10 +165,12 @@ def stratified_order(labels: Tensor, draws: torch.Generator) -> Tensor:
     return order
 
 
-def measure_damages(rows: Rows, images: ImageSet, extractor: FeatureExtractor, scoring: ScoringConfig) -> None:
+def measure_damages(
+    rows: Rows, images: ImageSet, extractor: FeatureExtractor, scoring: ScoringConfig, max_images: int
+) -> None:
     """Score one half of the train split against the other, undamaged and damaged."""
     train_set = images.select("train")
-    order = torch.randperm(len(train_set), generator=torch.Generator().manual_seed(0))[: 2 * MAX_IMAGES]
+    order = torch.randperm(len(train_set), generator=torch.Generator().manual_seed(0))[: 2 * max_images]
     first, second = order.tensor_split(2)
     pixels, labels = torch.from_numpy(train_set.images), torch.from_numpy(train_set.labels)
     reference, _ = extract(extractor, pixels[first])
