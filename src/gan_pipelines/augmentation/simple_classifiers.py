@@ -25,7 +25,6 @@ MAX_IMAGES = 5_000
 """Maximum number of training images of a simple classifier; the time of an SVM grows with their square."""
 ITERATIONS = 1_000
 """Maximum number of iterations of logistic regression."""
-
 PROBE = "linear probe of ImageNet features"
 
 Vectors = NDArray[np.floating]
@@ -46,12 +45,11 @@ def open_features(store: KeyedStore, splits: ImageSplits, probe: ProbeName, devi
         ExtractorUnavailable: if the network or its weights cannot be had.
     """
     extractor = open_pretrained(probe, setting="augmentation.probe")
+    found = [open_reference(store, images, extractor, device) for images in (splits.train, splits.test)]
     return {
         image.tobytes(): vector
-        for images in (splits.train, splits.test)
-        for image, vector in zip(
-            images.image_hashes, open_reference(store, images, extractor, device).features.numpy(), strict=True
-        )
+        for each in found
+        for image, vector in zip(each.images.image_hashes, each.features.numpy(), strict=True)
     }
 
 

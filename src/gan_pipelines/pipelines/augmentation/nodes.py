@@ -213,8 +213,9 @@ def score_simple_classifiers(
     device: DeviceName,
 ) -> pd.DataFrame:
     """Score scikit-learn's classifiers, fitted on the real images of each replicate."""
-    probe = settings.probe
-    features = probe and augmentation.open_features(references, image_splits, probe, device)
+    features = None
+    if settings.probe is not None:
+        features = augmentation.open_features(references, image_splits, settings.probe, device)
     return augmentation.score_simple_classifiers([draw for draw, _ in replicates], image_splits.test, features)
 
 
