@@ -105,11 +105,14 @@ measure-fashion_mnist: .venv/installed  ## train and score all objectives on DAT
 	$(MAKE) results-fashion_mnist
 
 SCORES = $(BIN)/python benchmarks/scores.py
-measure-scores: .venv/installed  ## score real and generated images of DATA and the digits, then write scores.md
+measure-scores: .venv/installed-imagenet  ## score real and generated images of DATA and the digits, then write scores.md
 	$(SCORES) floors $(MEASURED)/scores --env base
 	$(SCORES) floors $(MEASURED)/scores --env fashion_mnist --data $(DATASETS) --classifier-epochs 3
 	$(SCORES) floors $(MEASURED)/scores --env cifar10_32 --data $(DATASETS) --classifier-epochs 3
 	$(SCORES) floors $(MEASURED)/scores --env playing_cards --data $(DATASETS)/playing-cards --classifier-epochs 3
+	$(SCORES) floors $(MEASURED)/scores --env base --extractor imagenet
+	$(SCORES) floors $(MEASURED)/scores --env fashion_mnist --data $(DATASETS) --extractor imagenet --images 2000
+	$(SCORES) floors $(MEASURED)/scores --env cifar10_32 --data $(DATASETS) --extractor imagenet --images 2000
 	$(SCORES) chance $(MEASURED)/scores --env base --epochs 50
 	$(SCORES) chance $(MEASURED)/scores --env fashion_mnist --data $(DATASETS) --variant mlp_gan --epochs 10 \
 		--classifier-epochs 3

@@ -1,12 +1,14 @@
 """Measure the floors of scores, their responses to known damage, and their variation by chance.
 
     python benchmarks/scores.py floors OUT --env base
+    python benchmarks/scores.py floors OUT --env base --extractor imagenet
     python benchmarks/scores.py chance OUT --env fashion_mnist --data data/01_raw --variant mlp_gan
 
 ``floors`` scores held-out images as generators are scored, in ten random and ten stratified splits, then damaged
-images, and writes OUT/floors-<env>.csv. ``chance`` trains a variant with three seeds, scores it with several sampling
-seeds and numbers of samples, and writes OUT/chance-<env>.csv. Rows are written as soon as they are measured. The
-classifier is fitted once and kept in OUT.
+images, and writes OUT/floors-<env>.csv; for another extractor than the classifier, the extractor's name and _ come
+before. ``chance`` trains a variant with three seeds, scores it with several sampling seeds and numbers of samples, and
+writes OUT/chance-<env>.csv. Rows are written as soon as they are measured. The classifier is fitted once and kept in
+OUT.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from omegaconf import OmegaConf
@@ -49,8 +52,6 @@ from gan_pipelines.metrics import (
 from gan_pipelines.metrics.frechet import EXTRAPOLATION_PARTS, SAMPLES_PER_FEATURE
 
 CONF = Path(__file__).parents[1] / "conf"
-MAX_IMAGES = 5_000
-"""Maximum number of damaged images, and of those they are compared with; the time grows with its square."""
 SPLITS = range(10)
 """Seeds of the random splits into held-out and reference images."""
 COUNTS = [500, 1000, 2000, 5000, 10_000, 20_000, 50_000]
@@ -70,6 +71,8 @@ def main() -> None:
     parser.add_argument("--env", default="base")
     parser.add_argument("--data", default="data/01_raw", help="folder with the images")
     parser.add_argument("--image-folder", action="store_true", help="the folder contains <split>/<class>/*")
+    parser.add_argument("--extractor", choices=["classifier", "imagenet"], default="classifier")
+    parser.add_argument("--images", type=int, default=5000, help="at most so many on each side of a comparison")
     parser.add_argument("--classifier-epochs", type=int, help="fewer epochs and the faster stem, without a GPU")
     parser.add_argument("--variant", default="cdcgan")
     parser.add_argument("--epochs", type=int, help="epochs of a training, if not those of the environment")
@@ -83,17 +86,18 @@ def main() -> None:
         dataset |= {"path": options.data, "download": False}
     if options.image_folder:
         dataset |= {"source": "image_folder"}
-    scoring = parse(ScoringConfig, parameters["scoring"], "scoring")
+    scoring = parse(ScoringConfig, parameters["scoring"] | {"extractor": options.extractor}, "scoring")
     if options.classifier_epochs:
         classifier = replace(scoring.classifier, epochs=options.classifier_epochs, stem="imagenet")
         scoring = replace(scoring, classifier=classifier)
     images = prepare_image_set(KeyedStore(options.out / "image_sets"), parse(DatasetConfig, dataset, "dataset"))
     extractor = get_extractor(KeyedStore(options.out / "extractors"), images, scoring, "auto")
     print(extractor.provenance, flush=True)
-    rows = Rows(options.out / f"{options.command}-{options.env}.csv", dict(extractor.provenance))
+    prefix = "" if options.extractor == "classifier" else f"{options.extractor}_"
+    rows = Rows(options.out / f"{prefix}{options.command}-{options.env}.csv", dict(extractor.provenance))
     if options.command == "floors":
-        measure_floors(rows, images, extractor, scoring)
-        measure_damages(rows, images, extractor, scoring)
+        measure_floors(rows, images, extractor, scoring, options.images)
+        measure_damages(rows, images, extractor, scoring, options.images)
     else:
         config = parse_variant(options.variant, parameters["variants"][options.variant])
         config = replace(config, epochs=options.epochs or config.epochs, precision="auto")
@@ -105,7 +109,7 @@ class Rows:
 
     def __init__(self, path: Path, provenance: dict[str, Any]) -> None:
         self.path = path
-        self.common = {name: provenance[name] for name in ("name", "heldout_accuracy")}
+        self.common = {name: provenance.get(name) for name in ("name", "heldout_accuracy")}
         self.rows: list[dict[str, Any]] = []
 
     def add(self, **row: Any) -> None:
@@ -115,7 +119,9 @@ class Rows:
         print(row, flush=True)
 
 
-def measure_floors(rows: Rows, images: ImageSet, extractor: FeatureExtractor, scoring: ScoringConfig) -> None:
+def measure_floors(
+    rows: Rows, images: ImageSet, extractor: FeatureExtractor, scoring: ScoringConfig, max_images: int
+) -> None:
     """Score held-out images against as many reference images as the train split has.
 
     There are as many held-out images as samples of a generator, or as the test split has, if these are fewer. The
@@ -123,20 +129,26 @@ def measure_floors(rows: Rows, images: ImageSet, extractor: FeatureExtractor, sc
     Inception Score is that of both together, up to the samples of a generator, since its parts should be as large. The
     test split against the train split follows, which the classifier has not seen.
     """
-    train_set, test = images.select("train"), images.select("test")
+    train_set, test = (limit(images.select(split), max_images) for split in ("train", "test"))
     count = min(scoring.samples, len(test))
-    together = images.select("train", "test")
-    features, logits = extract(extractor, torch.from_numpy(together.images))
+    labels = torch.from_numpy(np.concatenate([train_set.labels, test.labels]))
+    real, other = (extract(extractor, torch.from_numpy(each.images)) for each in (train_set, test))
+    features, logits = map(torch.cat, zip(real, other, strict=True))
     for kind, arrange in {RANDOM: random_order, STRATIFIED: stratified_order}.items():
         for split in SPLITS:
-            order = arrange(torch.from_numpy(together.labels), torch.Generator().manual_seed(split))
+            order = arrange(labels, torch.Generator().manual_seed(split))
             heldout, reference = order[:count], order[-len(train_set) :]
             scores = compare(
                 features[reference], features[heldout], logits[order[: scoring.samples]], scoring.is_splits
             )
             rows.add(damage=kind, amount=split, **scores)
-    real, other = (extract(extractor, torch.from_numpy(each.images)) for each in (train_set, test))
     rows.add(damage=TEST, amount=0, **compare(real[0], *other, scoring.is_splits))
+
+
+def limit(images: ImageSet, count: int) -> ImageSet:
+    """Draw images of a split, or take all if there are no more."""
+    rows = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:count].sort().values
+    return images.take(rows.numpy(), "limited")
 
 
 def random_order(labels: Tensor, draws: torch.Generator) -> Tensor:
@@ -153,19 +165,25 @@ def stratified_order(labels: Tensor, draws: torch.Generator) -> Tensor:
     return order
 
 
-def measure_damages(rows: Rows, images: ImageSet, extractor: FeatureExtractor, scoring: ScoringConfig) -> None:
+def measure_damages(
+    rows: Rows, images: ImageSet, extractor: FeatureExtractor, scoring: ScoringConfig, max_images: int
+) -> None:
     """Score one half of the train split against the other, undamaged and damaged."""
     train_set = images.select("train")
-    order = torch.randperm(len(train_set), generator=torch.Generator().manual_seed(0))[: 2 * MAX_IMAGES]
+    order = torch.randperm(len(train_set), generator=torch.Generator().manual_seed(0))[: 2 * max_images]
     first, second = order.tensor_split(2)
     pixels, labels = torch.from_numpy(train_set.images), torch.from_numpy(train_set.labels)
     reference, _ = extract(extractor, pixels[first])
-    for damage, amount, damaged in damage_images(pixels[second], labels[second]):
-        scores = compare(reference, *extract(extractor, damaged), scoring.is_splits)
+    undamaged = extract(extractor, pixels[second])
+    for damage, amount, damaged in damage_images(pixels[second]):
+        scores = compare(reference, *(extract(extractor, damaged) if amount else undamaged), scoring.is_splits)
+        rows.add(damage=damage, amount=amount, **scores)
+    for damage, amount, chosen in choose_images(labels[second]):
+        scores = compare(reference, *(part[chosen] for part in undamaged), scoring.is_splits)
         rows.add(damage=damage, amount=amount, **scores)
 
 
-def damage_images(images: Tensor, labels: Tensor) -> Iterator[tuple[str, float, Tensor]]:
+def damage_images(images: Tensor) -> Iterator[tuple[str, float, Tensor]]:
     """Damage images (N, C, H, W) uint8 in several ways, each by a growing amount; the first amount changes nothing."""
     draws = torch.Generator().manual_seed(0)
     noise = torch.randn(images.shape, generator=draws)
@@ -173,12 +191,19 @@ def damage_images(images: Tensor, labels: Tensor) -> Iterator[tuple[str, float, 
         yield "noise, standard deviation in grey levels", sigma, (images + sigma * noise).clamp(0, 255).byte()
     for sigma in (0.0, 0.5, 1.0, 2.0, 4.0):
         yield "blur, standard deviation in pixels", sigma, gaussian_blur(images, [13, 13], sigma) if sigma else images
+
+
+def choose_images(labels: Tensor) -> Iterator[tuple[str, float, Tensor]]:
+    """Choose fewer of the images with these labels (N,): fewer classes, or few images that are repeated.
+
+    Yields:
+        the damage, its growing amount, of which the first changes nothing, and rows of the images.
+    """
     classes = int(labels.max()) + 1
     for share in (0, 0.1, 0.2, 0.5, 0.8):
-        yield "dropped classes, share of them", share, images[labels >= round(share * classes)]
+        yield "dropped classes, share of them", share, (labels >= round(share * classes)).nonzero().squeeze(1)
     for share in (1, 2, 4, 16, 64):
-        distinct = len(images) // share
-        yield "repeated images, copies of each", share, images[torch.arange(len(images)) % distinct]
+        yield "repeated images, copies of each", share, torch.arange(len(labels)) % (len(labels) // share)
 
 
 def extract(extractor: FeatureExtractor, images: Tensor) -> tuple[Tensor, Tensor]:

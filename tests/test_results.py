@@ -12,7 +12,7 @@ import augmentation
 import ingestion
 import pages
 import precisions
-from scores import RANDOM, STRATIFIED, stratified_order
+from scores import RANDOM, STRATIFIED, choose_images, stratified_order
 
 
 def test_floors_of_conditional_generators_have_the_class_frequencies_of_the_reference():
@@ -22,6 +22,17 @@ def test_floors_of_conditional_generators_have_the_class_frequencies_of_the_refe
     assert not torch.equal(first, second)
     for start in range(0, 80, 8):
         assert torch.bincount(labels[first[start : start + 8]]).tolist() == [4, 2, 2]
+
+
+def test_fewer_classes_are_left_and_images_are_repeated():
+    labels = torch.arange(640) % 10
+    chosen = {(damage.split(",")[0], amount): rows for damage, amount, rows in choose_images(labels)}
+    left = {
+        amount: len(labels[rows].unique()) for (damage, amount), rows in chosen.items() if damage.startswith("drop")
+    }
+    assert left == {0: 10, 0.1: 9, 0.2: 8, 0.5: 5, 0.8: 2}
+    for copies in (1, 2, 4, 16, 64):
+        assert torch.bincount(chosen["repeated images", copies]).tolist() == [copies] * (640 // copies)
 
 
 def test_the_overview_states_the_factor_of_the_page_on_scores():

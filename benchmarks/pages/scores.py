@@ -11,18 +11,27 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from plot_scores import read_tables
-from scores import FLOORS, RANDOM, STRATIFIED, TEST
+from scores import RANDOM, STRATIFIED, TEST
+
+NOISE = "noise, standard deviation in grey levels"
+BLUR = "blur, standard deviation in pixels"
+DROPPED = "dropped classes, share of them"
+REPEATED = "repeated images, copies of each"
+TITLES = {
+    "base": "digits, 16x16",
+    "fashion_mnist": "Fashion-MNIST",
+    "cifar10_32": "CIFAR-10, 32x32",
+    "playing_cards": "playing cards, 64x64",
+}
+"""Names of the datasets by environment."""
 
 
 def compute(folder: Path) -> dict[str, Any]:
     """Variation of FID by seed and number of samples, scores of real images, and responses to damage."""
     chance = pd.concat(read_tables(folder, "chance-"), names=["env", None]).reset_index("env")
     by_seed = chance[chance["what"] == "sampling seeds"]
-    tables = read_tables(folder, "floors-")
-    damaged = {env: dict(list(table.groupby("damage"))) for env, table in tables.items()}
-    undamaged = {env: table.query("damage.str.startswith('noise') and amount == 0") for env, table in tables.items()}
-    floors = {env: dict(list(table[table["damage"].isin(FLOORS)].groupby("damage"))) for env, table in tables.items()}
-    dropped, repeated = ("dropped classes, share of them", "repeated images, copies of each")
+    damaged = _by_damage(folder, "floors-")
+    imagenet = _by_damage(folder, "imagenet_floors-")
     raw_logs = _by_weights(by_seed[by_seed["sampling_seed"] == 0])["base", "raw"].map(math.log)
     frechet = pd.read_csv(folder / "frechet_distance.csv")
     seconds = frechet.pivot(index=["features", "singular"], columns="contender", values="seconds")
@@ -37,7 +46,8 @@ def compute(folder: Path) -> dict[str, Any]:
             env: rows.set_index(["training_seed", "samples"])["fid"]
             for env, rows in chance[chance["what"] == "number of samples"].groupby("env")
         },
-        "floors": floors,
+        "floors": damaged,
+        "imagenet": imagenet,
         "random": RANDOM,
         "stratified": STRATIFIED,
         "test": TEST,
@@ -45,35 +55,51 @@ def compute(folder: Path) -> dict[str, Any]:
         "raw_log_deviation": raw_logs.std(),
         "raw_ratio": math.exp(1.96 * math.sqrt(2) * raw_logs.std()),
         "raw_ratio_of_three_seeds": math.exp(float(stdtrit(len(raw_logs) - 1, 0.975)) * math.sqrt(2) * raw_logs.std()),
-        "dropped": damaged["base"][dropped].iloc[[0, -1]],
-        "repeated": damaged["base"][repeated].iloc[[0, -1]],
+        "dropped": damaged["base"][DROPPED].iloc[[0, -1]],
+        "repeated": damaged["base"][REPEATED].iloc[[0, -1]],
         "unnoticed": max(
             (rows[["precision", "density"]] - rows[["precision", "density"]].iloc[0])
             .iloc[: -1 if env == "base" else None]
             .abs()
             .max(axis=None)
             for env in damaged
-            for rows in (damaged[env][dropped], damaged[env][repeated])
+            for rows in (damaged[env][DROPPED], damaged[env][REPEATED])
         ),
-        "undamaged": undamaged,
+        "undamaged": _undamaged(damaged),
+        "imagenet_undamaged": _undamaged(imagenet),
         "scores": [("fid", 2), ("kid", 3), ("is", 2), ("precision", 2), ("recall", 2), ("density", 2), ("coverage", 2)],
-        "others": [
-            ("Fashion-MNIST", "fashion_mnist"),
-            ("CIFAR-10, 32x32", "cifar10_32"),
-            ("playing cards, 64x64", "playing_cards"),
-        ],
+        "others": [(title, env) for env, title in TITLES.items() if env != "base"],
+        "both": [(title, env) for env, title in TITLES.items() if env in imagenet],
         "damages": [
-            ("noise, standard deviation in grey levels", ""),
-            ("blur, standard deviation in pixels", " (a kernel of 13 pixels, which cuts the 4 off to about 3)"),
-            ("dropped classes, share of them", ""),
-            ("repeated images, copies of each", ""),
+            (NOISE, ""),
+            (BLUR, " (a kernel of 13 pixels, which cuts the 4 off to about 3)"),
+            (DROPPED, ""),
+            (REPEATED, ""),
         ],
         "percent": lambda values: f"{values.std() / values.mean():.0%}".replace("%", " %"),
         "percent_of": lambda rows: f"{rows['heldout_accuracy'].iloc[0]:.1%}",
         "sizes": lambda rows: f"{rows['images'].iloc[0]:,} / {rows['reference_images'].iloc[0]:,}",
         "amounts": lambda damage: ", ".join(f"{amount:g}" for amount in damaged["base"][damage]["amount"]),
-        "responses": lambda env, damage: "; ".join(f"{fid:,.3g}" for fid in damaged[env][damage]["fid"]),
+        "responses": lambda tables, env, damage: "; ".join(f"{fid:,.3g}" for fid in tables[env][damage]["fid"]),
+        "monotone": lambda score, env, damage: (
+            " and ".join(
+                name
+                for name, tables in {"`classifier`": damaged, "`imagenet`": imagenet}.items()
+                if tables[env][damage][score].is_monotonic_increasing
+            )
+            or "neither"
+        ),
     }
+
+
+def _by_damage(folder: Path, prefix: str) -> dict[str, dict[Hashable, pd.DataFrame]]:
+    """Rows by environment and damage."""
+    return {env: dict(list(table.groupby("damage"))) for env, table in read_tables(folder, prefix).items()}
+
+
+def _undamaged(tables: dict[str, dict[Hashable, pd.DataFrame]]) -> dict[str, pd.DataFrame]:
+    """The row of one half of the train split against the other, by environment."""
+    return {env: rows[NOISE].query("amount == 0") for env, rows in tables.items()}
 
 
 def _by_weights(rows: pd.DataFrame) -> dict[Hashable, pd.Series[float]]:

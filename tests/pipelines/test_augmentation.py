@@ -5,13 +5,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from kedro.io import DataCatalog
+from kedro.runner import SequentialRunner
 
-from gan_pipelines.augmentation import AugmentationConfig, Draw, Replicate, SyntheticImages, separate_images
+from gan_pipelines.augmentation import (
+    AugmentationConfig,
+    Draw,
+    ImageSplits,
+    Replicate,
+    SyntheticImages,
+    draw_images,
+    separate_images,
+)
 from gan_pipelines.core.hashing import hash_images
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan import CheckpointStore, Monitor, NetworkConfig, TrainingDiverged, train
-from gan_pipelines.images import FolderConfig
+from gan_pipelines.images import DatasetConfig, FolderConfig, prepare_image_set
 from gan_pipelines.images.duplicates import make_thumbnails
-from gan_pipelines.pipelines.augmentation import nodes
+from gan_pipelines.pipelines.augmentation import create_pipeline, nodes
 from gan_pipelines.project.parameters import RuntimeConfig
 
 SETTINGS = AugmentationConfig(fractions=(0.5, 1.0), replicates=2, generator_epochs=2)
@@ -168,3 +179,31 @@ def test_the_pool_of_a_folder_is_reported_and_near_copies_are_shown_beside_what_
     replicates = nodes.draw_replicates(splits, pool, SETTINGS)
     assert [(draw.fraction, draw.seed) for draw, _ in replicates] == [(0.5, 0), (0.5, 1), (1.0, 0), (1.0, 1)]
     assert all(source is pool for _, source in replicates)
+
+
+@pytest.mark.parametrize(("probe", "simple"), [(None, 3), ("imagenet", 4)])
+def test_the_pipeline_scores_simple_classifiers_of_digits(probe, simple, tmp_path):
+    pytest.importorskip("timm")
+    digits = separate_images(
+        prepare_image_set(
+            KeyedStore(tmp_path / "image_sets"), DatasetConfig(source="digits", image_size=16, channels=1)
+        )
+    )
+    train, test = (part.take(np.arange(0, len(part), 8), "part") for part in (digits.train, digits.test))
+    splits = ImageSplits(train, digits.valid, test, ())
+    settings = replace(SETTINGS, fractions=(1.0,), probe=probe)
+    name = "cdcgan.score_simple_classifiers"
+    catalog = DataCatalog.from_config(
+        {
+            "cdcgan.replicates": {"type": "MemoryDataset", "copy_mode": "assign"},
+            "image_splits": {"type": "MemoryDataset", "copy_mode": "assign"},
+        }
+    )
+    catalog["cdcgan.replicates"] = [Replicate(draw, None) for draw in draw_images(splits, settings)]
+    catalog["image_splits"] = splits
+    catalog["references"] = KeyedStore(tmp_path / "references")
+    catalog["params:augmentation"], catalog["params:runtime.device"] = settings, "cpu"
+    (table,) = SequentialRunner().run(create_pipeline("cdcgan").only_nodes(name), catalog).values()
+    means = table.load().groupby("classifier", sort=False)["accuracy"].mean()
+    assert len(means) == simple
+    assert means.iloc[-1] > 0.6  # of ten classes

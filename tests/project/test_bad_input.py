@@ -303,6 +303,13 @@ def the_extractor_imagenet_without_its_packages(folder):
         preflight(scoring__extractor="imagenet")
 
 
+@case("a linear probe without its packages")
+def a_linear_probe_without_its_packages(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "timm", None)
+        preflight("augment_cdcgan", augmentation__probe="imagenet")
+
+
 @case("the extractor `imagenet` with other weights")
 def the_extractor_imagenet_with_other_weights(folder):
     (folder / "models").mkdir()

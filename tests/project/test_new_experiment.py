@@ -143,6 +143,11 @@ def test_imagenet_is_suggested_where_there_are_more_images_than_features(report,
     assert ("classifier" in scoring) == (extractor == "classifier")
 
 
+def test_a_linear_probe_is_suggested_where_imagenet_is_installed(report):
+    assert suggest(report, has_imagenet=True)["augmentation"] == suggest(report)["augmentation"] | {"probe": "imagenet"}
+    assert "probe" not in suggest(report)["augmentation"]
+
+
 def test_pictures_of_one_class_are_scored_with_imagenet_if_it_is_installed(tmp_path):
     report = inspect_folder(write_pictures(tmp_path / "all", [""], ["one"], 100))
     assert suggest(report)["scoring"]["extractor"] == "inception"

@@ -13,6 +13,7 @@ from .results import tabulate_class_comparisons as tabulate_class_comparisons
 from .results import tabulate_comparisons as tabulate_comparisons
 from .results import tabulate_fits as tabulate_fits
 from .results import tabulate_histories as tabulate_histories
+from .simple_classifiers import open_features as open_features
 from .simple_classifiers import score_simple_classifiers as score_simple_classifiers
 from .sources import GeneratorSource as GeneratorSource
 from .splits import Draw as Draw

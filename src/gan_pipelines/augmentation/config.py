@@ -35,6 +35,7 @@ def _name_classes(value: object) -> object:
 BalanceName = Literal["real", "uniform", "fill"]
 Balance = Annotated[BalanceName | Mapping[str, Positive], SkipValidation, BeforeValidator(_name_classes)]
 """Checked by `SyntheticConfig`: pydantic would name the parts of the union in its messages."""
+ProbeName = Literal["imagenet"]
 Quantiles = Annotated[tuple[Real, Real], BeforeValidator(split_numbers)]
 
 
@@ -137,6 +138,7 @@ class AugmentationConfig:
         transforms: random transforms of the transformed arms; without any, there are no such arms.
         classifier: classifier of every arm.
         generator_epochs: epochs of each generator; null scales the variant's epochs by 1 / fraction.
+        probe: feature extractor of the linear probe, one more simple classifier beside the arms; null fits none.
         seed: seed of the first replicate; the others count up from it.
     """
 
@@ -148,6 +150,7 @@ class AugmentationConfig:
     transforms: TransformConfig = TransformConfig()
     classifier: ArmClassifierConfig = ArmClassifierConfig()
     generator_epochs: Count | None = None
+    probe: ProbeName | None = None
     seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)] = 0
 
     def __post_init__(self) -> None:

@@ -117,13 +117,16 @@ def get_extractor(store: KeyedStore, images: ImageSet, config: ScoringConfig, de
     return open_pretrained(config.extractor, config.extractor_weights)
 
 
-def open_pretrained(extractor: ExtractorName, weights: str | None = None) -> FeatureExtractor:
+def open_pretrained(
+    extractor: ExtractorName, weights: str | None = None, *, setting: str = "scoring.extractor"
+) -> FeatureExtractor:
     """Open an extractor with published weights, on the CPU.
 
     Args:
         extractor: one of `PRETRAINED`.
         weights: path of the weights, or None for those in PyTorch's hub cache, which are downloaded if missing, and of
             ``imagenet`` for those of its package.
+        setting: setting that names the extractor, for the error messages.
 
     Raises:
         ExtractorUnavailable: if a package is not installed, or if the weights cannot be read or downloaded, or are not
@@ -136,14 +139,14 @@ def open_pretrained(extractor: ExtractorName, weights: str | None = None) -> Fea
         raise
     except ModuleNotFoundError as error:
         raise ExtractorUnavailable(
-            f"scoring.extractor: {extractor} needs the package {error.name}, which is not installed; pip install "
-            f"'gan_pipelines[{entry.extra}]', or choose another scoring.extractor."
+            f"{setting}: {extractor} needs the package {error.name}, which is not installed; pip install "
+            f"'gan_pipelines[{entry.extra}]', or change {setting}."
         ) from error
     except Exception as error:  # a download, the cache or a wrong file may raise any type
         source = "downloaded or read from PyTorch's hub cache" if path is None else f"read from {path}"
         raise ExtractorUnavailable(
             f"The weights of {extractor} could not be {source} ({first_line(error)}); name a local copy in "
-            "scoring.extractor_weights, or choose another scoring.extractor."
+            f"scoring.extractor_weights, or change {setting}."
         ) from error
     return FeatureExtractor(network, {"name": entry.name, "weights_hash": hash_weights(network)})
 

@@ -129,7 +129,7 @@ scoring:
   seed: 0
   during_training: {{samples: {min(samples, 2000)}, every_epochs: {max(1, epochs // 5)}, weights: ema}}
 
-{_describe_augmentation(report.dataset.image_size, pictures, classes)}\
+{_describe_augmentation(report.dataset.image_size, pictures, classes, has_imagenet)}\
 reporting:
   grid_every_epochs: {max(1, epochs // 10)}
 """
@@ -203,11 +203,12 @@ def _describe_extractor(report: FolderReport, has_imagenet: bool) -> str:
     return f"  extractor: classifier\n  classifier: {{stem: imagenet, epochs: {epochs}}}"
 
 
-def _describe_augmentation(image_size: int, pictures: int, classes: int) -> str:
+def _describe_augmentation(image_size: int, pictures: int, classes: int, has_imagenet: bool) -> str:
     if classes == 1:
         return ""
     needed = max(4 * BATCH_SIZE, 5 * classes)
     fraction = next(fraction for fraction in FRACTIONS if fraction * pictures >= needed or fraction == 1)
+    probe = "  probe: imagenet   # a linear probe, to compare the classifiers with\n" if has_imagenet else ""
     return f"""\
 # augment_<variant> tests whether generated images help a classifier that is trained on a fraction of the real images.
 # Each replicate trains its own generator, for as many steps as above.
@@ -218,5 +219,5 @@ augmentation:
   synthetic: {{weights: ema}}
   transforms: {{crop_padding: {image_size // 16}}}
   classifier: {{epochs: 10, batch_size: {BATCH_SIZE}, learning_rates: [0.01, 0.05]}}
-
+{probe}
 """

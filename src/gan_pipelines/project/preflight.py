@@ -236,6 +236,8 @@ def _check_experiment(
 ) -> None:
     _require_classes("An augmentation experiment", source)
     check_splits(dataset.train_splits, list(split_sizes))
+    if experiment.probe is not None:
+        open_pretrained(experiment.probe, setting="augmentation.probe")
     check_transforms("augmentation.transforms", experiment.transforms, dataset)
     with naming("augmentation.synthetic"):
         check_balance(experiment.synthetic, source.class_names)

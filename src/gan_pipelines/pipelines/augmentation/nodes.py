@@ -239,10 +239,17 @@ def tabulate_fits(
 
 
 def score_simple_classifiers(
-    replicates: list[augmentation.Replicate], image_splits: augmentation.ImageSplits
+    replicates: list[augmentation.Replicate],
+    image_splits: augmentation.ImageSplits,
+    references: KeyedStore,
+    settings: augmentation.AugmentationConfig,
+    device: DeviceName,
 ) -> pd.DataFrame:
     """Score scikit-learn's classifiers, fitted on the real images of each replicate."""
-    return augmentation.score_simple_classifiers([draw for draw, _ in replicates], image_splits.test)
+    features = None
+    if settings.probe is not None:
+        features = augmentation.open_features(references, image_splits, settings.probe, device)
+    return augmentation.score_simple_classifiers([draw for draw, _ in replicates], image_splits.test, features)
 
 
 def compare_arms(

@@ -120,7 +120,7 @@ def _create_experiment(
             ),
             node(
                 score_simple_classifiers,
-                inputs=["replicates", "image_splits"],
+                inputs=["replicates", "image_splits", "references", "params:augmentation", DEVICE],
                 outputs="simple_scores",
                 name="score_simple_classifiers",
             ),
@@ -140,7 +140,7 @@ def _create_experiment(
             node(plot_arm_curves, inputs="arm_histories", outputs="arm_curves", name="plot_arm_curves"),
         ],
         namespace=namespace,
-        inputs={"image_splits", "tracker", *shared},
+        inputs={"image_splits", "references", "tracker", *shared},
         parameters={*SETTINGS, DEVICE, *settings},
     )
     return separation + experiment
