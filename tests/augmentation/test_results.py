@@ -19,8 +19,8 @@ from gan_pipelines.augmentation import (
 )
 from gan_pipelines.augmentation.config import ArmClassifierConfig, SyntheticConfig
 from gan_pipelines.augmentation.rates import own_rates
-from gan_pipelines.augmentation.synthesis import Selection
 from gan_pipelines.augmentation.simple_classifiers import PROBE
+from gan_pipelines.augmentation.synthesis import Selection
 from gan_pipelines.classifier import PredictionScores
 from gan_pipelines.gan.config import TransformConfig
 
