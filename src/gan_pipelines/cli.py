@@ -72,11 +72,21 @@ def ui(metadata: ProjectMetadata, env: str | None, host: str | None, port: str |
 @click.argument("name")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--value-range", type=float, nargs=2, help="Values that become black and white, if not of 8 bits.")
+@click.option("--labels", metavar="FILE", help="CSV or JSON Lines file of the labels, relative to FOLDER.")
+@click.option("--label-column", default="label", show_default=True, help="Its column of the labels.")
 @click.pass_obj
-def experiment(metadata: ProjectMetadata, name: str, folder: Path, value_range: tuple[float, float] | None) -> None:
+def experiment(
+    metadata: ProjectMetadata,
+    name: str,
+    folder: Path,
+    value_range: tuple[float, float] | None,
+    labels: str | None,
+    label_column: str,
+) -> None:
     """Check a FOLDER of pictures and write conf/NAME, with settings to train on them.
 
-    The pictures are in FOLDER/<class>/, or in FOLDER/<split>/<class>/ with splits named train, valid and test.
+    The pictures are in FOLDER/<class>/, or in FOLDER/<split>/<class>/ with splits named train, valid and test. Or
+    metadata.csv, metadata.jsonl or another file of labels has a line for each.
     """
     from PIL import Image  # noqa: PLC0415
 
@@ -97,7 +107,7 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path, value_range: 
     check_path(folder)
     runtime = parse(RuntimeConfig, {"device": os.environ.get("GAN_PIPELINES_DEVICE", "auto")}, "runtime")
     has_gpu = resolve_device(runtime.device).type != "cpu"
-    report = inspect_folder(folder, 64 if has_gpu else 32, value_range)
+    report = inspect_folder(folder, 64 if has_gpu else 32, value_range, labels, label_column)
     click.echo("\n".join([*report.describe(), *(f"Careful: {warning}" for warning in report.warn())]))
     place = folder.absolute()
     if place.is_relative_to(metadata.project_path):

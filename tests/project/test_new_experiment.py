@@ -105,6 +105,17 @@ def test_an_unconditional_run_takes_pictures_of_one_class(tmp_path, monkeypatch)
     assert "augmentation" not in suggest(report)
 
 
+@pytest.mark.integration
+def test_a_run_takes_labels_from_a_file(tmp_path):
+    pictures = write_pictures(tmp_path / "my cards", [""], count=100)
+    lines = [f"{file.relative_to(pictures)},{file.parent.name}\n" for file in pictures.rglob("*.png")]
+    (pictures / "${labels}.csv").write_text("path,the kind\n" + "".join(lines))
+    report = inspect_folder(pictures, labels="${labels}.csv", label_column="the kind")
+    check(tmp_path, report, "train_cdcgan")
+    stated = suggest(report)["dataset"]
+    assert (stated["label_column"], stated["folder_split"]) == ("the kind", "train")
+
+
 def test_the_folder_and_what_was_seen_in_it_is_stated(report):
     dataset = {
         "source": "image_folder",

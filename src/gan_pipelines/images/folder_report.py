@@ -16,7 +16,14 @@ from gan_pipelines.images.decoding import picture_size
 from gan_pipelines.images.errors import DatasetUnusable
 from gan_pipelines.images.image_set import ImageSet
 from gan_pipelines.images.prepare import prepare_image_set
-from gan_pipelines.images.sources import SPLIT_FOLDERS, ImageFolderSource, find_folder_split
+from gan_pipelines.images.sources import (
+    SPLIT_FOLDERS,
+    ImageFolderSource,
+    find_folder_split,
+    find_label_file,
+    open_image_folder,
+    read_labels,
+)
 
 SMALLEST_SIZE, LARGEST_SIZE = 16, 64
 TEST_FRACTION = 0.2
@@ -49,6 +56,7 @@ class FolderReport:
         levels: smallest and largest level of the images.
         first_frames: files of several frames or pages, of which only the first is used.
         left_out: number of files that are no pictures, by suffix, and of pictures that are hidden.
+        misplaced: pictures whose folder has the name of another class than their label.
         shown: (N, C, S, S) uint8, a few training images of all classes in turn, as networks see them.
     """
 
@@ -61,6 +69,7 @@ class FolderReport:
     levels: tuple[int, int]
     first_frames: tuple[str, ...]
     left_out: Mapping[str, int]
+    misplaced: tuple[str, ...]
     shown: NDArray[np.uint8]
 
     @property
@@ -76,6 +85,8 @@ class FolderReport:
         )
         names = sorted(self.train_counts)
         lines = [f"{len(names)} class{'es' if len(names) > 1 else ''}: {_shorten(names)}"]
+        if self.dataset.labels is not None:
+            lines.append(f"labels: column {self.dataset.label_column} of {self.dataset.labels}")
         lines += [
             f"{split:<6} {sum(sizes):>7,} pictures, {min(sizes):,} to {max(sizes):,} a class"
             for split, sizes in ((split, counts.values()) for split, counts in self.class_counts.items())
@@ -101,7 +112,7 @@ class FolderReport:
         total = sum(counts.values())
         few = [f"{name} {count}" for name, count in counts.items() if count < FEW_OF_A_CLASS]
         largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
-        like_splits = [name for name in counts if name.lower() in SPLIT_FOLDERS]
+        like_splits = [name for name in counts if name.lower() in SPLIT_FOLDERS and self.dataset.labels is None]
         small = int((self.sizes.min(axis=1) < self.dataset.image_size).sum())
         yield from self._warn_of_files()
         if self.repeated:
@@ -148,12 +159,20 @@ class FolderReport:
                 "rename the other folders, or move them away."
             )
         if self.dataset.folder_split is not None:
+            which, how = ("folders of splits", "make folders train and test")
+            if self.dataset.labels is not None:
+                which, how = ("splits", "add a column split")
             yield (
-                f"there are no folders of splits, so {TEST_FRACTION:.0%} of each class become the test split; make "
-                "folders train and test yourself if pictures of one series must not stand in both."
+                f"there are no {which}, so {TEST_FRACTION:.0%} of each class become the test split; {how} yourself if "
+                "pictures of one series must not stand in both."
             )
 
     def _warn_of_files(self) -> Iterator[str]:
+        if self.misplaced:
+            yield (
+                f"pictures whose folder has the name of another class: {len(self.misplaced)} "
+                f"({_shorten(self.misplaced)}); correct {self.dataset.labels}, or remove it if the folders are right."
+            )
         if self.skipped:
             yield f"files that cannot be used and are left out: {len(self.skipped)}. {_shorten(self.skipped, ' ')}"
         if self.left_out:
@@ -170,33 +189,41 @@ class FolderReport:
 
 
 def inspect_folder(
-    folder: Path, largest_size: int = LARGEST_SIZE, value_range: ValueRange | None = None
+    folder: Path,
+    largest_size: int = LARGEST_SIZE,
+    value_range: ValueRange | None = None,
+    labels: str | None = None,
+    label_column: str = "label",
 ) -> FolderReport:
-    """Inspect every picture of a folder, ``<split>/<class>/*`` or ``<class>/*``.
+    """Inspect every picture of a folder: ``<split>/<class>/*``, ``<class>/*``, or any with a file of labels.
 
     Args:
         folder: folder of the pictures.
         largest_size: maximum image size to train on, a power of two from 16.
         value_range: see `DatasetConfig`.
+        labels: file of the labels, see `DatasetConfig`; None takes ``metadata.csv`` or ``metadata.jsonl`` if it is
+            there and has ``label_column``, else the names of the folders.
+        label_column: see `DatasetConfig`.
 
     Raises:
-        DatasetUnusable: if its folders are not laid out as described, it has too few pictures, or ``value_range`` is
-            missing.
+        DatasetUnusable: if its folders or its labels are not as described, it has too few pictures, or ``value_range``
+            is missing.
     """
     if not folder.is_dir():
         raise DatasetUnusable(f"There is no folder {folder}; name the one that holds the pictures.")
-    folder_split = find_folder_split(folder)
     dataset = DatasetConfig(
         source="image_folder",
         path=str(folder),
-        folder_split=folder_split,
-        test_fraction=TEST_FRACTION if folder_split else 0.0,
+        labels=labels or find_label_file(folder, label_column),
+        label_column=label_column,
         on_bad_image="skip",
         image_size=largest_size,
         channels=3,
         value_range=value_range,
     )
-    source = ImageFolderSource(dataset)
+    if not _has_splits(dataset):
+        dataset = replace(dataset, folder_split="train", test_fraction=TEST_FRACTION)
+    source = open_image_folder(dataset)
     found = (picture_size(source.path(index)) for index in range(len(source.items)))
     sizes = np.array([size for size in found if size is not None], dtype=np.int64).reshape(-1, 2)
     dataset = replace(dataset, image_size=_fitting_size(sizes, largest_size))
@@ -219,10 +246,24 @@ def inspect_folder(
             levels=image_set.levels or (0, 255),
             first_frames=image_set.first_frames,
             left_out=image_set.left_out,
+            misplaced=tuple(_find_misplaced(source)) if dataset.labels is not None else (),
             shown=_first_of_each_class(image_set),
         )
     _require_enough(report)
     return report
+
+
+def _has_splits(dataset: DatasetConfig) -> bool:
+    if dataset.labels is None:
+        return find_folder_split(Path(str(dataset.path))) is None
+    return any(line.split is not None for line in read_labels(dataset))
+
+
+def _find_misplaced(source: ImageFolderSource) -> Iterator[str]:
+    for index, item in enumerate(source.items):
+        name, folder = source.class_names[item.label], source.path(index).parent.name
+        if folder != name and folder in source.class_names:
+            yield f"{source.name(index)} is {name}"
 
 
 def _first_of_each_class(image_set: ImageSet) -> NDArray[np.uint8]:
@@ -259,13 +300,15 @@ def _find_repeated(image_set: ImageSet) -> Iterator[str]:
 def _require_enough(report: FolderReport) -> None:
     folder = report.dataset.path
     if "train" not in report.class_counts:
-        raise DatasetUnusable(f"{folder} has no folder train; make one, with a folder of pictures for each class.")
+        raise DatasetUnusable(
+            f"{folder} has no train split; make a folder train, with a folder of pictures for each class."
+        )
     total = sum(report.train_counts.values())
     if total < MIN_TRAIN:
         raise DatasetUnusable(f"{folder} has {total} training pictures, and a GAN needs {MIN_TRAIN} or more; add some.")
     name, count = min(report.train_counts.items(), key=lambda item: item[1])
     if count < 2:
-        raise DatasetUnusable(f"Class {name} has one training picture; add some, or remove its folder.")
+        raise DatasetUnusable(f"Class {name} has one training picture; add some, or remove the class.")
 
 
 def _shorten(names: Sequence[str], separator: str = ", ") -> str:

@@ -147,7 +147,7 @@ def _require_scorable(report: FolderReport) -> None:
     if _count_samples(report) > max(MAX_SAMPLES, 10 * len(counts)):
         raise DatasetUnusable(
             f"Class {rarest} has {counts[rarest]} of {sum(counts.values()):,} training pictures, too few to score it; "
-            "add some, or remove its folder."
+            "add some, or remove the class."
         )
 
 
@@ -173,9 +173,13 @@ def _bounded(value: float, lowest: int, highest: int) -> int:
 def _describe_folder(report: FolderReport, path: str) -> str:
     dataset = report.dataset
     lines = [f"path: {_quote(path)}"]
+    splitless = "the folders are classes, not splits"
+    if dataset.labels is not None:
+        lines += [f"labels: {_quote(dataset.labels)}", f"label_column: {_quote(dataset.label_column)}"]
+        splitless = "the labels have no splits"
     if dataset.folder_split is not None:
         lines += [
-            f"folder_split: {dataset.folder_split}   # the folders are classes, not splits",
+            f"folder_split: {dataset.folder_split}   # {splitless}",
             f"test_fraction: {dataset.test_fraction}    # fraction of each class for the test split",
         ]
     if dataset.on_bad_image == "skip":
