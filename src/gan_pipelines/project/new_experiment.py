@@ -28,6 +28,8 @@ MAX_SAMPLES = 50_000
 """Maximum number of samples for scores; more than 10,000 are taken only for the rarest class."""
 RESULTS = ("data/05_model_input", "data/06_models", "data/07_model_output", "data/08_reporting", "mlruns/artifacts")
 """Folders of the project that hold a folder for each experiment."""
+PAGE = "data/08_reporting/{name}/dataset.html"
+"""Page about the pictures, which a new experiment replaces."""
 LEARNING_RATE = "1.0e-3"
 UNPRINTABLE = r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]"
 """Characters that JSON allows in a text, and YAML does not."""
@@ -56,12 +58,17 @@ def check_name(name: str, conf: Path) -> None:
     for path in sorted(conf.glob("*/globals.yml")):
         if OmegaConf.select(OmegaConf.load(path), "experiment") == name:
             raise ConfigError(f"{conf.name}/{path.parent.name} is the experiment {name} already; choose another name.")
-    left = [folder for folder in RESULTS if (conf.parent / folder / name).exists()]
+    left = [folder for folder in RESULTS if _holds_results(conf.parent / folder / name)]
     if left:
         raise ConfigError(
             f"Results of an earlier experiment {name} would mix with new ones; choose another name, or remove "
             f"{' and '.join(f'{folder}/{name}' for folder in left)}."
         )
+
+
+def _holds_results(folder: Path) -> bool:
+    """Whether there is a folder with anything but the page that `kedro experiment` wrote."""
+    return folder.exists() and [file.name for file in folder.iterdir()] != [Path(PAGE).name]
 
 
 def check_path(folder: Path) -> None:
