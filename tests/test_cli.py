@@ -461,8 +461,8 @@ def test_an_experiment_for_a_folder_of_pictures(project):
     assert "train      128 pictures, 64 to 64 a class\ntest        32 pictures, 16 to 16 a class\n" in printed
     assert "pixels: 24x20 to 24x20, median 24x20, grey" in printed
     assert "Careful: 128 training pictures are few" in printed
-    assert "Wrote data/08_reporting/coins/pictures.png: a few pictures as the networks will see them." in printed
-    assert Image.open(project / "data/08_reporting/coins/pictures.png").size == (8 * 18 + 2, 4 * 18 + 2)
+    assert "Wrote data/08_reporting/coins/dataset.html: the dataset with its pictures; open it in a browser." in printed
+    assert "images of penny" in (project / "data/08_reporting/coins/dataset.html").read_text()
     command = "kedro run --env=coins --pipelines=train_cdcgan"
     assert command in printed
     assert 'path: "data/01_raw/coins"' in (project / "conf/coins/parameters.yml").read_text()

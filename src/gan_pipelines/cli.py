@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from gan_pipelines.core.config import ConfigError, merge, parse, require
-from gan_pipelines.core.errors import first_line
+from gan_pipelines.core.errors import first_line, printable
 from gan_pipelines.core.files import atomic_write
 from gan_pipelines.project.hooks import install_excepthook
 from gan_pipelines.project.parameters import RuntimeConfig
@@ -72,19 +72,29 @@ def ui(metadata: ProjectMetadata, env: str | None, host: str | None, port: str |
 @click.argument("name")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--value-range", type=float, nargs=2, help="Values that become black and white, if not of 8 bits.")
+@click.option("--labels", metavar="FILE", help="CSV or JSON Lines file of the labels, relative to FOLDER.")
+@click.option("--label-column", default="label", show_default=True, help="Its column of the labels.")
 @click.pass_obj
-def experiment(metadata: ProjectMetadata, name: str, folder: Path, value_range: tuple[float, float] | None) -> None:
+def experiment(
+    metadata: ProjectMetadata,
+    name: str,
+    folder: Path,
+    value_range: tuple[float, float] | None,
+    labels: str | None,
+    label_column: str,
+) -> None:
     """Check a FOLDER of pictures and write conf/NAME, with settings to train on them.
 
-    The pictures are in FOLDER/<class>/, or in FOLDER/<split>/<class>/ with splits named train, valid and test.
+    The pictures are in FOLDER/<class>/, or in FOLDER/<split>/<class>/ with splits named train, valid and test. Or
+    metadata.csv, metadata.jsonl or another file of labels has a line for each.
     """
-    from PIL import Image  # noqa: PLC0415
-
     from gan_pipelines.core.devices import resolve_device  # noqa: PLC0415 (PyTorch: not for other commands)
-    from gan_pipelines.figures import make_image_grid  # noqa: PLC0415
+    from gan_pipelines.figures import render_dataset_page  # noqa: PLC0415
     from gan_pipelines.images import inspect_folder  # noqa: PLC0415
     from gan_pipelines.metrics.imagenet import is_installed  # noqa: PLC0415
+    from gan_pipelines.project.dataset_page import make_dataset_page  # noqa: PLC0415
     from gan_pipelines.project.new_experiment import (  # noqa: PLC0415
+        PAGE,
         check_name,
         check_path,
         choose_variant,
@@ -97,17 +107,18 @@ def experiment(metadata: ProjectMetadata, name: str, folder: Path, value_range: 
     check_path(folder)
     runtime = parse(RuntimeConfig, {"device": os.environ.get("GAN_PIPELINES_DEVICE", "auto")}, "runtime")
     has_gpu = resolve_device(runtime.device).type != "cpu"
-    report = inspect_folder(folder, 64 if has_gpu else 32, value_range)
-    click.echo("\n".join([*report.describe(), *(f"Careful: {warning}" for warning in report.warn())]))
+    report = inspect_folder(folder, 64 if has_gpu else 32, value_range, labels, label_column)
+    click.echo(printable("\n".join([*report.describe(), *(f"Careful: {warning}" for warning in report.warn())])))
     place = folder.absolute()
     if place.is_relative_to(metadata.project_path):
         place = place.relative_to(metadata.project_path)
-    write_experiment(conf, name, suggest_parameters(report, place.as_posix(), has_gpu, is_installed()))
-    shown = metadata.project_path / "data/08_reporting" / name / "pictures.png"
-    with atomic_write(shown) as unfinished:
-        Image.fromarray(make_image_grid(report.shown)).save(unfinished, "PNG")
+    parameters = suggest_parameters(report, place.as_posix(), has_gpu, is_installed())
+    page = metadata.project_path / PAGE.format(name=name)
+    with atomic_write(page) as unfinished:
+        unfinished.write_text(printable(render_dataset_page(make_dataset_page(name, report))), encoding="utf-8")
+    write_experiment(conf, name, parameters)
     click.echo(
-        f"Wrote {shown.relative_to(metadata.project_path)}: a few pictures as the networks will see them.\n"
+        f"Wrote {page.relative_to(metadata.project_path)}: the dataset with its pictures; open it in a browser.\n"
         f"Wrote conf/{name}/parameters.yml: what is trained, how long, and why. Next:\n"
         f"  kedro run --env={name} --pipelines=train_{choose_variant(report)}\n"
         f"  kedro run --env={name} --pipelines=compare\n"

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images import DatasetConfig, prepare_image_set
-from gan_pipelines.images.duplicates import find_duplicates, make_thumbnails
+from gan_pipelines.images.duplicates import find_conflicts, find_repeated, find_duplicates, make_thumbnails
 
 
 def picture(seed):
@@ -109,3 +109,39 @@ def test_images_of_one_shade_are_duplicates_only_if_equal():
         images, hash_images(images), make_thumbnails(images), {"train": 1, "test": 2}, ["a", "b", "c"]
     )
     assert found == ("c", "a", 1.0)
+
+
+def arrays(pictures):
+    images = np.stack([np.asarray(canvas.convert("RGB")).transpose(2, 0, 1) for canvas in pictures])
+    return images, hash_images(images), make_thumbnails(images)
+
+
+def test_the_same_picture_in_two_classes_is_a_conflict():
+    pictures = [picture(seed) for seed in range(12)]
+    labels = np.arange(12) % 3
+    pictures += [pictures[0], darken(pictures[1]), pictures[5], mirror(pictures[6])]
+    labels = np.append(labels, [2, 0, 2, 1])
+    found = find_conflicts(*arrays(pictures), labels)
+    assert [(row, twin) for row, twin, _ in found] == [(0, 12), (13, 1)]  # 5 and 14 are of one class
+    assert found[0].correlation == 1 > found[1].correlation > 0.99
+
+
+def test_classes_that_look_alike_are_no_conflict():
+    other = picture(0)
+    ImageDraw.Draw(other).rectangle((0, 0, 7, 7), fill="white")
+    twins = [picture(0), other]
+    assert not find_conflicts(*arrays(twins), np.array([0, 1]))
+    assert find_duplicates(*arrays(twins), {"train": 1, "test": 1}, ["a", "b"])  # but near-duplicates
+
+
+def test_many_pictures_of_one_class_do_not_hide_a_conflict():
+    twins = [picture(0).point(lambda level, shade=shade: level + shade) for shade in range(8)]
+    (found,) = find_conflicts(*arrays(twins), np.array([0] * 7 + [1]))[:1]
+    assert found.twin == 7
+
+
+def test_copies_are_listed_with_the_first_of_them():
+    images = np.array([1, 2, 1, 1, 2], np.uint8)[:, None, None, None] * np.ones((1, 1, 2, 2), np.uint8)
+    hashes = hash_images(images)
+    assert [(row, first) for row, first, _ in find_repeated(hashes, np.arange(5))] == [(2, 0), (3, 0), (4, 1)]
+    assert [(row, first) for row, first, _ in find_repeated(hashes, np.array([1, 2, 3]))] == [(3, 2)]

@@ -44,6 +44,13 @@ def test_pictures_in_no_folder_of_a_class_have_no_labels(tmp_path, read):
     np.testing.assert_array_equal(only_class.labels, 0)
 
 
+def test_labels_of_the_dataset_that_are_in_a_file_are_not_those_of_the_folder(tmp_path):
+    write_pictures(tmp_path, ["made"], ["ace"])
+    dataset = DatasetConfig(source="image_folder", path="cards", labels="labels.csv", image_size=8, channels=3)
+    pictures = read_folder(KeyedStore(tmp_path / "store"), FolderConfig(path=str(tmp_path / "made")), dataset, CLASSES)
+    assert pictures.labels.tolist() == [2, 2, 2]
+
+
 def test_a_folder_of_another_class_is_refused(tmp_path, read):
     write_pictures(tmp_path, ["made"], ["ace", "quen"])
     with pytest.raises(ConfigError, match=r"^folder.path has a folder quen, .* did you mean queen\?$"):

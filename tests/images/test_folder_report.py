@@ -102,6 +102,31 @@ def test_pictures_that_stand_twice_are_named(folder):
     assert warnings_about(folder, "make scores too good: 1 (test/ace/100.png and train/ace/002.png)")
 
 
+def test_the_same_picture_in_two_classes_is_named_and_shown(folder):
+    shutil.copy(folder / "train/ace/001.png", folder / "train/king/100.png")
+    brighter = Image.open(folder / "train/ace/002.png").point(lambda level: level + 2)
+    brighter.save(folder / "test/king/100.png")
+    report = inspect_folder(folder)
+    assert [(pair.image, pair.twin, pair.classes) for pair in report.conflicts] == [
+        ("train/ace/001.png", "train/king/100.png", ("ace", "king")),
+        ("train/ace/002.png", "test/king/100.png", ("ace", "king")),
+    ]
+    exact, near = (pair.correlation for pair in report.conflicts)
+    assert exact == 1 > near > 0.99
+    names = {name for pair in report.conflicts for name in pair[:2]}
+    assert report.pair_images.keys() == names
+    assert np.array_equal(*(report.pair_images[name] for name in report.conflicts[0][:2]))
+    assert warnings_about(folder, "in two classes: 2 (train/ace/001.png and train/king/100.png, train/ace/002.png and")
+
+
+def test_a_report_shows_a_few_images_of_each_class_and_counts_all_levels(folder):
+    report = inspect_folder(folder)
+    assert {name: images.shape for name, images in report.shown.items()} == dict.fromkeys(
+        ("ace", "king"), (8, 3, 32, 32)
+    )
+    assert report.level_counts.sum() == 112 * 3 * 32 * 32
+
+
 def test_small_and_uneven_classes_are_warned_of(folder):
     for number in range(5, 40):
         (folder / f"train/ace/{number:03d}.png").unlink()

@@ -71,6 +71,14 @@ def test_the_manifest_counts_what_is_there(image_set):
     assert len(set(manifest["split_hashes"].values())) == 3
 
 
+def test_the_manifest_lists_images_in_two_classes(image_set):
+    copied = image_set.images.copy()
+    copied[[3, 7, 8]] = copied[[0, 0, 1]]  # 3 is of the class of 0, 7 and 8 are of others than 0 and 1
+    twice = replace(image_set, images=copied, image_hashes=hash_images(copied))
+    assert [(each["image"], each["twin"]) for each in twice.manifest()["conflicts"]] == [("7", "0"), ("8", "1")]
+    assert image_set.manifest()["conflicts"] == []
+
+
 def test_an_image_set_is_hashed_once(image_set, monkeypatch):
     hashed = []
     monkeypatch.setattr(

@@ -747,6 +747,81 @@ def a_class_whose_name_is_not_utf_8(folder):
     prepare(folder, folder_split="train")
 
 
+# Files of labels
+
+
+HEADER = "file_name,label"
+ROWS = [f"{split}/{name}/0.png,{name}" for split in ("train", "test") for name in ("ace", "king")]
+"""A line for each of the pictures of `label`."""
+
+
+def label(folder, *lines, header=HEADER, labels="metadata.csv", encoding="utf-8", **changes):
+    """Prepare a picture of each split and class, with these lines in a file of labels."""
+    write_pictures(folder, count=1)
+    (folder / labels).write_text("\n".join([header, *lines, ""]), encoding=encoding)
+    prepare(folder, labels=labels, **changes)
+
+
+def label_in_json(folder, line):
+    label(folder, line, header='{"file_name": "train/ace/0.png", "label": "ace"}', labels="metadata.jsonl")
+
+
+LABEL_FILES: dict[str, Callable[[Path], None]] = {
+    "a file of labels that does not exist": lambda folder: prepare(write_pictures(folder), labels="labels.csv"),
+    "a file of labels of another kind": lambda _: preflight(
+        dataset__source="image_folder", dataset__path="x", dataset__labels="labels.xlsx"
+    ),
+    "a file of labels for images that have labels": lambda _: preflight(dataset__labels="labels.csv"),
+    "a file of labels without a line": label,
+    "a file of labels without a column of labels": lambda folder: label(folder, *ROWS, header="file_name,breed"),
+    "a file of labels without a column of files": lambda folder: label(folder, *ROWS, header="image,label"),
+    "a file of labels that is not UTF-8": lambda folder: label(folder, "café.png,ace", encoding="latin-1"),
+    "a line of labels with too many values": lambda folder: label(folder, "a,b.png,ace"),
+    "a line of labels that is not CSV": lambda folder: label(folder, "x" * 200_000),
+    "a line of labels that is not JSON": lambda folder: label_in_json(folder, '{"file_name": "test/ace/0.png", '),
+    "a line of labels that is no JSON object": lambda folder: label_in_json(folder, '["test/ace/0.png", "ace"]'),
+    "a label that is neither a text nor a whole number": lambda folder: label_in_json(
+        folder, '{"file_name": "test/ace/0.png", "label": 0.5}'
+    ),
+    "a path with half of a character": lambda folder: label_in_json(folder, r'{"file_name": "\ud83d.png", "label": 1}'),
+    "an empty label": lambda folder: label(folder, "train/ace/0.png, ", *ROWS[1:]),
+    "a label for a file that is missing": lambda folder: label(folder, *ROWS, "train/ace/1.png,ace"),
+    "a label for a file that is not a picture": lambda folder: label(folder, *ROWS, "metadata.csv,ace"),
+    "a label for a file outside of the folder": lambda folder: label(folder, *ROWS, "../x.png,ace"),
+    "a label for a file with an absolute path": lambda folder: label(folder, *ROWS, "/x.png,ace"),
+    "a picture without a label": lambda folder: label(folder, *ROWS[1:]),
+    "a picture with its label twice": lambda folder: label(folder, *ROWS, ROWS[0]),
+    "a picture with two labels": lambda folder: label(folder, *ROWS, "./train//ace/0.png,king"),
+    "a label that is missing in a split": lambda folder: label(folder, *ROWS[:3], "test/king/0.png,ace"),
+    "a split of an unknown name in a file of labels": lambda folder: label(
+        folder, *[f"{row},holdout" for row in ROWS], header="file_name,label,split"
+    ),
+    "folder_split for labels that have splits": lambda folder: label(folder, *ROWS, folder_split="train"),
+}
+CASES |= LABEL_FILES
+
+
+@case("labels without splits")
+def labels_without_splits(folder):
+    write_pictures(folder, splits=[""], count=1)
+    (folder / "labels.csv").write_text("file_name,label\nace/0.png,ace\nking/0.png,king\n")
+    prepare(folder, labels="labels.csv")
+
+
+@case("a file of labels without read permission")
+def a_file_of_labels_without_read_permission(folder):
+    write_pictures(folder, count=1)
+    (folder / "labels.csv").touch(0o600)
+    without_rights(lambda: prepare(folder, labels="labels.csv"))
+
+
+@case("`kedro experiment` of a folder with two files of metadata")
+def kedro_experiment_of_a_folder_with_two_files_of_metadata(folder):
+    (folder / "metadata.csv").write_text(HEADER + "\nx.png,ace\n")
+    (folder / "metadata.jsonl").write_text('{"file_name": "x.png", "label": "ace"}\n')
+    inspect_folder(folder)
+
+
 # Pictures
 
 

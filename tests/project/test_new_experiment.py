@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +42,8 @@ from gan_pipelines.project.new_experiment import (
 )
 from gan_pipelines.project.parameters import parse_parameters
 from gan_pipelines.project.preflight import check_run
-from odd_folders import random_folder
+from html_page import Page, loads_nothing
+from odd_folders import LATIN_1, random_folder
 from odd_pictures import smooth, tiff
 from pictures import write_pictures
 
@@ -103,6 +107,17 @@ def test_an_unconditional_run_takes_pictures_of_one_class(tmp_path, monkeypatch)
     check(tmp_path, report, "train_dcgan")
     assert set(suggest(report)["variants"]) == {"dcgan"}
     assert "augmentation" not in suggest(report)
+
+
+@pytest.mark.integration
+def test_a_run_takes_labels_from_a_file(tmp_path):
+    pictures = write_pictures(tmp_path / "my cards", [""], count=100)
+    lines = [f"{file.relative_to(pictures)},{file.parent.name}\n" for file in pictures.rglob("*.png")]
+    (pictures / "${labels}.csv").write_text("path,the kind\n" + "".join(lines))
+    report = inspect_folder(pictures, labels="${labels}.csv", label_column="the kind")
+    check(tmp_path, report, "train_cdcgan")
+    stated = suggest(report)["dataset"]
+    assert (stated["label_column"], stated["folder_split"]) == ("the kind", "train")
 
 
 def test_the_folder_and_what_was_seen_in_it_is_stated(report):
@@ -277,15 +292,69 @@ def test_floating_point_pictures_get_a_range_and_a_look_at_them(tmp_path, monkey
         path = tmp_path / "cards" / "ab"[number % 2] / f"{number}.tif"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(tiff((2 * smooth(number, 1) - 1).astype(np.float32)))
-    arguments = ["cards", str(tmp_path / "cards"), "--value-range", "-1", "1"]
-    result = CliRunner().invoke(experiment, arguments, obj=SimpleNamespace(project_path=tmp_path))
+    result = make_experiment(tmp_path, tmp_path / "cards", "--value-range", "-1", "1")
     assert result.exit_code == 0, result.exception
     assert "levels: 0 to 255 of 255; in pictures of more than 8 bits -1 is black and 1 white" in result.output
-    assert "Wrote data/08_reporting/cards/pictures.png: a few pictures as the networks will see them." in result.output
     assert "  value_range: [-1, 1]   # black and" in (tmp_path / "conf/cards/parameters.yml").read_text()
-    shown = np.asarray(Image.open(tmp_path / "data/08_reporting/cards/pictures.png"))
-    assert shown.shape == (4 * 18 + 2, 8 * 18 + 2, 3)
+    page = Page((tmp_path / "data/08_reporting/cards/dataset.html").read_text())
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(page.all("img")[0]["src"].partition(",")[2]))))
+    assert shown.shape == (20, 8 * 18 + 2, 3)
     assert shown.std() > 40
+
+
+def make_experiment(project, folder, *options):
+    return CliRunner().invoke(experiment, ["cards", str(folder), *options], obj=SimpleNamespace(project_path=project))
+
+
+def test_the_page_shows_what_is_wrong_with_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    folder = write_pictures(tmp_path / "data/01_raw/my <i>cards", count=60)
+    shutil.copy(folder / "train/ace/1.png", folder / "train/king/odd <b>&.png")
+    shutil.copy(folder / "train/ace/2.png", folder / "test/ace/twin.png")
+    shutil.copy(folder / "train/ace/3.png", folder / f"train/ace/{LATIN_1}.png")
+    (folder / "test/king/0.png").write_bytes(b"")
+    (folder / f"test/king/notes.{LATIN_1}").touch()
+    result = make_experiment(tmp_path, folder)
+    assert result.exit_code == 0, result.exception
+    assert "Wrote data/08_reporting/cards/dataset.html: the dataset with its pictures" in result.output
+    text = (tmp_path / "data/08_reporting/cards/dataset.html").read_text()
+    page, words = Page(text), " ".join(Page(text).words)
+    assert loads_nothing(text)
+    assert "my <i>cards" in words
+    assert {section["id"] for section in page.all("section")} >= {"careful", "pairs1", "pairs2", "pairs3", "files"}
+    names = [image["alt"] for image in page.all("img") if "/" in image["alt"]]
+    conflict, leak, *repeated = zip(names[::2], names[1::2], strict=True)
+    assert conflict == ("train/ace/1.png", "train/king/odd <b>&.png")
+    assert leak == ("test/ace/twin.png", "train/ace/2.png")
+    assert {*repeated} == {conflict, ("train/ace/3.png", "train/ace/caf\\xe9.png")}
+    assert "test/king/0.png cannot be used: it is empty" in words
+    assert ".caf\\xe9: 1" in words
+
+
+def test_a_page_that_is_left_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    page = tmp_path / "data/08_reporting/cards/dataset.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("old")
+    assert make_experiment(tmp_path, write_pictures(tmp_path / "pictures", count=60)).exit_code == 0
+    assert len(page.read_text()) > 1000
+    shutil.rmtree(tmp_path / "conf/cards")
+    (page.parent / "manifest.json").mkdir()
+    with pytest.raises(ConfigError, match="choose another name, or remove data/08_reporting/cards."):
+        check_name("cards", tmp_path / "conf")
+
+
+def test_labels_are_named_on_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    folder = write_pictures(tmp_path / "pictures", count=60)
+    files = [file.relative_to(folder) for file in folder.rglob("*.png")]
+    (folder / "l.csv").write_text("\n".join(["path,kind", *(f"{file},{int(file.stem) % 2}" for file in files)]))
+    result = make_experiment(tmp_path, folder, "--labels=l.csv", "--label-column=kind")
+    assert result.exit_code == 0, result.exception
+    assert "2 classes: 0, 1\nlabels: column kind of l.csv\ntrain      120 pictures, 60 to 60 a class" in result.output
+    stated = yaml.safe_load((tmp_path / "conf/cards/parameters.yml").read_text())["dataset"]
+    assert (stated["labels"], stated["label_column"]) == ("l.csv", "kind")
+    assert "folder_split" not in stated
 
 
 def test_a_folder_that_cannot_be_written_leaves_nothing(tmp_path):

@@ -6,6 +6,10 @@ from .comparison import render_comparison as render_comparison
 from .curves import Figure as Figure
 from .curves import plot_losses as plot_losses
 from .curves import plot_scores_by_epoch as plot_scores_by_epoch
+from .dataset_page import DatasetPage as DatasetPage
+from .dataset_page import PagePair as PagePair
+from .dataset_page import PairList as PairList
+from .dataset_page import render_dataset_page as render_dataset_page
 from .grids import make_class_grid as make_class_grid
 from .grids import make_image_grid as make_image_grid
 from .grids import make_neighbour_grid as make_neighbour_grid

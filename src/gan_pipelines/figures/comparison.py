@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from PIL import Image
 
 from gan_pipelines.core.versions import parse_version
 from gan_pipelines.figures.charts import EXTENT, Chart, draw_chart, format_number, spread
 from gan_pipelines.figures.curves import Panels, loss_panels, score_panels
+from gan_pipelines.figures.pages import Pixels, render_page
 from gan_pipelines.figures.score_tables import Measured, lay_out_scores, list_keys
 from gan_pipelines.figures.strips import StripFigure, draw_arms
 
-Pixels = NDArray[np.uint8]
-PICTURE_QUALITY = 85
 MAX_FRAMES = 64
 """Maximum number of grids by epoch on a page, which all variants share; each shows at least its first and last."""
 FRAMES_PER_VARIANT = 8
@@ -75,13 +68,12 @@ class Comparison:
 
 def render_comparison(comparison: Comparison) -> str:
     """Render the page, with pictures and figures embedded."""
-    loader = jinja2.PackageLoader("gan_pipelines.figures")
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"picture": _picture, "when": _when, "known": _known, "number": _number}
     arms: dict[tuple[str, str], dict[str, list[StripFigure]]] = {
         run: draw_arms(arms.scores, arms.comparisons) for run, arms in comparison.arms.items()
     }
-    return environment.get_template("comparison.html.jinja").render(
+    return render_page(
+        "comparison.html.jinja",
+        {"when": _when, "known": _known, "number": _number},
         comparison=comparison,
         extent=EXTENT,
         tables=[(each, lay_out_scores(each, comparison.names), list_keys(each)) for each in comparison.measured],
@@ -109,13 +101,6 @@ def _choose_frames(
         epochs = [*grids]
         chosen[run] = {epochs[place]: grids[epochs[place]] for place in spread(len(epochs), count)}
     return chosen
-
-
-def _picture(pixels: Pixels) -> str:
-    """Encode a picture as a data URL."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "WEBP", quality=PICTURE_QUALITY)
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _when(version: str) -> str:

@@ -38,7 +38,11 @@ class DatasetConfig:
     Attributes:
         source: source of the images, a key of `sources.SOURCES`.
         path: folder of the images, or of torchvision's files; null for sources that need none.
-        folder_split: split of an image folder without split folders, ``<path>/<class>/*``.
+        labels: file with the labels of an image folder, relative to ``path``: ``.csv`` or ``.jsonl``, with the columns
+            ``file_name`` and ``label``, and optionally ``split``. It is for the whole folder, or one of this name is in
+            the folder of each split. Null takes the names of the folders.
+        label_column: the column of the labels in this file.
+        folder_split: split of an image folder without splits, as in ``<path>/<class>/*``.
         test_fraction: fraction of each class of such a folder that becomes the test split; 0 makes no test split.
         download: whether torchvision may fetch files that are not under ``path``.
         on_bad_image: what to do with a file that cannot be decoded: ``error`` stops, ``skip`` lists it in the manifest.
@@ -56,6 +60,8 @@ class DatasetConfig:
 
     source: SourceName
     path: str | None = None
+    labels: str | None = None
+    label_column: str = "label"
     folder_split: SplitName | None = None
     test_fraction: Share = 0.0
     download: Switch = False
@@ -74,6 +80,11 @@ class DatasetConfig:
         needs_path = self.source != "digits"
         require(not needs_path or bool(self.path), "path", self.path, f"the folder of the {self.source} images")
         require_local("path", self.path)
+        require_local("labels", self.labels)
+        has_labels = self.labels is None or self.labels.lower().endswith((".csv", ".jsonl"))
+        require(has_labels, "labels", self.labels, "null, or a .csv or .jsonl file")
+        may_have_labels = self.labels is None or self.source == "image_folder"
+        require(may_have_labels, "labels", self.labels, f"null for the {self.source} images, which have labels")
         require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
         has_order = self.value_range is None or self.value_range[0] < self.value_range[1]
         require(has_order, "value_range", self.value_range, "two numbers, the smaller one first")

@@ -50,7 +50,9 @@ def read_folder(
 def open_folder(folder: FolderConfig, dataset: DatasetConfig, class_names: Sequence[str]) -> PlainFolderSource:
     """Open the pictures of a folder and check the names of its classes; raises what `read_folder` does."""
     require(bool(folder.path), "folder.path", folder.path, "the folder of the pictures: --params=folder.path=<folder>")
-    config = replace(dataset, source="image_folder", path=folder.path, folder_split="train", test_fraction=0.0)
+    config = replace(
+        dataset, source="image_folder", path=folder.path, labels=None, folder_split="train", test_fraction=0.0
+    )
     source = open_plain_folder(config)
     for name in sorted({*source.class_names} - {*class_names, *UNLABELLED}):
         raise ConfigError(

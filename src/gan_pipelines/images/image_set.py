@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.hashing import hash_dataset
 from gan_pipelines.images.config import Fit, ValueRange
-from gan_pipelines.images.duplicates import Duplicate, ImageRows
+from gan_pipelines.images.duplicates import Duplicate, ImageRows, find_repeated
 
 IMAGES_FILE = "images.npy"
 LABELS_FILE = "labels.npy"
@@ -77,6 +77,16 @@ class ImageSet:
         if len(self.split_sizes) == 1:
             return dict.fromkeys(self.split_sizes, self.content_hash)
         return {split: self.select(split).content_hash for split in self.split_sizes}
+
+    @cached_property
+    def conflicts(self) -> tuple[Duplicate, ...]:
+        """Images whose pixels are those of an earlier image of another class."""
+        copies = find_repeated(self.image_hashes, np.arange(len(self)))
+        return tuple(
+            Duplicate(self.names[row], self.names[first], correlation)
+            for row, first, correlation in copies
+            if self.labels[row] != self.labels[first]
+        )
 
     def select(self, *splits: str) -> ImageSet:
         """Select splits, in the order of this set; a view if they are adjacent, else a copy.
@@ -150,6 +160,7 @@ class ImageSet:
             "left_out": dict(self.left_out),
             "skipped": list(self.skipped),
             "duplicates": [duplicate._asdict() for duplicate in self.duplicates],
+            "conflicts": [conflict._asdict() for conflict in self.conflicts],
             "content_hash": self.content_hash,
         }
 

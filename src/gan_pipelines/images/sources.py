@@ -7,9 +7,8 @@ import json
 import math
 import os
 import stat
-import unicodedata
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -24,6 +23,15 @@ from gan_pipelines.images.config import DatasetConfig, SourceName, SplitName
 from gan_pipelines.images.decoding import Picture, read_picture
 from gan_pipelines.images.errors import DatasetUnusable
 from gan_pipelines.images.formats import is_hidden_picture, is_picture
+from gan_pipelines.images.label_files import (
+    METADATA_FILES,
+    SPLIT_COLUMN,
+    LabelLine,
+    compose,
+    list_columns,
+    read_label_file,
+    sort_classes,
+)
 
 SPLITS = ("train", "test", "valid")
 """Order of the splits in an ImageSet. Train and test are adjacent: experiments that train on both get a view."""
@@ -146,6 +154,14 @@ def open_torchvision(config: DatasetConfig) -> ArraySource:
     return ArraySource(pixels, items, parts["train"].classes)
 
 
+class _Group(NamedTuple):
+    """Pictures of a split and class: the status of each, by its path relative to the folder of the dataset."""
+
+    split: str
+    label: int
+    files: Mapping[str, os.stat_result]
+
+
 class ImageFolderSource:
     """Pictures in folders named by class: ``<split>/<class>/*`` or ``<class>/*``."""
 
@@ -154,27 +170,37 @@ class ImageFolderSource:
     def __init__(self, config: DatasetConfig) -> None:
         self._root = root = Path(str(config.path))
         self._image_size = config.image_size
-        self._test_fraction = config.test_fraction
         self._files: list[str] = []
         self.items: list[SourceItem] = []
         self.left_out: Counter[str] = Counter()
+        self.class_names: tuple[str, ...] = ()
+        stamps: list[tuple[str | int, ...]] = []
         try:
             if not root.is_dir():
                 raise DatasetUnusable(f"There is no folder {root}; set dataset.path to the folder of the images.")
-            stamps = self._list_files(_split_folders(root, config.folder_split))
+            for group in self._find_groups(config):
+                test = _draw_test([*group.files], config.test_fraction)
+                for file, found in group.files.items():
+                    item = SourceItem("test" if file in test else group.split, group.label)
+                    self.items.append(item)
+                    self._files.append(file)
+                    # Files that are swapped keep sizes and times; the inode and the time of the last change do not fit.
+                    times = (found.st_mtime_ns, found.st_ctime_ns)
+                    stamps.append((item.split, file, found.st_size, *times, found.st_ino))
         except PermissionError as error:
             raise DatasetUnusable(f"{error.filename} may not be read; change its permissions.") from error
+        self.left_out = +self.left_out
         self.stamp = hash_values(json.dumps(stamps), self.class_names)
 
-    def _list_files(self, split_folders: Mapping[str, Path]) -> list[tuple[str | int, ...]]:
-        """Set classes, files and items; return the split of each file, its name, and what changes with its content."""
+    def _find_groups(self, config: DatasetConfig) -> Iterator[_Group]:
+        """Set the names of the classes and what is left out; list the pictures by split and class."""
+        split_folders = _split_folders(self._root, config.folder_split)
         classes = {split: self._find_classes(folder) for split, folder in split_folders.items()}
         self.class_names = tuple(sorted({name for folders in classes.values() for name in folders}))
         if not self.class_names:
             raise DatasetUnusable(
                 f"{self._root} has no folder of a class; put the pictures of each class into one, or all into the same."
             )
-        stamps: list[tuple[str | int, ...]] = []
         for split, folders in classes.items():
             for label, name in enumerate(self.class_names):
                 if name not in folders:
@@ -183,18 +209,8 @@ class ImageFolderSource:
                 place = folders[name].relative_to(self._root)
                 pictures, others = _class_files(folders[name])
                 self.left_out.update(others)
-                files = [((place / file.name).as_posix(), _stat(file)) for file in pictures]
-                test = _draw_test([file for file, _ in files], self._test_fraction)
-                for file, found in files:
-                    item = SourceItem("test" if file in test else split, label)
-                    self.items.append(item)
-                    self._files.append(file)
-                    # Files that are swapped keep sizes and times; the inode and the time of the last change do not fit.
-                    times = (found.st_mtime_ns, found.st_ctime_ns)
-                    stamps.append((item.split, file, found.st_size, *times, found.st_ino))
+                yield _Group(split, label, {(place / file.name).as_posix(): _stat(file) for file in pictures})
         self.left_out[HIDDEN] += sum(map(_count_hidden, {self._root, *split_folders.values()}))
-        self.left_out = +self.left_out
-        return stamps
 
     def _find_classes(self, split_folder: Path) -> dict[str, Path]:
         return _classes(split_folder)
@@ -224,6 +240,145 @@ class PlainFolderSource(ImageFolderSource):
 
     def _find_classes(self, split_folder: Path) -> dict[str, Path]:
         return super()._find_classes(split_folder) if _subfolders(split_folder) else {SINGLE_CLASS: split_folder}
+
+
+class LabelFileSource(ImageFolderSource):
+    """Pictures in any folders, with their labels in a file, or in one for each split; see `read_labels`."""
+
+    def __init__(self, config: DatasetConfig) -> None:
+        super().__init__(config)
+        self._labels = [item.label for item in self.items]
+        self.stamp = hash_values(self.stamp, self._labels)
+
+    def compute_fingerprint(self) -> str:
+        """Hash the bytes of all files, with their names, splits and labels."""
+        return hash_values(super().compute_fingerprint(), self._labels)
+
+    def _find_groups(self, config: DatasetConfig) -> Iterator[_Group]:
+        lines = read_labels(config)
+        pictures, self.left_out = _find_pictures(self._root)
+        files = (file.resolve() for file in _label_files(config).values())
+        self.left_out.subtract(file.suffix.lower() for file in files if file.is_relative_to(self._root.resolve()))
+        _require_all_listed(pictures, lines, config)
+        self.class_names = sort_classes(line.label for line in lines)
+        groups: dict[tuple[str, str], dict[str, os.stat_result]] = defaultdict(dict)
+        for line in sorted(lines):
+            picture = pictures[line.file]
+            groups[_choose_split(line, config), line.label][_relative(picture, self._root)] = _stat(picture)
+        splits = {split for split, _ in groups}
+        for split in filter(splits.__contains__, SPLITS):
+            for label, name in enumerate(self.class_names):
+                if (split, name) not in groups:
+                    raise DatasetUnusable(
+                        f"No picture of the {split} split has the label {name} in {config.labels}: every split needs "
+                        "every class; add some, or remove the class."
+                    )
+                yield _Group(split, label, groups[split, name])
+
+
+def read_labels(config: DatasetConfig) -> list[LabelLine]:
+    """Read the file of labels in the folder of a dataset, or those in its folders of splits.
+
+    Returns:
+        A line for each picture; ``file`` is relative to the folder of the dataset. ``split`` is ``train``, ``test`` or
+        ``valid``, from the column ``split`` or else from the first folder of the path, or None.
+
+    Raises:
+        DatasetUnusable: if there is no such file, or one cannot be used; see `read_label_file`.
+    """
+    lines = []
+    for folder, path in _label_files(config).items():
+        for line in read_label_file(path, config.label_column):
+            file = _relative(folder / line.file, Path(str(config.path)))
+            stated = file.split("/")[0] if line.split is None else line.split
+            split = SPLIT_FOLDERS.get(stated.lower())
+            if split is None and line.split is not None:
+                raise DatasetUnusable(
+                    f"{line.place}: {SPLIT_COLUMN} is {stated!r}, but must be one of {', '.join(SPLITS)}."
+                )
+            lines.append(line._replace(file=file, split=split))
+    return lines
+
+
+def find_label_file(root: Path, label_column: str) -> str | None:
+    """Find Hugging Face's metadata with labels in a folder, or in its folders of splits; None if there are none.
+
+    Raises:
+        DatasetUnusable: if a file cannot be read, or files of two kinds have labels.
+    """
+    folders = (root, *_find_splits(root)[0])
+    files = [folder / name for name in METADATA_FILES for folder in folders if (folder / name).is_file()]
+    labelled = {file.name: file for file in files if label_column in list_columns(file)}
+    if len(labelled) > 1:
+        raise DatasetUnusable(f"{' and '.join(map(str, labelled.values()))} both have labels; remove one of them.")
+    return next(iter(labelled), None)
+
+
+def _label_files(config: DatasetConfig) -> dict[Path, Path]:
+    """The file of labels for the whole folder, or for each folder of a split, by this folder."""
+    root, name = Path(str(config.path)), str(config.labels)
+    files = {folder: folder / name for folder in (root, *_find_splits(root)[0]) if (folder / name).is_file()}
+    if not files:
+        raise DatasetUnusable(f"There is no file {root / name}; set dataset.labels to the file of the labels.")
+    return {root: files[root]} if root in files else files
+
+
+def _find_pictures(root: Path) -> tuple[dict[str, os.DirEntry[str]], Counter[str]]:
+    """Find the pictures in a folder and all folders in it, by composed relative path, and count all other files."""
+    found: dict[str, os.DirEntry[str]] = {}
+    others: Counter[str] = Counter()
+    for folder in _walk(root):
+        pictures, more = _files(folder)
+        others.update(more)
+        others[HIDDEN] += _count_hidden(folder)
+        found |= {compose(_relative(picture, root)): picture for picture in pictures}
+    return found, others
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    yield folder
+    for subfolder in _subfolders(folder):
+        if subfolder.is_symlink() and folder.resolve().is_relative_to(subfolder.resolve()):
+            raise DatasetUnusable(f"{subfolder} is a link to a folder that it lies in; remove it.")
+        yield from _walk(subfolder)
+
+
+def _relative(path: str | os.PathLike[str], root: Path) -> str:
+    return Path(path).relative_to(root).as_posix()
+
+
+def _require_all_listed(
+    pictures: Mapping[str, os.DirEntry[str]], lines: Sequence[LabelLine], config: DatasetConfig
+) -> None:
+    """Raise `DatasetUnusable` unless each line has its picture, and each picture its line."""
+    root = Path(str(config.path))
+    for line in lines:
+        if line.file not in pictures:
+            problem = "is no picture, or hidden" if (root / line.file).is_file() else "does not exist"
+            raise DatasetUnusable(f"{line.place}: {root / line.file} {problem}; correct or remove the line.")
+    listed = {line.file for line in lines}
+    unlisted = [picture for file, picture in pictures.items() if file not in listed]
+    if unlisted:
+        more = f" (and {len(unlisted) - 1:,} more)" if len(unlisted) > 1 else ""
+        raise DatasetUnusable(
+            f"{unlisted[0].path} has no line in {config.labels}, so it has no label{more}; add one, or move the "
+            "picture away."
+        )
+
+
+def _choose_split(line: LabelLine, config: DatasetConfig) -> str:
+    """The split of a picture. Raises `DatasetUnusable` if it is stated nowhere, or ``folder_split`` beside it."""
+    if config.folder_split is not None and line.split is None:
+        return config.folder_split
+    if config.folder_split is None and line.split is not None:
+        return line.split
+    raise DatasetUnusable(
+        f"{line.place}: {line.file} is in the {line.split} split; remove dataset.folder_split, which is for pictures "
+        "without splits."
+        if line.split
+        else f"{line.place}: {line.file} lies in no folder train, test or valid, and has no {SPLIT_COLUMN}; add such a "
+        "column or, if there are no splits, set dataset.folder_split: train."
+    )
 
 
 def _split_folders(root: Path, folder_split: str | None) -> dict[str, Path]:
@@ -289,7 +444,7 @@ def _classes(split_folder: Path) -> dict[str, Path]:
     if pictures:
         raise DatasetUnusable(
             f"{pictures[0].path} lies in no folder of a class, so it has no label; move it into one (all into the "
-            "same, if there are no classes: dcgan asks for none)."
+            "same, if there are no classes: dcgan asks for none), or set dataset.labels to a file of labels."
         )
     found: dict[str, Path] = {}
     for folder in _subfolders(split_folder):
@@ -304,10 +459,10 @@ def _classes(split_folder: Path) -> dict[str, Path]:
 
 
 def _class_name(folder: Path) -> str:
-    """The name of a folder in Unicode's composed form: macOS decomposes what other systems compose."""
+    """The composed name of a folder."""
     if printable(folder.name) != folder.name:
         raise DatasetUnusable(f"{folder} is the name of a class, but not UTF-8; rename the folder.")
-    return unicodedata.normalize("NFC", folder.name)
+    return compose(folder.name)
 
 
 def _class_files(folder: Path) -> tuple[list[os.DirEntry[str]], Counter[str]]:
@@ -373,11 +528,20 @@ def _files(folder: Path) -> tuple[list[os.DirEntry[str]], Counter[str]]:
     return sorted(pictures, key=lambda entry: entry.name), others
 
 
+def open_image_folder(config: DatasetConfig) -> ImageFolderSource:
+    """Open a folder of pictures, with labels from its folders or from a file.
+
+    Raises:
+        DatasetUnusable: if its folders or its file of labels are not as described.
+    """
+    return ImageFolderSource(config) if config.labels is None else LabelFileSource(config)
+
+
 SOURCES: Final[dict[SourceName, Callable[[DatasetConfig], ImageSource]]] = {
     "digits": open_digits,
     "cifar10": open_torchvision,
     "fashion_mnist": open_torchvision,
-    "image_folder": ImageFolderSource,
+    "image_folder": open_image_folder,
 }
 
 

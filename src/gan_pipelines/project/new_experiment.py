@@ -28,6 +28,8 @@ MAX_SAMPLES = 50_000
 """Maximum number of samples for scores; more than 10,000 are taken only for the rarest class."""
 RESULTS = ("data/05_model_input", "data/06_models", "data/07_model_output", "data/08_reporting", "mlruns/artifacts")
 """Folders of the project that hold a folder for each experiment."""
+PAGE = "data/08_reporting/{name}/dataset.html"
+"""Page about the pictures, which a new experiment replaces."""
 LEARNING_RATE = "1.0e-3"
 UNPRINTABLE = r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]"
 """Characters that JSON allows in a text, and YAML does not."""
@@ -56,12 +58,17 @@ def check_name(name: str, conf: Path) -> None:
     for path in sorted(conf.glob("*/globals.yml")):
         if OmegaConf.select(OmegaConf.load(path), "experiment") == name:
             raise ConfigError(f"{conf.name}/{path.parent.name} is the experiment {name} already; choose another name.")
-    left = [folder for folder in RESULTS if (conf.parent / folder / name).exists()]
+    left = [folder for folder in RESULTS if _holds_results(conf.parent / folder / name)]
     if left:
         raise ConfigError(
             f"Results of an earlier experiment {name} would mix with new ones; choose another name, or remove "
             f"{' and '.join(f'{folder}/{name}' for folder in left)}."
         )
+
+
+def _holds_results(folder: Path) -> bool:
+    """Whether there is a folder with anything but the page that `kedro experiment` wrote."""
+    return folder.exists() and [file.name for file in folder.iterdir()] != [Path(PAGE).name]
 
 
 def check_path(folder: Path) -> None:
@@ -147,7 +154,7 @@ def _require_scorable(report: FolderReport) -> None:
     if _count_samples(report) > max(MAX_SAMPLES, 10 * len(counts)):
         raise DatasetUnusable(
             f"Class {rarest} has {counts[rarest]} of {sum(counts.values()):,} training pictures, too few to score it; "
-            "add some, or remove its folder."
+            "add some, or remove the class."
         )
 
 
@@ -173,9 +180,13 @@ def _bounded(value: float, lowest: int, highest: int) -> int:
 def _describe_folder(report: FolderReport, path: str) -> str:
     dataset = report.dataset
     lines = [f"path: {_quote(path)}"]
+    splitless = "the folders are classes, not splits"
+    if dataset.labels is not None:
+        lines += [f"labels: {_quote(dataset.labels)}", f"label_column: {_quote(dataset.label_column)}"]
+        splitless = "the labels have no splits"
     if dataset.folder_split is not None:
         lines += [
-            f"folder_split: {dataset.folder_split}   # the folders are classes, not splits",
+            f"folder_split: {dataset.folder_split}   # {splitless}",
             f"test_fraction: {dataset.test_fraction}    # fraction of each class for the test split",
         ]
     if dataset.on_bad_image == "skip":

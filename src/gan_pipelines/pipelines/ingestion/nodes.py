@@ -27,6 +27,11 @@ def prepare_images(
             "%d images have a duplicate or near-duplicate in another split: the manifest lists them",
             len(image_set.duplicates),
         )
+    if image_set.conflicts:
+        logger.warning(
+            "%d images are in another class too, so one of their labels is wrong: the manifest lists them",
+            len(image_set.conflicts),
+        )
     return image_set, image_set.select(*dataset.train_splits), image_set.manifest()
 
 
