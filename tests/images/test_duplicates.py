@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images import DatasetConfig, prepare_image_set
-from gan_pipelines.images.duplicates import find_conflicts, find_repeated, find_duplicates, make_thumbnails
+from gan_pipelines.images.duplicates import find_conflicts, find_duplicates, find_repeated, make_thumbnails
 
 
 def picture(seed):
