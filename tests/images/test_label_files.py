@@ -170,6 +170,13 @@ def test_a_file_of_labels_must_be_possible(source, labels):
         DatasetConfig(source=source, path="x", labels=labels, image_size=8, channels=1)
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "\0.png"])
+def test_a_name_that_no_file_can_have_is_one_that_is_missing(folder, config, name):
+    write_json_lines(folder / "metadata.jsonl", [*LABELS.items(), (name, "ace")])
+    with pytest.raises(DatasetUnusable, match="does not exist; correct or remove the line"):
+        open_source(replace(config, labels="metadata.jsonl"))
+
+
 def test_a_link_to_a_folder_above_ends(folder, config):
     (folder / "train/up").symlink_to("..")
     write_csv(folder / "metadata.csv", LABELS.items())

@@ -772,6 +772,7 @@ LABEL_FILES: dict[str, Callable[[Path], None]] = {
         dataset__source="image_folder", dataset__path="x", dataset__labels="labels.xlsx"
     ),
     "a file of labels for images that have labels": lambda _: preflight(dataset__labels="labels.csv"),
+    "a column of labels without a file": lambda folder: inspect_folder(write_pictures(folder), label_column="breed"),
     "a file of labels without a line": label,
     "a file of labels without a column of labels": lambda folder: label(folder, *ROWS, header="file_name,breed"),
     "a file of labels without a column of files": lambda folder: label(folder, *ROWS, header="image,label"),

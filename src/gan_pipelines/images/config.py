@@ -85,6 +85,8 @@ class DatasetConfig:
         require(has_labels, "labels", self.labels, "null, or a .csv or .jsonl file")
         may_have_labels = self.labels is None or self.source == "image_folder"
         require(may_have_labels, "labels", self.labels, f"null for the {self.source} images, which have labels")
+        may_have_column = self.labels is not None or self.label_column == "label"
+        require(may_have_column, "label_column", self.label_column, "label unless labels names a file that has it")
         require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
         has_order = self.value_range is None or self.value_range[0] < self.value_range[1]
         require(has_order, "value_range", self.value_range, "two numbers, the smaller one first")

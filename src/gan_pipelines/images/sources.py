@@ -9,6 +9,7 @@ import os
 import stat
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from os.path import isfile
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -354,7 +355,8 @@ def _require_all_listed(
     root = Path(str(config.path))
     for line in lines:
         if line.file not in pictures:
-            problem = "is no picture, or hidden" if (root / line.file).is_file() else "does not exist"
+            exists = isfile(root / line.file)  # noqa: PTH113 (a name may be too long, or hold a null character)
+            problem = "is no picture, or hidden" if exists else "does not exist"
             raise DatasetUnusable(f"{line.place}: {root / line.file} {problem}; correct or remove the line.")
     listed = {line.file for line in lines}
     unlisted = [picture for file, picture in pictures.items() if file not in listed]
