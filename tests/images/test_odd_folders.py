@@ -9,7 +9,7 @@ import pytest
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images import DatasetConfig, inspect_folder, prepare_image_set
-from gan_pipelines.images.sources import find_folder_split
+from gan_pipelines.images.listing import find_folder_split
 from odd_folders import CLASSES, COUNT, FORMATS, MODES, NAMES, ODD_FOLDERS
 
 FLAT = {"train": 2 * COUNT}

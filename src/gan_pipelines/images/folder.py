@@ -13,8 +13,9 @@ from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images.config import DatasetConfig, FolderConfig
 from gan_pipelines.images.errors import DatasetUnusable
 from gan_pipelines.images.image_set import ImageSet
+from gan_pipelines.images.listing import find_folder_split
 from gan_pipelines.images.prepare import prepare_image_set
-from gan_pipelines.images.sources import SINGLE_CLASS, PlainFolderSource, find_folder_split
+from gan_pipelines.images.sources import SINGLE_CLASS, PlainFolderSource
 
 UNLABELLED = (SINGLE_CLASS,)
 """Names of the classes of pictures that lie in no folder of a class."""

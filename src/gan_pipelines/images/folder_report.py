@@ -17,15 +17,9 @@ from gan_pipelines.images.decoding import picture_size
 from gan_pipelines.images.duplicates import Twins, find_conflicts, find_repeated
 from gan_pipelines.images.errors import DatasetUnusable
 from gan_pipelines.images.image_set import ImageSet
+from gan_pipelines.images.listing import SPLIT_FOLDERS, find_folder_split
 from gan_pipelines.images.prepare import prepare_image_set
-from gan_pipelines.images.sources import (
-    SPLIT_FOLDERS,
-    ImageFolderSource,
-    find_folder_split,
-    find_label_file,
-    open_image_folder,
-    read_labels,
-)
+from gan_pipelines.images.sources import ImageFolderSource, find_label_file, open_image_folder, read_labels
 
 SMALLEST_SIZE, LARGEST_SIZE = 16, 64
 TEST_FRACTION = 0.2

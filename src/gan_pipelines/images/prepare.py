@@ -23,7 +23,8 @@ from gan_pipelines.images.decoding import to_pixels
 from gan_pipelines.images.duplicates import find_duplicates, make_thumbnails
 from gan_pipelines.images.errors import BadImage, DatasetUnusable
 from gan_pipelines.images.image_set import IMAGES_FILE, ImageSet
-from gan_pipelines.images.sources import SPLITS, ImageSource, open_source
+from gan_pipelines.images.listing import SPLITS
+from gan_pipelines.images.sources import ImageSource, open_source
 from gan_pipelines.images.value_range import PROVISIONAL_RANGE, Values, find_range
 
 LAYOUT_VERSION = 6

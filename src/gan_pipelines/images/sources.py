@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import os
-import stat
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os.path import isfile
@@ -20,29 +19,34 @@ from tqdm import tqdm
 
 from gan_pipelines.core.errors import printable
 from gan_pipelines.core.hashing import hash_arrays, hash_files, hash_values
-from gan_pipelines.images.config import DatasetConfig, SourceName, SplitName
+from gan_pipelines.images.config import DatasetConfig, SourceName
 from gan_pipelines.images.decoding import Picture, read_picture
 from gan_pipelines.images.errors import DatasetUnusable
-from gan_pipelines.images.formats import is_hidden_picture, is_picture
 from gan_pipelines.images.label_files import (
     METADATA_FILES,
     SPLIT_COLUMN,
     LabelLine,
-    compose,
     list_columns,
     read_label_file,
     sort_classes,
 )
-
-SPLITS = ("train", "test", "valid")
-"""Order of the splits in an ImageSet. Train and test are adjacent: experiments that train on both get a view."""
-SPLIT_FOLDERS: Final = {"train": "train", "training": "train", "test": "test", "testing": "test"} | dict.fromkeys(
-    ("valid", "val", "validation", "dev"), "valid"
+from gan_pipelines.images.listing import (
+    HIDDEN,
+    SPLIT_FOLDERS,
+    SPLITS,
+    count_hidden,
+    find_class_folders,
+    find_pictures,
+    find_split_folders,
+    find_splits,
+    list_class_files,
+    list_subfolders,
+    read_status,
+    relative_name,
 )
+
 SINGLE_CLASS = "all"
 """Name of the class of pictures that lie in no folder of a class."""
-HIDDEN = "hidden pictures"
-"""Pictures that are left out since their name, or that of their folder, begins with a dot."""
 
 
 class SourceItem(NamedTuple):
@@ -195,7 +199,7 @@ class ImageFolderSource:
 
     def _find_groups(self, config: DatasetConfig) -> Iterator[_Group]:
         """Set the names of the classes and what is left out; list the pictures by split and class."""
-        split_folders = _split_folders(self._root, config.folder_split)
+        split_folders = find_split_folders(self._root, config.folder_split)
         classes = {split: self._find_classes(folder) for split, folder in split_folders.items()}
         self.class_names = tuple(sorted({name for folders in classes.values() for name in folders}))
         if not self.class_names:
@@ -208,13 +212,13 @@ class ImageFolderSource:
                     missing = split_folders[split] / name
                     raise DatasetUnusable(f"There is no folder {missing}: every split needs every class; add it.")
                 place = folders[name].relative_to(self._root)
-                pictures, others = _class_files(folders[name])
+                pictures, others = list_class_files(folders[name])
                 self.left_out.update(others)
-                yield _Group(split, label, {(place / file.name).as_posix(): _stat(file) for file in pictures})
-        self.left_out[HIDDEN] += sum(map(_count_hidden, {self._root, *split_folders.values()}))
+                yield _Group(split, label, {(place / file.name).as_posix(): read_status(file) for file in pictures})
+        self.left_out[HIDDEN] += sum(map(count_hidden, {self._root, *split_folders.values()}))
 
     def _find_classes(self, split_folder: Path) -> dict[str, Path]:
-        return _classes(split_folder)
+        return find_class_folders(split_folder)
 
     def compute_fingerprint(self) -> str:
         """Hash the bytes of all files, with their names and splits."""
@@ -240,7 +244,7 @@ class PlainFolderSource(ImageFolderSource):
     """Pictures in folders named by class, or all in one folder, which is then the only class."""
 
     def _find_classes(self, split_folder: Path) -> dict[str, Path]:
-        return super()._find_classes(split_folder) if _subfolders(split_folder) else {SINGLE_CLASS: split_folder}
+        return super()._find_classes(split_folder) if list_subfolders(split_folder) else {SINGLE_CLASS: split_folder}
 
 
 class LabelFileSource(ImageFolderSource):
@@ -257,7 +261,7 @@ class LabelFileSource(ImageFolderSource):
 
     def _find_groups(self, config: DatasetConfig) -> Iterator[_Group]:
         lines = read_labels(config)
-        pictures, self.left_out = _find_pictures(self._root)
+        pictures, self.left_out = find_pictures(self._root)
         files = (file.resolve() for file in _label_files(config).values())
         self.left_out.subtract(file.suffix.lower() for file in files if file.is_relative_to(self._root.resolve()))
         _require_all_listed(pictures, lines, config)
@@ -265,7 +269,7 @@ class LabelFileSource(ImageFolderSource):
         groups: dict[tuple[str, str], dict[str, os.stat_result]] = defaultdict(dict)
         for line in sorted(lines):
             picture = pictures[line.file]
-            groups[_choose_split(line, config), line.label][_relative(picture, self._root)] = _stat(picture)
+            groups[_choose_split(line, config), line.label][relative_name(picture, self._root)] = read_status(picture)
         splits = {split for split, _ in groups}
         for split in filter(splits.__contains__, SPLITS):
             for label, name in enumerate(self.class_names):
@@ -290,7 +294,7 @@ def read_labels(config: DatasetConfig) -> list[LabelLine]:
     lines = []
     for folder, path in _label_files(config).items():
         for line in read_label_file(path, config.label_column):
-            file = _relative(folder / line.file, Path(str(config.path)))
+            file = relative_name(folder / line.file, Path(str(config.path)))
             stated = file.split("/")[0] if line.split is None else line.split
             split = SPLIT_FOLDERS.get(stated.lower())
             if split is None and line.split is not None:
@@ -307,7 +311,7 @@ def find_label_file(root: Path, label_column: str) -> str | None:
     Raises:
         DatasetUnusable: if a file cannot be read, or files of two kinds have labels.
     """
-    folders = (root, *_find_splits(root)[0])
+    folders = (root, *find_splits(root)[0])
     files = [folder / name for name in METADATA_FILES for folder in folders if (folder / name).is_file()]
     labelled = {file.name: file for file in files if label_column in list_columns(file)}
     if len(labelled) > 1:
@@ -318,34 +322,10 @@ def find_label_file(root: Path, label_column: str) -> str | None:
 def _label_files(config: DatasetConfig) -> dict[Path, Path]:
     """The file of labels for the whole folder, or for each folder of a split, by this folder."""
     root, name = Path(str(config.path)), str(config.labels)
-    files = {folder: folder / name for folder in (root, *_find_splits(root)[0]) if (folder / name).is_file()}
+    files = {folder: folder / name for folder in (root, *find_splits(root)[0]) if (folder / name).is_file()}
     if not files:
         raise DatasetUnusable(f"There is no file {root / name}; set dataset.labels to the file of the labels.")
     return {root: files[root]} if root in files else files
-
-
-def _find_pictures(root: Path) -> tuple[dict[str, os.DirEntry[str]], Counter[str]]:
-    """Find the pictures in a folder and all folders in it, by composed relative path, and count all other files."""
-    found: dict[str, os.DirEntry[str]] = {}
-    others: Counter[str] = Counter()
-    for folder in _walk(root):
-        pictures, more = _files(folder)
-        others.update(more)
-        others[HIDDEN] += _count_hidden(folder)
-        found |= {compose(_relative(picture, root)): picture for picture in pictures}
-    return found, others
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    yield folder
-    for subfolder in _subfolders(folder):
-        if subfolder.is_symlink() and folder.resolve().is_relative_to(subfolder.resolve()):
-            raise DatasetUnusable(f"{subfolder} is a link to a folder that it lies in; remove it.")
-        yield from _walk(subfolder)
-
-
-def _relative(path: str | os.PathLike[str], root: Path) -> str:
-    return Path(path).relative_to(root).as_posix()
 
 
 def _require_all_listed(
@@ -383,151 +363,10 @@ def _choose_split(line: LabelLine, config: DatasetConfig) -> str:
     )
 
 
-def _split_folders(root: Path, folder_split: str | None) -> dict[str, Path]:
-    """The folder of each split, in the order of `SPLITS`."""
-    splits, others = _find_splits(root)
-    if folder_split is not None:
-        if splits and all(_subfolders(child) for child in splits):
-            raise DatasetUnusable(
-                f"{root} has folders of splits ({', '.join(child.name for child in splits)}); "
-                "remove dataset.folder_split, which is for folders of classes alone."
-            )
-        return {folder_split: root}
-    if not splits:
-        raise DatasetUnusable(
-            f"{root} has no folder train, test or valid; "
-            "if its folders are the classes, set dataset.folder_split: train."
-        )
-    if others:
-        raise DatasetUnusable(
-            f"{splits[0]} has the name of a split, and {others[0]} has not; if both are classes, set "
-            f"dataset.folder_split: train, and if {splits[0].name} is a split, rename {others[0].name}, or move it "
-            "away."
-        )
-    found: dict[str, Path] = {}
-    for child in splits:
-        split = SPLIT_FOLDERS[child.name.lower()]
-        if split in found:
-            raise DatasetUnusable(f"{found[split]} and {child} are both the {split} split; put them into one folder.")
-        found[split] = child
-    return {split: found[split] for split in SPLITS if split in found}
-
-
-def _find_splits(root: Path) -> tuple[list[Path], list[Path]]:
-    """List the folders that have the name of a split, and the others."""
-    subfolders = _subfolders(root)
-    splits = [child for child in subfolders if child.name.lower() in SPLIT_FOLDERS]
-    return splits, [child for child in subfolders if child not in splits]
-
-
-def find_folder_split(root: Path) -> SplitName | None:
-    """Find the `DatasetConfig.folder_split` of a folder: None if it has folders of splits, else ``train``.
-
-    Beside folders of other names, one named like a split is a split only if it has folders of classes itself.
-    """
-    splits, others = _find_splits(root)
-    has_splits = any(_subfolders(child) for child in splits) if others else bool(splits)
-    return None if has_splits else "train"
-
-
 def _draw_test(files: Sequence[str], fraction: float) -> set[str]:
     """Draw a fraction of the files, rounded up, but never all; by hash, so that new files change the draw little."""
     count = min(math.ceil(fraction * len(files)), len(files) - 1)
     return set(sorted(files, key=lambda file: hashlib.sha256(os.fsencode(file)).digest())[:count])
-
-
-def _classes(split_folder: Path) -> dict[str, Path]:
-    """Find the folder of each class, by the class's name.
-
-    Raises:
-        DatasetUnusable: if pictures lie beside the folders, without a label, or a name is no name of a class.
-    """
-    pictures, _ = _files(split_folder)
-    if pictures:
-        raise DatasetUnusable(
-            f"{pictures[0].path} lies in no folder of a class, so it has no label; move it into one (all into the "
-            "same, if there are no classes: dcgan asks for none), or set dataset.labels to a file of labels."
-        )
-    found: dict[str, Path] = {}
-    for folder in _subfolders(split_folder):
-        name = _class_name(folder)
-        if name in found:
-            raise DatasetUnusable(
-                f"{split_folder} has two folders {name}, whose names are spelt with different Unicode characters; put "
-                "their pictures into one."
-            )
-        found[name] = folder
-    return found
-
-
-def _class_name(folder: Path) -> str:
-    """The composed name of a folder."""
-    if printable(folder.name) != folder.name:
-        raise DatasetUnusable(f"{folder} is the name of a class, but not UTF-8; rename the folder.")
-    return compose(folder.name)
-
-
-def _class_files(folder: Path) -> tuple[list[os.DirEntry[str]], Counter[str]]:
-    """List the `_files` of a class. Raises `DatasetUnusable` if there are none, or if the folder has subfolders."""
-    with os.scandir(folder) as entries:
-        nested = sorted(entry.name for entry in entries if _is_folder(entry) and not entry.name.startswith("."))
-    if nested:
-        raise DatasetUnusable(f"{folder / nested[0]} is a folder within a class; move its pictures up, or remove it.")
-    pictures, others = _files(folder)
-    if not pictures:
-        raise DatasetUnusable(f"{folder} holds no picture; add some, or remove the folder.")
-    return pictures, others
-
-
-def _stat(file: os.DirEntry[str]) -> os.stat_result:
-    """The status of a file, or of a link that is broken. Raises `DatasetUnusable` for pipes and devices."""
-    try:
-        found = file.stat()
-    except OSError:
-        return file.stat(follow_symlinks=False)
-    if not stat.S_ISREG(found.st_mode):  # reading it might never end
-        raise DatasetUnusable(f"{file.path} is neither a file nor a folder; remove it.")
-    return found
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    """List the folders in a folder. Raises `DatasetUnusable` if one of them is a broken link."""
-    with os.scandir(folder) as entries:
-        found = [entry for entry in entries if not entry.name.startswith(".")]
-    for entry in found:
-        if entry.is_symlink() and not Path(entry).exists():
-            raise DatasetUnusable(f"{entry.path} is a broken link (to {Path(entry).readlink()}); mend or remove it.")
-    return sorted(Path(entry) for entry in found if entry.is_dir())
-
-
-def _count_hidden(folder: Path) -> int:
-    """Count the pictures in hidden folders of a folder: they are left out, and might be meant as classes."""
-    hidden = [entry for entry in os.scandir(folder) if entry.name.startswith(".") and _is_folder(entry)]
-    return sum(is_hidden_picture(name) for entry in hidden for _, _, names in os.walk(entry) for name in names)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _files(folder: Path) -> tuple[list[os.DirEntry[str]], Counter[str]]:
-    """List the pictures by name, and count all other files by suffix."""
-    pictures: list[os.DirEntry[str]] = []
-    others: Counter[str] = Counter()
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if _is_folder(entry):
-                continue
-            if entry.name.startswith("."):
-                others[HIDDEN] += is_hidden_picture(entry.name)
-            elif is_picture(entry.path):
-                pictures.append(entry)
-            else:
-                others[Path(entry.name).suffix.lower()] += 1
-    return sorted(pictures, key=lambda entry: entry.name), others
 
 
 def open_image_folder(config: DatasetConfig) -> ImageFolderSource:
