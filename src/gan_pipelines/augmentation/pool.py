@@ -52,12 +52,15 @@ class Pool:
         class_names: classes of the real images.
         rows: (N,) ascending, pictures that may be used: no near-copies of held-out images.
         near_copies: all near-copies of real images, by split in the order of `SPLITS`, the most similar first.
+        leaked_share: share of the real training images that were left out as near-copies of held-out images: what is
+            to be expected of pictures that were made without them.
     """
 
     pictures: ImageSet
     class_names: tuple[str, ...]
     rows: NDArray[np.intp]
     near_copies: tuple[NearCopy, ...]
+    leaked_share: float
     kind: ClassVar[str] = "folder"
 
     @property
@@ -93,16 +96,21 @@ class Pool:
         """Report the near-copies in plain values.
 
         Returns:
-            ``pictures`` (their number), ``left_out`` (near-copies of held-out images), ``share_of_test``,
-            ``share_of_valid`` and ``share_of_train`` (shares of the pictures that are near-copies of images of a split,
-            from 0 to 1), and ``near_copies``, the fields of `NearCopy` for each.
+            ``pictures`` and ``left_out`` (numbers of all pictures, and of near-copies of held-out images),
+            ``left_out_share`` and, of real training images, ``real_left_out_share``, ``test_share``, ``valid_share``
+            and ``train_share`` (shares of the pictures that are near-copies of images of a split), ``train_copies``
+            (number of those that equal a training image in every pixel), and ``near_copies``, the fields of `NearCopy`
+            for each. Shares are from 0 to 1.
         """
         count = len(self.pictures)
         found = [copy.split for copy in self.near_copies]
         return {
             "pictures": count,
             "left_out": count - len(self.rows),
-            **{f"share_of_{split}": found.count(split) / count for split in SPLITS},
+            "left_out_share": 1 - len(self.rows) / count,
+            "real_left_out_share": self.leaked_share,
+            **{f"{split}_share": found.count(split) / count for split in SPLITS},
+            "train_copies": sum(copy.split == "train" and copy.correlation == 1 for copy in self.near_copies),
             "near_copies": [copy._asdict() for copy in self.near_copies],
         }
 
@@ -136,7 +144,7 @@ def open_pool(pictures: ImageSet, splits: ImageSplits) -> Pool:
             f"All {len(pictures):,} pictures are duplicates or near-duplicates of test or validation images; take "
             "others."
         )
-    return Pool(pictures, splits.test.class_names, rows, tuple(near_copies))
+    return Pool(pictures, splits.test.class_names, rows, tuple(near_copies), splits.leaked_share)
 
 
 def pair_near_copies(pool: Pool, splits: ImageSplits, count: int) -> dict[str, list[tuple[Tensor, Tensor]]]:

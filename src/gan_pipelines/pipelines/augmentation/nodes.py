@@ -154,7 +154,7 @@ def open_pool(
         "training images",
         f"{report['pictures']:,}",
         f"{report['left_out']:,}",
-        100 * report["share_of_train"],
+        100 * report["train_share"],
     )
     return pool, report, {split: figures.make_neighbour_grid(pairs) for split, pairs in shown.items()}
 
