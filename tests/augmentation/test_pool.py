@@ -166,9 +166,7 @@ def test_copies_of_held_out_images_are_named_and_left_out_and_those_of_training_
         "left_out": 3,
         "left_out_share": pytest.approx(0.03),
         "real_left_out_share": 0,
-        "test_share": 0.02,
-        "valid_share": 0.01,
-        "train_share": 0.02,
+        "train_share": pytest.approx(2 / 97),
         "train_copies": 1,
         "near_copies": [copy._asdict() for copy in source.near_copies],
     }

@@ -97,20 +97,19 @@ class Pool:
 
         Returns:
             ``pictures`` and ``left_out`` (numbers of all pictures, and of near-copies of held-out images),
-            ``left_out_share`` and, of real training images, ``real_left_out_share``, ``test_share``, ``valid_share``
-            and ``train_share`` (shares of the pictures that are near-copies of images of a split), ``train_copies``
-            (number of those that equal a training image in every pixel), and ``near_copies``, the fields of `NearCopy`
-            for each. Shares are from 0 to 1.
+            ``left_out_share`` and, of real training images, ``real_left_out_share``; of the pictures that may be used
+            ``train_share``, the share of near-copies of training images, and ``train_copies``, the number of those that
+            equal one in every pixel; and ``near_copies``, the fields of `NearCopy` for each. Shares are from 0 to 1.
         """
-        count = len(self.pictures)
-        found = [copy.split for copy in self.near_copies]
+        count, usable = len(self.pictures), {self.pictures.names[row] for row in self.rows}
+        of_train = [copy for copy in self.near_copies if copy.split == "train" and copy.picture in usable]
         return {
             "pictures": count,
-            "left_out": count - len(self.rows),
-            "left_out_share": 1 - len(self.rows) / count,
+            "left_out": count - len(usable),
+            "left_out_share": 1 - len(usable) / count,
             "real_left_out_share": self.leaked_share,
-            **{f"{split}_share": found.count(split) / count for split in SPLITS},
-            "train_copies": sum(copy.split == "train" and copy.correlation == 1 for copy in self.near_copies),
+            "train_share": len(of_train) / len(usable),
+            "train_copies": sum(copy.correlation == 1 for copy in of_train),
             "near_copies": [copy._asdict() for copy in self.near_copies],
         }
 
