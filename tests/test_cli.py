@@ -531,7 +531,8 @@ def test_pictures_made_elsewhere_take_the_place_of_generated_ones(project, clien
         ("turbo", "transformed"),
     ]
     assert all(each["sentence"] in printed for each in verdicts)
-    assert f"Of the 250 pictures of turbo, {near['left_out']} are duplicates or near-duplicates of test or" in printed
+    left_out = f"{near['left_out']} ({near['left_out_share']:.1%})"
+    assert f"Of the 250 pictures of turbo, {left_out} are duplicates or near-duplicates of test or" in printed
     run = mlflow_runs(client)[-1]
     assert run.info.run_name == "augment_folder turbo digits"
     assert run.data.params["augmentation.synthetic.balance.3"] == "2"

@@ -164,9 +164,10 @@ def test_copies_of_held_out_images_are_named_and_left_out_and_those_of_training_
     assert source.report() == {
         "pictures": 100,
         "left_out": 3,
-        "share_of_test": 0.02,
-        "share_of_valid": 0.01,
-        "share_of_train": 0.02,
+        "left_out_share": pytest.approx(0.03),
+        "real_left_out_share": 0,
+        "train_share": pytest.approx(2 / 97),
+        "train_copies": 1,
         "near_copies": [copy._asdict() for copy in source.near_copies],
     }
     every = replace(CONFIG, fractions=(1.0,), ratios=(10.0,))
@@ -183,8 +184,18 @@ def test_copies_of_held_out_images_are_named_and_left_out_and_those_of_training_
 
 def test_a_folder_of_the_training_images_is_one_of_copies(splits):
     source = open_pool(splits.train, splits)
-    assert source.report()["share_of_train"] == 1
+    assert (source.report()["train_share"], source.report()["train_copies"]) == (1, len(splits.train))
     assert len(source.rows) == len(splits.train)
+
+
+def test_the_report_says_what_share_of_real_images_was_left_out(striped_images, pictures):
+    images, hashes, thumbnails = (
+        part.copy() for part in (striped_images.images, striped_images.image_hashes, striped_images.thumbnails)
+    )
+    for part in (images, hashes, thumbnails):
+        part[[1, 3]] = part[[41, 63]]  # a test image and one for validation among the 40 training images
+    leaky = separate_images(replace(striped_images, images=images, image_hashes=hashes, thumbnails=thumbnails))
+    assert open_pool(pictures, leaky).report()["real_left_out_share"] == pytest.approx(2 / 40)
 
 
 def test_a_folder_of_the_test_images_is_refused(splits):

@@ -287,11 +287,20 @@ def test_a_verdict_says_what_filters_have_kept(fits):
 
 
 def test_a_verdict_on_pictures_made_elsewhere_says_what_is_known_of_leaks(fits):
-    near_copies = {"name": "sd_turbo", "pictures": 5000, "left_out": 1012, "share_of_train": 0.3505}
+    near_copies = {
+        "name": "sd_turbo",
+        "pictures": 5000,
+        "left_out": 1012,
+        "left_out_share": 0.2024,
+        "real_left_out_share": 0.1,
+        "train_share": 0.3505,
+        "train_copies": 1001,
+    }
     verdicts = state_verdicts(fits, tabulate_comparisons(fits, TENTH), SIMPLE, TENTH, near_copies)
     for verdict in verdicts:
         assert verdict["sentence"].endswith(
-            "Of the 5,000 pictures of sd_turbo, 1,012 are duplicates or near-duplicates of test or validation images, "
-            "and were left out; 35.0% are ones of training images. Whether the generator of these pictures was trained "
-            "on the test images is not known; if it was, they may help more here than on new images."
+            "Of the 5,000 pictures of sd_turbo, 1,012 (20.2%) are duplicates or near-duplicates of test or validation "
+            "images, and were left out, as were 10.0% of the real training images. Of the other 3,988, 35.0% are ones "
+            "of training images, 1,001 of them in every pixel. Whether the generator of these pictures was trained on "
+            "the test images is not known; if it was, they may help more here than on new images."
         )

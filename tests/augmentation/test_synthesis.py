@@ -198,7 +198,7 @@ def test_it_is_said_which_filter_has_left_nothing():
     config = SyntheticConfig(distance_quantiles=(0.1, 0.9))
     nowhere = DistanceRange(torch.zeros(1, 16), 1e6, 1e7)
     with pytest.raises(SynthesisFailed, match=r"^Of 5,000 candidates none is as far .* asks for, \[0.1, 0.9\]; widen"):
-        make(source, LABELS, config, seed=0, distances=nowhere)
+        make(GeneratorSource(ShadeGenerator()), LABELS, config, seed=0, distances=nowhere)
 
     with pytest.raises(SynthesisFailed, match=r"^None of .* candidates is of a class that"):
         make(GeneratorSource(NeverBright(False)), torch.tensor([2, 2]), seed=0)

@@ -168,8 +168,11 @@ def test_the_pool_of_a_folder_is_reported_and_near_copies_are_shown_beside_what_
     folder = FolderConfig(path="pictures", name="sd_turbo")
     pool, report, shown = nodes.open_pool(made, splits, folder)
     assert report == {"name": "sd_turbo", **pool.report()}
-    assert (report["pictures"], report["left_out"], report["share_of_train"]) == (40, 1, 0.975)
-    assert "Of 40 pictures, 1 are near-copies of test or validation images and left out; 98% are near-" in caplog.text
+    assert (report["pictures"], report["left_out"], report["train_share"]) == (40, 1, 1)
+    assert (
+        "Of 40 pictures, 1 are near-copies of test or validation images and left out; of the others, 100% are"
+        in caplog.text
+    )
     assert {*shown} == {"test", "train"}
     picture, twin = shown["test"][2:18, 2:18, 0], shown["test"][2:18, 20:36, 0]
     assert np.array_equal(picture, splits.test.images[6, 0])

@@ -52,12 +52,15 @@ class Pool:
         class_names: classes of the real images.
         rows: (N,) ascending, pictures that may be used: no near-copies of held-out images.
         near_copies: all near-copies of real images, by split in the order of `SPLITS`, the most similar first.
+        leaked_share: share of the real training images that were left out as near-copies of held-out images: what is
+            to be expected of pictures that were made without them.
     """
 
     pictures: ImageSet
     class_names: tuple[str, ...]
     rows: NDArray[np.intp]
     near_copies: tuple[NearCopy, ...]
+    leaked_share: float
     kind: ClassVar[str] = "folder"
 
     @property
@@ -93,16 +96,20 @@ class Pool:
         """Report the near-copies in plain values.
 
         Returns:
-            ``pictures`` (their number), ``left_out`` (near-copies of held-out images), ``share_of_test``,
-            ``share_of_valid`` and ``share_of_train`` (shares of the pictures that are near-copies of images of a split,
-            from 0 to 1), and ``near_copies``, the fields of `NearCopy` for each.
+            ``pictures`` and ``left_out`` (numbers of all pictures, and of near-copies of held-out images),
+            ``left_out_share`` and, of real training images, ``real_left_out_share``; of the pictures that may be used
+            ``train_share``, the share of near-copies of training images, and ``train_copies``, the number of those that
+            equal one in every pixel; and ``near_copies``, the fields of `NearCopy` for each. Shares are from 0 to 1.
         """
-        count = len(self.pictures)
-        found = [copy.split for copy in self.near_copies]
+        count, usable = len(self.pictures), {self.pictures.names[row] for row in self.rows}
+        of_train = [copy for copy in self.near_copies if copy.split == "train" and copy.picture in usable]
         return {
             "pictures": count,
-            "left_out": count - len(self.rows),
-            **{f"share_of_{split}": found.count(split) / count for split in SPLITS},
+            "left_out": count - len(usable),
+            "left_out_share": 1 - len(usable) / count,
+            "real_left_out_share": self.leaked_share,
+            "train_share": len(of_train) / len(usable),
+            "train_copies": sum(copy.correlation == 1 for copy in of_train),
             "near_copies": [copy._asdict() for copy in self.near_copies],
         }
 
@@ -136,7 +143,7 @@ def open_pool(pictures: ImageSet, splits: ImageSplits) -> Pool:
             f"All {len(pictures):,} pictures are duplicates or near-duplicates of test or validation images; take "
             "others."
         )
-    return Pool(pictures, splits.test.class_names, rows, tuple(near_copies))
+    return Pool(pictures, splits.test.class_names, rows, tuple(near_copies), splits.leaked_share)
 
 
 def pair_near_copies(pool: Pool, splits: ImageSplits, count: int) -> dict[str, list[tuple[Tensor, Tensor]]]:

@@ -34,12 +34,14 @@ class ImageSplits:
         test: images to score on, once.
         leaks: training and validation images that were left out: they are duplicates or near-duplicates of held-out
             images.
+        leaked_share: share of the training images that were left out, from 0 to 1.
     """
 
     train: ImageSet
     valid: ImageSet
     test: ImageSet
     leaks: tuple[Duplicate, ...]
+    leaked_share: float
 
 
 class Draw(NamedTuple):
@@ -109,7 +111,11 @@ def separate_images(images: ImageSet) -> ImageSplits:
     for split, rows in zip(("training", "validation"), kept, strict=True):
         _require_every_class(images, rows, split)
     return ImageSplits(
-        images.take(kept[0], "train"), images.take(kept[1], "valid"), images.take(test, "test"), tuple(leaks)
+        train=images.take(kept[0], "train"),
+        valid=images.take(kept[1], "valid"),
+        test=images.take(test, "test"),
+        leaks=tuple(leaks),
+        leaked_share=1 - len(kept[0]) / len(train),
     )
 
 

@@ -151,11 +151,14 @@ def _state_near_copies(near_copies: Mapping[str, Any] | None) -> str:
     """What is known of the leaks from real images into pictures that were made elsewhere, and what is not."""
     if near_copies is None:
         return ""
+    usable = near_copies["pictures"] - near_copies["left_out"]
     return (
-        f"Of the {near_copies['pictures']:,} pictures of {near_copies['name']}, {near_copies['left_out']:,} are "
-        "duplicates or near-duplicates of test or validation images, and were left out; "
-        f"{near_copies['share_of_train']:.1%} are ones of training images. Whether the generator of these pictures was "
-        "trained on the test images is not known; if it was, they may help more here than on new images."
+        f"Of the {near_copies['pictures']:,} pictures of {near_copies['name']}, {near_copies['left_out']:,} "
+        f"({near_copies['left_out_share']:.1%}) are duplicates or near-duplicates of test or validation images, and "
+        f"were left out, as were {near_copies['real_left_out_share']:.1%} of the real training images. Of the other "
+        f"{usable:,}, {near_copies['train_share']:.1%} are ones of training images, {near_copies['train_copies']:,} of "
+        "them in every pixel. Whether the generator of these pictures was trained on the test images is not known; if "
+        "it was, they may help more here than on new images."
     )
 
 

@@ -150,11 +150,11 @@ def open_pool(
     shown = augmentation.pair_near_copies(pool, image_splits, NEAR_COPIES_SHOWN)
     report = {"name": folder.label, **pool.report()}
     logger.info(
-        "Of %s pictures, %s are near-copies of test or validation images and left out; %.0f%% are near-copies of "
-        "training images",
+        "Of %s pictures, %s are near-copies of test or validation images and left out; of the others, %.0f%% are "
+        "near-copies of training images",
         f"{report['pictures']:,}",
         f"{report['left_out']:,}",
-        100 * report["share_of_train"],
+        100 * report["train_share"],
     )
     return pool, report, {split: figures.make_neighbour_grid(pairs) for split, pairs in shown.items()}
 
