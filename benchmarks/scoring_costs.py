@@ -12,12 +12,9 @@ Linux only.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +22,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from catalog import KEDRO, copy_files
+from catalog import KEDRO, copy_files, run_measured
 from gan_pipelines.classifier import Classifier
 from gan_pipelines.classifier.config import ClassifierConfig
 from gan_pipelines.core.hashing import hash_images
@@ -64,28 +61,17 @@ def measure_all(out: Path, count: int) -> list[dict[str, str | float]]:
     """Measure every contender once."""
     rows: list[dict[str, str | float]] = []
     for name in EXTRACTORS:
-        _, peak, printed = run([sys.executable, __file__, str(out), f"--images={count}", f"--only={name}"], Path.cwd())
+        _, peak, printed = run_measured(
+            [sys.executable, __file__, str(out), f"--images={count}", f"--only={name}"], Path.cwd()
+        )
         rows.append({"contender": name, "seconds": float(printed), "peak_mib": peak})
     with tempfile.TemporaryDirectory() as folder:
         project = copy_files(Path(folder, "project"))
         folders = [write_pictures(Path(folder, name), make_images(count, seed)) for seed, name in enumerate("ab")]
         for name in ("kedro score, first time", "kedro score, again"):
-            seconds, peak, _ = run([str(KEDRO), "score", *map(str, folders)], project)
+            seconds, peak, _ = run_measured([str(KEDRO), "score", *map(str, folders)], project)
             rows.append({"contender": name, "seconds": seconds, "peak_mib": peak})
     return rows
-
-
-def run(command: Sequence[str], folder: Path) -> tuple[float, float, str]:
-    """Run a command in a folder; return its seconds, its peak of resident memory in MiB, and what it prints."""
-    started = time.perf_counter()
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        printed = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} has failed.")
-    return time.perf_counter() - started, usage.ru_maxrss / 1024, printed
 
 
 def score(name: str, count: int) -> float:
@@ -95,7 +81,7 @@ def score(name: str, count: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         reference = open_reference(KeyedStore(Path(folder)), real, extractor)
-        score_images(scored, extractor, reference, ScoringConfig())
+        score_images(scored, "noise", extractor, reference, ScoringConfig(samples=count))
         return time.perf_counter() - started
 
 
