@@ -330,7 +330,7 @@ def test_rmsprop_follows_its_recursion_without_momentum(tiny_gan, tiny_images):
 
 
 def test_clipped_weights_are_within_the_bound_after_every_discriminator_step(tiny_gan, tiny_images):
-    clipped = replace(tiny_gan, penalty=None, weight_clip=0.01)
+    clipped = replace(tiny_gan, penalties=(), weight_clip=0.01)
     data = TrainingData.prepare(tiny_images, None, (), CPU)
     state, largest = TrainingState(clipped, data), []
     assert max(parameter.abs().max() for parameter in state.discriminator.parameters()) > 0.02
@@ -345,27 +345,33 @@ def test_clipped_weights_are_within_the_bound_after_every_discriminator_step(tin
     assert any(not torch.equal(*pair) for pair in zip(before, state.generator.parameters(), strict=True))
 
 
+PENALTIES = [
+    (),
+    (PenaltyConfig(),),
+    (PenaltyConfig(at="real", target_norm=0.0), PenaltyConfig(at="fake", target_norm=0.0)),
+    (PenaltyConfig(at="dragan", one_sided=True),),
+]
 ACCEPTED = [
-    (objective, penalty)
+    (objective, penalties)
     for objective in OBJECTIVES
-    for penalty in (None, PenaltyConfig(), *(PenaltyConfig(at=at, target_norm=0.0) for at in ("real", "fake")))
-    if objective != "wasserstein" or penalty is not None
+    for penalties in PENALTIES
+    if objective != "wasserstein" or penalties
 ]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(("objective", "penalty"), ACCEPTED)
-def test_any_objective_goes_with_any_network_and_penalty(objective, penalty, family):
+@pytest.mark.parametrize(("objective", "penalties"), ACCEPTED)
+def test_any_objective_goes_with_any_network_and_penalties(objective, penalties, family):
     images = np.random.default_rng(0).integers(0, 256, (4, 1, 16, 16), dtype=np.uint8)
     extra = {"attention": True, "spectral_norm": "both"} if FAMILIES[family].has_attention else {}
     networks = NetworkConfig(family=family, latent_size=4, width=4, discriminator_norm="none", **extra)
-    config = GanConfig(networks=networks, objective=objective, penalty=penalty, batch_size=4, epochs=1)
+    config = GanConfig(networks=networks, objective=objective, penalties=penalties, batch_size=4, epochs=1)
     data = TrainingData.prepare(images, np.arange(4) % 2, ("a", "b"), CPU)
     state = TrainingState(config, data)
     before = [[parameter.clone() for parameter in network.parameters()] for network in state.networks]
     with state.random.active():
         metrics = _train_epoch(state, data, no_op)
-    assert ("penalty" in metrics) == (penalty is not None)
+    assert ("penalty" in metrics) == bool(penalties)
     for network, weights in zip(state.networks, before, strict=True):
         assert any(not torch.equal(*pair) for pair in zip(network.parameters(), weights, strict=True))
 
@@ -425,7 +431,7 @@ def test_labels_travel_with_their_images(tiny_gan, monkeypatch):
     monkeypatch.setitem(FAMILIES, "dcgan", family)
     labels = np.arange(43) % 4
     images = np.round((labels * 0.5) * 127.5).astype(np.uint8)[:, None, None, None] * np.ones((1, 1, 8, 8), np.uint8)
-    config = replace(tiny_gan, penalty=None, objective="hinge", epochs=1)
+    config = replace(tiny_gan, penalties=(), objective="hinge", epochs=1)
     (epoch,) = run(config, images, labels=labels, class_names=["a", "b", "c", "d"])
     assert len(discriminator.seen) == 5 * 16 + 2 * 8
     assert all(shade == pytest.approx(label * 0.5 - 1, abs=0.01) for shade, label in discriminator.seen)
@@ -526,9 +532,9 @@ class RecordingLoss(nn.Module):
         super().__init__()
         self.loss, self.objective, self.steps = loss, loss.objective, []
 
-    def forward(self, real, fake, labels):
+    def forward(self, real, fake, labels, due):
         self.steps.append((real.clone(), fake.clone(), labels))
-        return self.loss(real, fake, labels)
+        return self.loss(real, fake, labels, due)
 
 
 @pytest.fixture

@@ -138,9 +138,9 @@ def test_settings_that_differ_within_a_variant_are_columns():
 
 def test_a_setting_that_one_recipe_lacks_is_none():
     bound = VARIANTS["wgan_gp"]
-    free = replace(bound, penalty=None, objective="hinge")
+    free = replace(bound, penalties=(), objective="hinge")
     runs = [run("a", "1", record(recipe="r"), config=free), run("a", "2", record(recipe="s"), config=bound)]
-    assert nodes.list_runs(runs)["penalty.weight"].tolist() == ["none", "10.0"]
+    assert nodes.list_runs(runs)["penalties.0.weight"].tolist() == ["none", "10.0"]
 
 
 def broken():

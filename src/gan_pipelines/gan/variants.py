@@ -41,7 +41,7 @@ VARIANTS: Final[dict[str, GanConfig]] = {
     "wgan_gp": GanConfig(
         networks=NetworkConfig(discriminator_norm="none"),
         objective="wasserstein",
-        penalty=PenaltyConfig(at="line", target_norm=1.0, weight=10.0),
+        penalties=(PenaltyConfig(at="line", target_norm=1.0, weight=10.0),),
         discriminator_steps=5,
         generator_optimizer=_adam(1e-4, 0.0, 0.9),
         discriminator_optimizer=_adam(1e-4, 0.0, 0.9),
