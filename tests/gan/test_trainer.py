@@ -16,6 +16,7 @@ from gan_pipelines.core.pixels import to_uint8
 from gan_pipelines.gan import (
     VARIANTS,
     CheckpointStore,
+    DifferentiableTransformConfig,
     GanConfig,
     NetworkConfig,
     OptimizerConfig,
@@ -90,11 +91,19 @@ class HostReads(TorchDispatchMode):
         return function(*arguments, **(options or {}))
 
 
-@pytest.mark.parametrize("objective", ["wasserstein", "non_saturating", "hinge"])
+@pytest.mark.parametrize("objective", ["wasserstein", "hinge", "relativistic_average"])
 def test_the_host_waits_for_the_device_once_an_epoch(tiny_gan, tiny_images, objective):
     data = TrainingData.prepare(tiny_images, None, (), CPU)
-    transforms = TransformConfig(horizontal_flip=True, rotation_degrees=10, crop_padding=1)
-    state = TrainingState(replace(tiny_gan, objective=objective, transforms=transforms), data)
+    config = replace(
+        tiny_gan,
+        objective=objective,
+        penalties=(PenaltyConfig(), PenaltyConfig(at="dragan", one_sided=True, every_steps=2)),
+        transforms=TransformConfig(horizontal_flip=True, rotation_degrees=10, crop_padding=1),
+        differentiable_transforms=DifferentiableTransformConfig(
+            kinds=("colour", "translation", "cutout"), probability=0.5, target_sign=0.6
+        ),
+    )
+    state = TrainingState(config, data)
     counts = []
     with HostReads() as reads:
         _train_epoch(state, data, lambda: counts.append(reads.count))
@@ -179,12 +188,12 @@ def test_a_step_of_one_network_leaves_the_other_alone(tiny_gan, tiny_images):
     discriminator = [parameter.clone() for parameter in state.discriminator.parameters()]
     fake = state.generator(state.draw_latents(8))
     for real, _ in data.batches(torch.arange(43), 8):
-        trainer._discriminator_step(state, real, fake.detach(), None)
+        trainer._discriminator_step(state, real, fake.detach(), None, [True])
     assert all(map(torch.equal, generator, state.generator.parameters()))
     assert not any(map(torch.equal, discriminator, state.discriminator.parameters()))
 
     discriminator = [parameter.clone() for parameter in state.discriminator.parameters()]
-    trainer._generator_step(state, fake, None)
+    trainer._generator_step(state, real, fake, None)
     assert not any(map(torch.equal, generator, state.generator.parameters()))
     assert all(map(torch.equal, discriminator, state.discriminator.parameters()))
     assert all(parameter.requires_grad for parameter in state.discriminator.parameters())
@@ -206,7 +215,7 @@ def record_batches(tiny_images, monkeypatch):
 
         def record(network, take_step):
             def take_and_record(state, *inputs):
-                given[network].append(inputs[-2:])
+                given[network].append(inputs[1:3])
                 return take_step(state, *inputs)
 
             monkeypatch.setattr(trainer, f"_{network}_step", take_and_record)
@@ -530,10 +539,11 @@ class RecordingLoss(nn.Module):
 
     def __init__(self, loss):
         super().__init__()
-        self.loss, self.objective, self.steps = loss, loss.objective, []
+        self.loss, self.objective, self.steps, self.due = loss, loss.objective, [], []
 
     def forward(self, real, fake, labels, due):
         self.steps.append((real.clone(), fake.clone(), labels))
+        self.due.append(due)
         return self.loss(real, fake, labels, due)
 
 
@@ -550,6 +560,13 @@ def record(tiny_gan, tiny_images):
         return state, state.discriminator_loss.steps, metrics
 
     return run_recorded
+
+
+def test_lazy_penalties_are_due_every_so_many_steps_across_epochs(record):
+    penalties = (PenaltyConfig(), PenaltyConfig(at="real", every_steps=2), PenaltyConfig(at="dragan", every_steps=4))
+    state, _, _ = record(epochs=2, penalties=penalties)
+    expected = [[True, step % 2 == 0, step % 4 == 0] for step in range(1, 11)]
+    assert state.discriminator_loss.due == expected
 
 
 def test_each_epoch_shows_the_real_images_in_another_order(record, tiny_images):
