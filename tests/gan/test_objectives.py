@@ -199,6 +199,12 @@ def test_several_penalties_add_up():
     assert penalize(R1, R2) == pytest.approx(first + second)
 
 
+def test_a_one_sided_penalty_takes_only_the_norms_above_its_target():
+    # The gradients of the real images have norms of 0.25 * sqrt(48) and 0.0625 * sqrt(48): above 1 and below.
+    one_sided = PenaltyConfig(at="real", target_norm=1.0, one_sided=True, weight=2.0)
+    assert penalize(one_sided) == pytest.approx(2.0 * (0.25 * 48**0.5 - 1) ** 2 / 2)
+
+
 def test_over_its_steps_a_lazy_penalty_is_that_of_every_step():
     lazy = replace(R1, every_steps=4)
     parts = [penalize(lazy, R2, due=[step == 4, True]) - penalize(R2) for step in range(1, 5)]

@@ -241,6 +241,16 @@ def test_a_state_of_another_device_goes_on(config, tiny_images, store, algorithm
     assert run(config, tiny_images, store)[-1].number == 4
 
 
+def test_a_checkpoint_from_before_differentiable_transforms_goes_on(config, tiny_images, store):
+    with pytest.raises(Stop):
+        run(config, tiny_images, store, on_step=stop_after(16))  # nothing has been adapted yet
+    with store.open(fingerprint_of(config, tiny_images)) as checkpoints:
+        state = checkpoints.load_newest()
+        del state["parts"]["transform_probability"]
+        checkpoints.save(16, state)
+    assert run(config, tiny_images, store)[-1].number == 4
+
+
 def fingerprint_of(config, images):
     return fingerprint(config, hash_dataset(hash_images(images), None, ()), "cpu")
 
