@@ -27,7 +27,13 @@ NetworkFamilyName = Literal["mlp", "dcgan", "dcgan_5x5", "cdcgan", "acgan"]
 NormName = Literal["batch", "instance", "layer", "none"]
 SpectralNorm = Literal["none", "discriminator", "both"]
 ObjectiveName = Literal[
-    "minimax", "non_saturating", "least_squares", "wasserstein", "hinge", "relativistic", "relativistic_average"
+    "minimax",
+    "non_saturating",
+    "least_squares",
+    "wasserstein",
+    "hinge",
+    "relativistic",
+    "relativistic_average",
 ]
 PenaltyPoint = Literal["line", "real", "fake", "dragan"]
 DifferentiableTransformName = Literal["colour", "translation", "cutout"]
