@@ -167,10 +167,11 @@ case("a section that does not exist")(lambda _: preflight(variant__cdcgan__epoch
 case("a variant that does not exist")(lambda _: preflight(variants__cdgan__epochs=3))
 
 
-def configure(folder, content="", env=None, conf="conf"):
+def configure(folder, content="", env=None, conf="conf", **parameters):
     (folder / "conf/base").mkdir(parents=True)
     (folder / "conf/base/parameters.yml").write_text(content)
-    settings.CONFIG_LOADER_CLASS(str(folder / conf), env=env, **settings.CONFIG_LOADER_ARGS)["parameters"]
+    arguments = settings.CONFIG_LOADER_ARGS
+    settings.CONFIG_LOADER_CLASS(str(folder / conf), env=env, runtime_params=parameters, **arguments)["parameters"]
 
 
 case("an environment that does not exist")(lambda folder: configure(folder, env="bse"))
@@ -187,6 +188,13 @@ def an_archive_that_is_torn(folder):
     configure(folder, conf="conf.zip")
 
 
+case("a part of a list")(
+    lambda folder: configure(
+        folder,
+        "variants: {dcgan: {epochs: 1, penalties: [{at: real}]}}",
+        variants={"dcgan": {"epochs": 2, "penalties": {"0": {"weight": 5}}}},
+    )
+)
 case("a value in `--params` that is not YAML")(
     lambda _: cli.run.make_context("run", ["--params=augmentation.fractions=[0.1"])
 )
