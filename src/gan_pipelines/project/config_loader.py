@@ -78,9 +78,9 @@ class ExperimentConfigLoader(OmegaConfigLoader):
             ) from error
         layers: dict[str, Any] = {place: yaml.safe_load(content) for place, content in files.items()}
         for (place, values), (other, changes) in combinations((layers | {"--params": self.runtime_params}).items(), 2):
-            if name := find_part_of_list(values, changes):
+            if part := find_part_of_list(values, changes):
                 raise ConfigError(
-                    f"{other}: {name} is a list in {place}, and a list is not changed in part; state all of it."
+                    f"{other}: {part} is a list in {place}, and a list is not changed in part; state all of it."
                 ) from error
 
     def _list_environments(self) -> list[str]:
