@@ -69,9 +69,9 @@ class NetworkConfig:
         latent_size: length of the latent vector, drawn from N(0, 1).
         width: channels of the discriminator's first layer; each halving of the image doubles them. The layers of the
             mlp networks have 4, 8 and 16 times as many units.
-        discriminator_norm: normalisation between the discriminator's layers. A gradient penalty wants one that does not
-            couple the images of a batch, such as ``layer``, over all channels and positions of an image, or none
-            (Gulrajani et al. 2017, section 4).
+        discriminator_norm: normalisation between the discriminator's layers; ``layer`` is over all channels and
+            positions of an image (Ba et al. 2016). A gradient penalty wants one that does not couple the images of a
+            batch, or none (Gulrajani et al. 2017, section 4).
         spectral_norm: networks whose weights are divided by their spectral norm (Miyato et al. 2018).
         attention: self-attention after the last two hidden layers of both networks (Zhang et al. 2019).
     """
@@ -180,9 +180,9 @@ class DifferentiableTransformConfig:
         kinds: any of ``colour`` (brightness, saturation and contrast), ``translation`` by up to an eighth of the size,
             and ``cutout`` of a square of half the size. An empty list makes none.
         probability: of each kind for an image; if it is adapted, that of the first step.
-        target_sign: mean sign of the logits of real images to which the probability is adapted, -1 to 1 (ADA, Karras et
-            al. 2020, "Training Generative Adversarial Networks with Limited Data", who take 0.6 and begin with
-            probability 0); null keeps the probability.
+        target_sign: mean sign of the logits of real images to which the probability is adapted, -1 to 1; null keeps the
+            probability. The sign is relative to the objective's threshold. ADA takes 0.6 and begins with probability 0
+            (Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data").
         ramp_images: real images in which the adapted probability can rise from 0 to 1.
     """
 

@@ -18,8 +18,8 @@ def penalty_points(at: PenaltyPoint, real: Tensor, fake: Tensor) -> Tensor:
     Args:
         at: ``real`` or ``fake``, the images themselves; ``line``, a uniformly random point on the line between a real
             and a generated image (Gulrajani et al. 2017, algorithm 1); ``dragan``, such a point between a real image
-            and the same with noise (Kodali et al. 2017). The noise of a pixel is that of the authors'
-            code: uniform between 0 and half the standard deviation of the batch.
+            and the same with noise (Kodali et al. 2017). The noise of a pixel is that of the authors' code: uniform
+            between 0 and half the standard deviation of the batch.
         real: (N, C, H, W) real images.
         fake: (N, C, H, W) generated images.
 

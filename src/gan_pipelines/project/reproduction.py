@@ -222,7 +222,8 @@ def _list_items(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     items = {name: _list_items(item) for name, item in value.items()}
-    return [*items.values()] if items and all(map(str.isdigit, items)) else items
+    is_list = bool(items) and all(map(str.isdigit, items))
+    return [items[name] for name in sorted(items, key=int)] if is_list else items
 
 
 def check_dataset(run: Run, request: Request, catalog: DataCatalog, project_path: Path) -> None:
