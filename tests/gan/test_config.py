@@ -50,6 +50,10 @@ RMSPROP = ("rmsprop", 5e-5)
         ({"schedule": {"factor": 1.5}}, "schedule.factor is 1.5"),
         ({"transforms": {"rotation_degrees": 200}}, "transforms.rotation_degrees is 200"),
         ({"transforms": {"crop_padding": -1}}, "transforms.crop_padding is -1"),
+        (
+            {"differentiable_transforms": {"kinds": "cutout;cutout"}},
+            "differentiable_transforms.kinds is ('cutout', 'cutout'), but must be different from each other",
+        ),
         ({"differentiable_transforms": {"probability": 1.5}}, "differentiable_transforms.probability is 1.5"),
         ({"differentiable_transforms": {"target_sign": 1.0}}, "differentiable_transforms.target_sign is 1.0"),
         ({"networks": {"spectral_norm": "generator"}}, "networks.spectral_norm is 'generator'"),

@@ -192,8 +192,9 @@ class DifferentiableTransformConfig:
     ramp_images: Count = 500_000
 
     def __post_init__(self) -> None:
-        target, ramp = self.target_sign, self.ramp_images
-        require(target is None or bool(self.kinds), "target_sign", target, "null unless kinds names a transform")
+        kinds, target, ramp = self.kinds, self.target_sign, self.ramp_images
+        require(len(set(kinds)) == len(kinds), "kinds", kinds, "different from each other")
+        require(target is None or bool(kinds), "target_sign", target, "null unless kinds names a transform")
         require(target is not None or ramp == 500_000, "ramp_images", ramp, "left out unless target_sign is set")
 
 
