@@ -12,6 +12,7 @@ from gan_pipelines.gan.networks import FAMILIES
 
 ADAM = ("adam", 2e-4, 0.5, 0.999)
 SLOW, FAST = ("adam", 1e-4, 0.0, 0.9), ("adam", 4e-4, 0.0, 0.9)
+QUICK = ("adam", 1e-3, 0.5, 0.999)
 RMSPROP = ("rmsprop", 5e-5)
 
 
@@ -84,8 +85,10 @@ ROWS = {
     "mlp_gan": ("mlp", "none", "none", False, "non_saturating", [], 1, ADAM, ADAM, 128),
     "dcgan": ("dcgan", "batch", "none", False, "non_saturating", [], 1, ADAM, ADAM, 128),
     "cdcgan": ("cdcgan", "batch", "none", False, "non_saturating", [], 1, ADAM, ADAM, 64),
+    "lsgan": ("dcgan", "batch", "none", False, "least_squares", [], 1, QUICK, QUICK, 64),
     "wgan": ("dcgan", "batch", "none", False, "wasserstein", 0.01, 5, RMSPROP, RMSPROP, 64),
     "wgan_gp": ("dcgan", "none", "none", False, "wasserstein", [("line", 1.0, 10.0)], 5, SLOW, SLOW, 64),
+    "dragan": ("dcgan", "none", "none", False, "non_saturating", [("dragan", 1.0, 10.0)], 1, ADAM, ADAM, 64),
     "acgan": ("acgan", "batch", "none", False, "non_saturating", [], 1, ADAM, ADAM, 100),
     "sagan": ("dcgan", "none", "both", True, "hinge", [], 1, SLOW, FAST, 128),
 }
