@@ -25,7 +25,7 @@ def copy_files(copy: Path) -> Path:
 
 
 def run_measured(command: Sequence[str], folder: Path) -> tuple[float, float, str]:
-    """Run a command in a folder; return its seconds, its peak of resident memory in MiB, and what it prints. Linux only."""
+    """Run a command in a folder (Linux); return its seconds, its peak of resident memory in MiB, and what it prints."""
     started = time.perf_counter()
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -107,16 +107,16 @@ def compare_first_step(config: GanConfig, images: Images, device: torch.device, 
         )
         with torch.no_grad():
             fake = state.generator(latents.to(target), labels)
-        loss = move_penalty(state)(real, fake, labels)[0]
+        loss = move_penalties(state)(real, fake, labels)[0]
         losses.append(loss.item())
     difference = abs(losses[0] - losses[1]) / max(abs(losses[0]), 0.1)
     return difference < LOSS_TOLERANCE, {"cpu": losses[0], "device_loss": losses[1], "difference": difference}
 
 
-def move_penalty(state: TrainingState) -> torch.nn.Module:
-    """Take the penalty at real images: each device draws other random points on the lines."""
+def move_penalties(state: TrainingState) -> torch.nn.Module:
+    """Take penalties at real images: each device draws other random points on the lines."""
     loss = state.discriminator_loss
-    loss.penalty = None if loss.penalty is None else replace(loss.penalty, at="real")
+    loss.penalties = [replace(penalty, at="real") for penalty in loss.penalties]
     return loss.eval()
 
 

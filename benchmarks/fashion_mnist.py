@@ -66,7 +66,7 @@ class Run(NamedTuple):
         return replace(
             variant,
             objective=self.objective,
-            penalty=PenaltyConfig() if self.objective == "wasserstein" else None,
+            penalties=(PenaltyConfig(),) if self.objective == "wasserstein" else (),
             seed=self.seed,
             epochs=self.epochs,
             precision=self.precision,
@@ -137,8 +137,8 @@ def judge_batch(epoch: Epoch, images: ImageSet) -> dict[str, float]:
         fake = epoch.generator.network("raw").train()(latents, None)
         discriminator = copy.deepcopy(epoch.state.discriminator).cpu().train()
         objective = OBJECTIVES[config.objective]
-        _, metrics = DiscriminatorLoss(discriminator, objective, None)(real, fake, None)
-        metrics |= generator_loss(discriminator, objective, fake, None)[1]
+        _, metrics = DiscriminatorLoss(discriminator, objective, ())(real, fake, None)
+        metrics |= generator_loss(discriminator, objective, real, fake, None)[1]
     return {f"batch_{name}": value.item() for name, value in metrics.items()}
 
 

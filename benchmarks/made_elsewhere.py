@@ -4,15 +4,15 @@
 
 FOLDER has torchvision's files of Fashion-MNIST. Its first 10,000 training images, at 16x16, are the training images of
 the experiment, and its first 2,000 test images the test images. For each of `PLANTS` a copy of the project runs
-`evaluate_folder` and `augment_folder`. Writes made_elsewhere_scores.csv and made_elsewhere_verdicts.csv, with the seconds
-of each command and its peak of resident memory (Linux).
+`evaluate_folder` and `augment_folder`. Writes made_elsewhere_scores.csv and made_elsewhere_verdicts.csv, with the
+seconds of each command and its peak of resident memory (Linux).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -146,7 +146,7 @@ def read_scores(project: Path) -> dict[str, Any]:
     }
 
 
-def read_verdicts(project: Path) -> list[dict[str, Any]]:
+def read_verdicts(project: Path) -> list[dict[Hashable, Any]]:
     """Primary comparisons of the newest run, with what was found in the pictures."""
     reports = "08_reporting/elsewhere/folder"
     found = json.loads(find_newest(project, f"{reports}/near_copies.json").read_text())
@@ -158,7 +158,7 @@ def read_verdicts(project: Path) -> list[dict[str, Any]]:
         "train_copies": found["train_copies"],
         "test_copies": sum(copy["correlation"] == 1 for copy in leaks),
     }
-    return [row | counts for row in table[columns].to_dict("records")]
+    return [{**row, **counts} for row in table[columns].to_dict("records")]
 
 
 if __name__ == "__main__":

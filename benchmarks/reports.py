@@ -141,8 +141,8 @@ def read_settings(training: Training, data: Path, is_trial: bool) -> Settings:
         parameters, variant = merge(parameters, TRIAL), merge(variant, TRIAL_VARIANT)
     gan = replace(parse_variant(training.variant, variant), seed=training.seed)
     if training.objective:
-        penalty = PenaltyConfig() if training.objective == "wasserstein" else None
-        gan = replace(gan, objective=training.objective, penalty=penalty)
+        penalties = (PenaltyConfig(),) if training.objective == "wasserstein" else ()
+        gan = replace(gan, objective=training.objective, penalties=penalties)
     return Settings(
         gan,
         parse(DatasetConfig, dataset, "dataset"),

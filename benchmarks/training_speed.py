@@ -293,10 +293,10 @@ class Bench:
                 loss = objective.discriminator_loss(real_logits.float(), fake_logits.float())
                 if real_classes is not None:
                     loss = loss + F.cross_entropy(real_classes, labels) + F.cross_entropy(fake_classes, labels)
-                if config.penalty is not None:
-                    points = penalty_points(config.penalty.at, real, fake)
-                    penalty = gradient_penalty(discriminator, points, labels, config.penalty.target_norm)
-                    loss = loss + config.penalty.weight * penalty
+                for penalty in config.penalties:
+                    points = penalty_points(penalty.at, real, fake)
+                    value = gradient_penalty(discriminator, points, labels, penalty.target_norm)
+                    loss = loss + penalty.weight * value
             take_step(loss, discriminator_optimizer)
             if config.weight_clip is not None:
                 clip_weights(discriminator, config.weight_clip)
@@ -307,6 +307,7 @@ class Bench:
                     if not is_shared:
                         fake = generate(draw_latents(), labels)
                     logits, classes = discriminate(fake, labels)
+                    assert objective.generator_loss is not None
                     loss = objective.generator_loss(logits.float())
                     if classes is not None:
                         loss = loss + F.cross_entropy(classes, labels)

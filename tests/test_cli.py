@@ -127,7 +127,7 @@ def test_mlflow_has_every_epoch_the_settings_and_the_pictures(client):
     for metric in ("discriminator_loss", "generator_loss", "real_accuracy", "penalty", "images_per_second"):
         assert [point.step for point in client.get_metric_history(run.info.run_id, f"train/{metric}")] == [1, 2, 3]
     assert run.data.params["epochs"] == "3"
-    assert run.data.params["penalty.weight"] == "10.0"  # from the table of variants
+    assert run.data.params["penalties.0.weight"] == "10.0"  # from the table of variants
     assert run.data.params["scoring.samples"] == "40"
     assert not [name for name in run.data.params if name.startswith("variants.")]  # they are there without a prefix
     artifacts = {

@@ -65,5 +65,5 @@ def test_what_is_cut_off_goes_on_and_ends_as_if_it_were_not(data, tmp_path):
 def test_every_training_of_the_reports_has_settings():
     settings = {each: reports.read_settings(each, Path("data"), is_trial=False) for each in reports.TRAININGS}
     assert len({each.name for each in settings}) == len(settings) == 32
-    assert settings[reports.Training("fashion_mnist", "dcgan", "wasserstein", 2)].gan.penalty is not None
+    assert settings[reports.Training("fashion_mnist", "dcgan", "wasserstein", 2)].gan.penalties
     assert {each.gan.epochs for each in settings.values()} == {20, 25, 40, 45, 100, 300}

@@ -135,3 +135,5 @@ def test_merge_goes_mapping_by_mapping():
 
 def test_flatten():
     assert flatten({"a": {"b": {"c": 1}, "d": None}, "e": (2, 3)}) == {"a.b.c": 1, "a.d": None, "e": (2, 3)}
+    lists = {"a": [{"b": 1}, {"b": 2, "c": [{"d": 3}]}], "e": []}
+    assert flatten(lists) == {"a.0.b": 1, "a.1.b": 2, "a.1.c.0.d": 3, "e": []}

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from gan_pipelines.core.recording import LAUNCHED_STEPS, RecordedStep
-from gan_pipelines.gan import VARIANTS, TransformConfig
+from gan_pipelines.gan import VARIANTS, DifferentiableTransformConfig, PenaltyConfig, TransformConfig
 from gan_pipelines.gan.data import TrainingData
 from gan_pipelines.gan.state import TrainingState
 from gan_pipelines.gan.trainer import _train_epoch, choose_steps, launched_steps
@@ -83,9 +83,19 @@ for _ in range(11):
     )
 
 
-@pytest.mark.parametrize("variant", [*VARIANTS])
-def test_a_recorded_training_begins_as_one_that_is_launched(variant):
-    config = VARIANTS[variant]
+LAZY = {
+    "discriminator_steps": 1,
+    "penalties": (PenaltyConfig(at="real", target_norm=0.0), PenaltyConfig(at="fake", target_norm=0.0, every_steps=2)),
+    "differentiable_transforms": DifferentiableTransformConfig(
+        kinds=("colour", "translation", "cutout"), probability=0.5, target_sign=0.0, ramp_images=1000
+    ),
+}
+"""Settings with which steps of two kinds take turns, each often enough to be recorded, and read a changing tensor."""
+
+
+@pytest.mark.parametrize(("variant", "changes"), [*((variant, {}) for variant in VARIANTS), ("wgan_gp", LAZY)])
+def test_a_recorded_training_begins_as_one_that_is_launched(variant, changes):
+    config = replace(VARIANTS[variant], **changes)
     config = replace(
         config,
         networks=replace(config.networks, width=8),

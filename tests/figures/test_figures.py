@@ -37,6 +37,11 @@ def test_without_a_penalty_there_is_no_panel_for_it():
     assert len(plot_losses(HISTORY.drop(columns="penalty")).axes) == 2
 
 
+def test_the_probability_of_transforms_is_plotted():
+    figure = plot_losses(HISTORY.assign(transform_probability=[0.1, 0.2, 0.3]))
+    assert figure.axes[3].get_title() == "Probability of differentiable transforms"
+
+
 def test_class_loss_and_accuracy_are_plotted():
     figure = plot_losses(HISTORY.assign(class_loss=[3.0, 2.0, 1.0], class_accuracy=[0.1, 0.2, 0.3]))
     assert [axes.get_title() for axes in figure.axes][1:3] == ["Discriminator's accuracy", "Class loss"]

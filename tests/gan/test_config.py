@@ -12,6 +12,7 @@ from gan_pipelines.gan.networks import FAMILIES
 
 ADAM = ("adam", 2e-4, 0.5, 0.999)
 SLOW, FAST = ("adam", 1e-4, 0.0, 0.9), ("adam", 4e-4, 0.0, 0.9)
+QUICK = ("adam", 1e-3, 0.5, 0.999)
 RMSPROP = ("rmsprop", 5e-5)
 
 
@@ -28,10 +29,14 @@ RMSPROP = ("rmsprop", 5e-5)
         ({"networks": {"width": 0}}, "networks.width is 0"),
         ({"networks": {"latent_size": 0}}, "networks.latent_size is 0"),
         ({"networks": {"family": "biggan"}}, "networks.family is 'biggan'"),
-        ({"networks": {"discriminator_norm": "layer"}}, "networks.discriminator_norm is 'layer'"),
-        ({"penalty": {"weight": 0}}, "penalty.weight is 0, but must be greater than 0."),
-        ({"penalty": {"at": "nowhere"}}, "penalty.at is 'nowhere'"),
-        ({"penalty": {"target_norm": -1}}, "penalty.target_norm is -1"),
+        ({"networks": {"discriminator_norm": "group"}}, "networks.discriminator_norm is 'group'"),
+        ({"penalties": [{"weight": 0}]}, "penalties.weight is 0, but must be greater than 0."),
+        ({"penalties": [{}, {"at": "nowhere"}]}, "penalties.at is 'nowhere'"),
+        ({"penalties": [{"wieght": 1}]}, "penalties.wieght is not a setting; did you mean weight?"),
+        ({"penalties": {"at": "real"}}, "penalties is {'at': 'real'}, but must be a list."),
+        ({"penalties": [{"every_steps": 0}]}, "penalties.every_steps is 0"),
+        ({"penalties": [{"one_sided": True, "target_norm": 0}]}, "penalties.one_sided is True, but must be false with"),
+        ({"penalties": [{"target_norm": -1}]}, "penalties.target_norm is -1"),
         ({"generator_optimizer": {"learning_rate": 0}}, "generator_optimizer.learning_rate is 0"),
         ({"generator_optimizer": {"learning_rate": float("nan")}}, "generator_optimizer.learning_rate is nan"),
         (
@@ -41,20 +46,26 @@ RMSPROP = ("rmsprop", 5e-5)
         ({"discriminator_optimizer": {"betas": [0.5, 1]}}, "discriminator_optimizer.betas is 1, but must be below 1."),
         ({"schedule": {"kind": "cosine"}}, "schedule.kind is 'cosine'"),
         ({"schedule": {"every_epochs": 5}}, "schedule.kind is 'constant', but must be step, since every_epochs or"),
-        ({"penalty": {"target_norm": float("inf")}}, "penalty.target_norm is inf"),
+        ({"penalties": [{"target_norm": float("inf")}]}, "penalties.target_norm is inf"),
         ({"schedule": {"every_epochs": 0}}, "schedule.every_epochs is 0"),
         ({"schedule": {"factor": 1.5}}, "schedule.factor is 1.5"),
         ({"transforms": {"rotation_degrees": 200}}, "transforms.rotation_degrees is 200"),
         ({"transforms": {"crop_padding": -1}}, "transforms.crop_padding is -1"),
+        (
+            {"differentiable_transforms": {"kinds": "cutout;cutout"}},
+            "differentiable_transforms.kinds is ('cutout', 'cutout'), but must be different from each other",
+        ),
+        ({"differentiable_transforms": {"probability": 1.5}}, "differentiable_transforms.probability is 1.5"),
+        ({"differentiable_transforms": {"target_sign": 1.0}}, "differentiable_transforms.target_sign is 1.0"),
         ({"networks": {"spectral_norm": "generator"}}, "networks.spectral_norm is 'generator'"),
         ({"generator_optimizer": {"algorithm": "sgd"}}, "generator_optimizer.algorithm is 'sgd'"),
         ({"weight_clip": 0.01}, "weight_clip is 0.01, but must be null beside a penalty"),
-        ({"weight_clip": 0, "penalty": None}, "weight_clip is 0, but must be greater than 0"),
+        ({"weight_clip": 0, "penalties": []}, "weight_clip is 0, but must be greater than 0"),
         (
-            {"weight_clip": 0.01, "penalty": None, "networks": {"spectral_norm": "discriminator"}},
+            {"weight_clip": 0.01, "penalties": [], "networks": {"spectral_norm": "discriminator"}},
             "weight_clip is 0.01, but must be null beside spectral_norm",
         ),
-        ({"penalty": None}, "objective is 'wasserstein', but must be bounded by a penalty, weight_clip or"),
+        ({"penalties": []}, "objective is 'wasserstein', but must be bounded by a penalty, weight_clip or"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(changes, message):
@@ -69,27 +80,29 @@ def test_a_configuration_survives_the_way_through_plain_values():
         assert parse(GanConfig, asdict(config), "x") == config
 
 
-# networks: family, discriminator_norm, spectral_norm, attention; objective; penalty or clip; steps; G and D; batch.
+# networks: family, discriminator_norm, spectral_norm, attention; objective; penalties or clip; steps; G and D; batch.
 ROWS = {
-    "mlp_gan": ("mlp", "none", "none", False, "non_saturating", None, 1, ADAM, ADAM, 128),
-    "dcgan": ("dcgan", "batch", "none", False, "non_saturating", None, 1, ADAM, ADAM, 128),
-    "cdcgan": ("cdcgan", "batch", "none", False, "non_saturating", None, 1, ADAM, ADAM, 64),
+    "mlp_gan": ("mlp", "none", "none", False, "non_saturating", [], 1, ADAM, ADAM, 128),
+    "dcgan": ("dcgan", "batch", "none", False, "non_saturating", [], 1, ADAM, ADAM, 128),
+    "cdcgan": ("cdcgan", "batch", "none", False, "non_saturating", [], 1, ADAM, ADAM, 64),
+    "lsgan": ("dcgan", "batch", "none", False, "least_squares", [], 1, QUICK, QUICK, 64),
     "wgan": ("dcgan", "batch", "none", False, "wasserstein", 0.01, 5, RMSPROP, RMSPROP, 64),
-    "wgan_gp": ("dcgan", "none", "none", False, "wasserstein", ("line", 1.0, 10.0), 5, SLOW, SLOW, 64),
-    "acgan": ("acgan", "batch", "none", False, "non_saturating", None, 1, ADAM, ADAM, 100),
-    "sagan": ("dcgan", "none", "both", True, "hinge", None, 1, SLOW, FAST, 128),
+    "wgan_gp": ("dcgan", "none", "none", False, "wasserstein", [("line", 1.0, 10.0)], 5, SLOW, SLOW, 64),
+    "dragan": ("dcgan", "none", "none", False, "non_saturating", [("dragan", 1.0, 10.0)], 1, ADAM, ADAM, 64),
+    "acgan": ("acgan", "batch", "none", False, "non_saturating", [], 1, ADAM, ADAM, 100),
+    "sagan": ("dcgan", "none", "both", True, "hinge", [], 1, SLOW, FAST, 128),
 }
 
 
 @pytest.mark.parametrize("variant", ROWS)
 def test_the_rows_follow_their_papers(variant):
     row = VARIANTS[variant]
-    networks, penalty = row.networks, row.penalty
+    networks, penalties = row.networks, row.penalties
     optimizers = [
         (one.algorithm, one.learning_rate, *(one.betas if one.algorithm == "adam" else ()))
         for one in (row.generator_optimizer, row.discriminator_optimizer)
     ]
-    constraint = row.weight_clip if penalty is None else (penalty.at, penalty.target_norm, penalty.weight)
+    constraint = row.weight_clip or [(one.at, one.target_norm, one.weight) for one in penalties]
     found = (networks.family, networks.discriminator_norm, networks.spectral_norm, networks.attention, row.objective)
     assert (*found, constraint, row.discriminator_steps, *optimizers, row.batch_size) == ROWS[variant]
     assert (networks.latent_size, networks.width) == (100, 64)

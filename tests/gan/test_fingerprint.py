@@ -12,6 +12,7 @@ import torch
 from gan_pipelines.core.devices import resolve_precision
 from gan_pipelines.gan import (
     VARIANTS,
+    DifferentiableTransformConfig,
     GanConfig,
     NetworkConfig,
     OptimizerConfig,
@@ -30,20 +31,26 @@ DEFAULTS = {
             "family": "dcgan", "latent_size": 100, "width": 64, "discriminator_norm": "batch", "spectral_norm": "none",
             "attention": False,
         },
-        "penalty": None, "weight_clip": None, "discriminator_steps": 1, "generator_optimizer": ADAM,
+        "penalties": (), "weight_clip": None, "discriminator_steps": 1, "generator_optimizer": ADAM,
         "discriminator_optimizer": ADAM, "schedule": {"kind": "constant", "every_epochs": 30, "factor": 0.1},
-        "transforms": {"horizontal_flip": False, "rotation_degrees": 0.0, "crop_padding": 0}, "ema_decay": 0.999,
+        "transforms": {"horizontal_flip": False, "rotation_degrees": 0.0, "crop_padding": 0},
+        "differentiable_transforms": {
+            "kinds": (), "probability": 1.0, "target_sign": None, "ramp_images": 500_000,
+        },
+        "ema_decay": 0.999,
         "preview_weights": "ema", "on_collapse": "warn",
         "batch_size": 64, "epochs": 25, "seed": 0, "precision": "auto", "compilation": "none",
     },
-    PenaltyConfig: {"at": "line", "target_norm": 1.0, "weight": 10.0},
+    PenaltyConfig: {"at": "line", "target_norm": 1.0, "one_sided": False, "weight": 10.0, "every_steps": 1},
 }  # fmt: skip
 ROWS = {
     "mlp_gan": "9a5ea984ab5b2745",
     "dcgan": "641482252a5c9b97",
     "cdcgan": "1256ef9994ba9ce1",
+    "lsgan": "fbdd38dcfe24bc8e",
     "wgan": "9298925f93f4957f",
     "wgan_gp": "0b678b76514fbbf1",
+    "dragan": "2320f943b5e7b899",
     "acgan": "d1386a0044bc59c7",
     "sagan": "3f45cc1bf31029c5",
 }
@@ -110,10 +117,13 @@ OTHER_VALUES = {
         "family": "acgan", "latent_size": 50, "width": 8, "discriminator_norm": "instance", "spectral_norm": "both",
         "attention": True,
     },
-    PenaltyConfig: {"at": "real", "target_norm": 0.0, "weight": 1.0},
+    PenaltyConfig: {"at": "real", "target_norm": 0.0, "one_sided": True, "weight": 1.0, "every_steps": 16},
     OptimizerConfig: {"algorithm": "rmsprop", "learning_rate": 1e-3, "betas": (0.0, 0.9)},
     ScheduleConfig: {"kind": "linear", "every_epochs": 5, "factor": 0.5},
     TransformConfig: {"horizontal_flip": True, "rotation_degrees": 10.0, "crop_padding": 2},
+    DifferentiableTransformConfig: {
+        "kinds": ("colour", "cutout"), "probability": 0.5, "target_sign": 0.5, "ramp_images": 1000,
+    },
     GanConfig: {
         "objective": "non_saturating", "weight_clip": 0.01, "discriminator_steps": 2, "ema_decay": 0.5,
         "batch_size": 8, "seed": 1, "precision": "bf16", "compilation": "default",
@@ -121,17 +131,21 @@ OTHER_VALUES = {
 }  # fmt: skip
 PARTS = {
     "networks": NetworkConfig(),
-    "penalty": PenaltyConfig(),
     "generator_optimizer": OptimizerConfig(),
     "discriminator_optimizer": OptimizerConfig(),
     "schedule": ScheduleConfig(kind="step"),
     "transforms": TransformConfig(),
+    "differentiable_transforms": DifferentiableTransformConfig(kinds=("cutout",), target_sign=0.6),
 }
 
 
 def test_every_setting_has_another_value_here():
     for config_type, values in OTHER_VALUES.items():
-        left = set(PARTS) | {"epochs", "on_collapse", "preview_weights"} if config_type is GanConfig else set()
+        left = (
+            set(PARTS) | {"penalties", "epochs", "on_collapse", "preview_weights"}
+            if config_type is GanConfig
+            else set()
+        )
         assert set(values) | left == {setting.name for setting in fields(config_type)}
 
 
@@ -147,6 +161,13 @@ def test_every_setting_of_a_part_changes_the_fingerprint(part):
     seen += [identify(plain(**{part: replace(values, **{name: value})})) for name, value in
              OTHER_VALUES[type(values)].items()]  # fmt: skip
     assert len(set(seen)) == len(seen)
+
+
+def test_every_setting_of_a_penalty_changes_the_fingerprint_and_so_does_another_penalty():
+    penalty, other = PenaltyConfig(), PenaltyConfig(at="real")
+    changed = [replace(penalty, **{name: value}) for name, value in OTHER_VALUES[PenaltyConfig].items()]
+    lists = [(), *((each,) for each in (penalty, *changed)), (penalty, other), (other, penalty), (penalty, penalty)]
+    assert len({identify(plain(penalties=penalties)) for penalties in lists}) == len(lists)
 
 
 def test_the_two_optimizers_are_told_apart():

@@ -13,8 +13,10 @@ from gan_pipelines.core.hashing import hash_arrays, hash_dataset, hash_images
 from gan_pipelines.gan import (
     CheckpointStore,
     CheckpointUnusable,
+    DifferentiableTransformConfig,
     Monitor,
     OptimizerConfig,
+    PenaltyConfig,
     ScheduleConfig,
     TrainedGenerator,
     TrainingDiverged,
@@ -35,8 +37,12 @@ def config(tiny_gan):
     return replace(
         tiny_gan,
         epochs=4,
+        penalties=(PenaltyConfig(), PenaltyConfig(at="dragan", every_steps=3)),
         schedule=ScheduleConfig(kind="linear"),
         transforms=TransformConfig(horizontal_flip=True, rotation_degrees=10, crop_padding=1),
+        differentiable_transforms=DifferentiableTransformConfig(
+            kinds=("colour", "translation", "cutout"), probability=0.5, target_sign=0.0, ramp_images=160
+        ),
     )
 
 
@@ -88,6 +94,7 @@ def test_a_training_goes_on_bit_for_bit_from_any_step(config, tiny_images, store
     assert torch.equal(resumed.samples, uninterrupted.samples)
     assert without_speed(resumed.history) == without_speed(uninterrupted.history)
     assert [row["epoch"] for row in resumed.history] == [1, 2, 3, 4]
+    assert len({row["transform_probability"] for row in resumed.history}) > 1
 
 
 def test_the_samples_of_the_epochs_before_are_still_there(config, tiny_images, store):
@@ -234,6 +241,16 @@ def test_a_state_of_another_device_goes_on(config, tiny_images, store, algorithm
     assert run(config, tiny_images, store)[-1].number == 4
 
 
+def test_a_checkpoint_from_before_differentiable_transforms_goes_on(config, tiny_images, store):
+    with pytest.raises(Stop):
+        run(config, tiny_images, store, on_step=stop_after(16))  # nothing has been adapted yet
+    with store.open(fingerprint_of(config, tiny_images)) as checkpoints:
+        state = checkpoints.load_newest()
+        del state["parts"]["transform_probability"]
+        checkpoints.save(16, state)
+    assert run(config, tiny_images, store)[-1].number == 4
+
+
 def fingerprint_of(config, images):
     return fingerprint(config, hash_dataset(hash_images(images), None, ()), "cpu")
 
@@ -243,10 +260,16 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
-from gan_pipelines.gan import VARIANTS, CheckpointStore, NetworkConfig, train
+from gan_pipelines.gan import (
+    VARIANTS, CheckpointStore, DifferentiableTransformConfig, NetworkConfig, PenaltyConfig, train
+)
 
 config = replace(
     VARIANTS["wgan_gp"], networks=NetworkConfig(latent_size=4, width=8, discriminator_norm="none"),
+    penalties=(PenaltyConfig(), PenaltyConfig(at="real", target_norm=0.0, every_steps=4)),
+    differentiable_transforms=DifferentiableTransformConfig(
+        kinds=("colour", "translation", "cutout"), probability=0.5, target_sign=0.0, ramp_images=500
+    ),
     discriminator_steps=2, batch_size=8, epochs=30, ema_decay=0.5, precision="fp32",
 )
 images = np.random.default_rng(0).integers(0, 256, (43, 1, 8, 8), dtype=np.uint8)

@@ -15,9 +15,11 @@ from gan_pipelines.core.pixels import to_float, to_uint8
 from gan_pipelines.gan import (
     GeneratorUnusable,
     NetworkConfig,
+    PenaltyConfig,
     SamplingConfig,
     TrainedGenerator,
     TransformConfig,
+    fingerprint,
     interpolate,
     sample_classes,
     train,
@@ -65,8 +67,17 @@ def test_a_file_of_format_2_makes_the_images_that_it_made_then():
             assert (samples - torch.from_numpy(expected[weights])).abs().max() <= 1  # other CPUs round otherwise
 
 
-def test_a_file_of_format_2_is_saved_in_the_present_format(tmp_path):
-    generator = TrainedGenerator.load(FIXTURES / "generator_format_2.safetensors")
+def test_a_file_of_format_3_knows_its_penalty_and_its_training(tmp_path):
+    generator = TrainedGenerator.load(FIXTURES / "generator_format_3.safetensors")
+    assert generator.config.penalties == (PenaltyConfig(at="real", target_norm=0.0, weight=2.0),)
+    training = generator.training
+    assert fingerprint(generator.config, training["data_hash"], "cpu") == training["fingerprint"]
+    assert generator.sample(2, seed=0).shape == (2, 1, 8, 8)
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_file_of_an_earlier_format_is_saved_in_the_present_one(tmp_path, number):
+    generator = TrainedGenerator.load(FIXTURES / f"generator_format_{number}.safetensors")
     generator.save(tmp_path / "generator.safetensors")
     again = TrainedGenerator.load(tmp_path / "generator.safetensors")
     assert (again.config, again.training) == (generator.config, generator.training)
@@ -75,15 +86,15 @@ def test_a_file_of_format_2_is_saved_in_the_present_format(tmp_path):
 
 def test_a_later_format_is_refused(tmp_path):
     path = tmp_path / "later.safetensors"
-    save_file({"x": torch.zeros(1)}, path, metadata={"format": "gan_pipelines.generator/4"})
-    with pytest.raises(GeneratorUnusable, match="holds gan_pipelines.generator/4, but gan_pipelines.generator/3 was"):
+    save_file({"x": torch.zeros(1)}, path, metadata={"format": "gan_pipelines.generator/5"})
+    with pytest.raises(GeneratorUnusable, match="holds gan_pipelines.generator/5, but gan_pipelines.generator/4 was"):
         TrainedGenerator.load(path)
 
 
 def test_another_file_is_refused(tmp_path):
     path = tmp_path / "other.safetensors"
     save_file({"x": torch.zeros(1)}, path)
-    with pytest.raises(GeneratorUnusable, match="holds no generator, but gan_pipelines.generator/3 was expected"):
+    with pytest.raises(GeneratorUnusable, match="holds no generator, but gan_pipelines.generator/4 was expected"):
         TrainedGenerator.load(path)
 
 

@@ -16,6 +16,7 @@ from gan_pipelines.core.pixels import to_uint8
 from gan_pipelines.gan import (
     VARIANTS,
     CheckpointStore,
+    DifferentiableTransformConfig,
     GanConfig,
     NetworkConfig,
     OptimizerConfig,
@@ -90,11 +91,19 @@ class HostReads(TorchDispatchMode):
         return function(*arguments, **(options or {}))
 
 
-@pytest.mark.parametrize("objective", ["wasserstein", "non_saturating", "hinge"])
+@pytest.mark.parametrize("objective", ["wasserstein", "hinge", "relativistic_average"])
 def test_the_host_waits_for_the_device_once_an_epoch(tiny_gan, tiny_images, objective):
     data = TrainingData.prepare(tiny_images, None, (), CPU)
-    transforms = TransformConfig(horizontal_flip=True, rotation_degrees=10, crop_padding=1)
-    state = TrainingState(replace(tiny_gan, objective=objective, transforms=transforms), data)
+    config = replace(
+        tiny_gan,
+        objective=objective,
+        penalties=(PenaltyConfig(), PenaltyConfig(at="dragan", one_sided=True, every_steps=2)),
+        transforms=TransformConfig(horizontal_flip=True, rotation_degrees=10, crop_padding=1),
+        differentiable_transforms=DifferentiableTransformConfig(
+            kinds=("colour", "translation", "cutout"), probability=0.5, target_sign=0.6
+        ),
+    )
+    state = TrainingState(config, data)
     counts = []
     with HostReads() as reads:
         _train_epoch(state, data, lambda: counts.append(reads.count))
@@ -179,12 +188,12 @@ def test_a_step_of_one_network_leaves_the_other_alone(tiny_gan, tiny_images):
     discriminator = [parameter.clone() for parameter in state.discriminator.parameters()]
     fake = state.generator(state.draw_latents(8))
     for real, _ in data.batches(torch.arange(43), 8):
-        trainer._discriminator_step(state, real, fake.detach(), None)
+        trainer._discriminator_step(state, real, fake.detach(), None, [True])
     assert all(map(torch.equal, generator, state.generator.parameters()))
     assert not any(map(torch.equal, discriminator, state.discriminator.parameters()))
 
     discriminator = [parameter.clone() for parameter in state.discriminator.parameters()]
-    trainer._generator_step(state, fake, None)
+    trainer._generator_step(state, real, fake, None)
     assert not any(map(torch.equal, generator, state.generator.parameters()))
     assert all(map(torch.equal, discriminator, state.discriminator.parameters()))
     assert all(parameter.requires_grad for parameter in state.discriminator.parameters())
@@ -206,7 +215,7 @@ def record_batches(tiny_images, monkeypatch):
 
         def record(network, take_step):
             def take_and_record(state, *inputs):
-                given[network].append(inputs[-2:])
+                given[network].append(inputs[1:3])
                 return take_step(state, *inputs)
 
             monkeypatch.setattr(trainer, f"_{network}_step", take_and_record)
@@ -330,7 +339,7 @@ def test_rmsprop_follows_its_recursion_without_momentum(tiny_gan, tiny_images):
 
 
 def test_clipped_weights_are_within_the_bound_after_every_discriminator_step(tiny_gan, tiny_images):
-    clipped = replace(tiny_gan, penalty=None, weight_clip=0.01)
+    clipped = replace(tiny_gan, penalties=(), weight_clip=0.01)
     data = TrainingData.prepare(tiny_images, None, (), CPU)
     state, largest = TrainingState(clipped, data), []
     assert max(parameter.abs().max() for parameter in state.discriminator.parameters()) > 0.02
@@ -345,27 +354,33 @@ def test_clipped_weights_are_within_the_bound_after_every_discriminator_step(tin
     assert any(not torch.equal(*pair) for pair in zip(before, state.generator.parameters(), strict=True))
 
 
+PENALTIES = [
+    (),
+    (PenaltyConfig(),),
+    (PenaltyConfig(at="real", target_norm=0.0), PenaltyConfig(at="fake", target_norm=0.0)),
+    (PenaltyConfig(at="dragan", one_sided=True),),
+]
 ACCEPTED = [
-    (objective, penalty)
+    (objective, penalties)
     for objective in OBJECTIVES
-    for penalty in (None, PenaltyConfig(), *(PenaltyConfig(at=at, target_norm=0.0) for at in ("real", "fake")))
-    if objective != "wasserstein" or penalty is not None
+    for penalties in PENALTIES
+    if objective != "wasserstein" or penalties
 ]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(("objective", "penalty"), ACCEPTED)
-def test_any_objective_goes_with_any_network_and_penalty(objective, penalty, family):
+@pytest.mark.parametrize(("objective", "penalties"), ACCEPTED)
+def test_any_objective_goes_with_any_network_and_penalties(objective, penalties, family):
     images = np.random.default_rng(0).integers(0, 256, (4, 1, 16, 16), dtype=np.uint8)
     extra = {"attention": True, "spectral_norm": "both"} if FAMILIES[family].has_attention else {}
     networks = NetworkConfig(family=family, latent_size=4, width=4, discriminator_norm="none", **extra)
-    config = GanConfig(networks=networks, objective=objective, penalty=penalty, batch_size=4, epochs=1)
+    config = GanConfig(networks=networks, objective=objective, penalties=penalties, batch_size=4, epochs=1)
     data = TrainingData.prepare(images, np.arange(4) % 2, ("a", "b"), CPU)
     state = TrainingState(config, data)
     before = [[parameter.clone() for parameter in network.parameters()] for network in state.networks]
     with state.random.active():
         metrics = _train_epoch(state, data, no_op)
-    assert ("penalty" in metrics) == (penalty is not None)
+    assert ("penalty" in metrics) == bool(penalties)
     for network, weights in zip(state.networks, before, strict=True):
         assert any(not torch.equal(*pair) for pair in zip(network.parameters(), weights, strict=True))
 
@@ -425,7 +440,7 @@ def test_labels_travel_with_their_images(tiny_gan, monkeypatch):
     monkeypatch.setitem(FAMILIES, "dcgan", family)
     labels = np.arange(43) % 4
     images = np.round((labels * 0.5) * 127.5).astype(np.uint8)[:, None, None, None] * np.ones((1, 1, 8, 8), np.uint8)
-    config = replace(tiny_gan, penalty=None, objective="hinge", epochs=1)
+    config = replace(tiny_gan, penalties=(), objective="hinge", epochs=1)
     (epoch,) = run(config, images, labels=labels, class_names=["a", "b", "c", "d"])
     assert len(discriminator.seen) == 5 * 16 + 2 * 8
     assert all(shade == pytest.approx(label * 0.5 - 1, abs=0.01) for shade, label in discriminator.seen)
@@ -524,11 +539,12 @@ class RecordingLoss(nn.Module):
 
     def __init__(self, loss):
         super().__init__()
-        self.loss, self.objective, self.steps = loss, loss.objective, []
+        self.loss, self.objective, self.steps, self.due = loss, loss.objective, [], []
 
-    def forward(self, real, fake, labels):
+    def forward(self, real, fake, labels, due):
         self.steps.append((real.clone(), fake.clone(), labels))
-        return self.loss(real, fake, labels)
+        self.due.append(due)
+        return self.loss(real, fake, labels, due)
 
 
 @pytest.fixture
@@ -544,6 +560,13 @@ def record(tiny_gan, tiny_images):
         return state, state.discriminator_loss.steps, metrics
 
     return run_recorded
+
+
+def test_lazy_penalties_are_due_every_so_many_steps_across_epochs(record):
+    penalties = (PenaltyConfig(), PenaltyConfig(at="real", every_steps=2), PenaltyConfig(at="dragan", every_steps=4))
+    state, _, _ = record(epochs=2, penalties=penalties)
+    expected = [[True, step % 2 == 0, step % 4 == 0] for step in range(1, 11)]
+    assert state.discriminator_loss.due == expected
 
 
 def test_each_epoch_shows_the_real_images_in_another_order(record, tiny_images):

@@ -168,9 +168,9 @@ def test_settings_that_differ_within_a_variant_are_columns():
 
 def test_a_setting_that_one_recipe_lacks_is_none():
     bound = VARIANTS["wgan_gp"]
-    free = replace(bound, penalty=None, objective="hinge")
+    free = replace(bound, penalties=(), objective="hinge")
     runs = [run("a", "1", record(recipe="r"), config=free), run("a", "2", record(recipe="s"), config=bound)]
-    assert nodes.list_runs(runs)["penalty.weight"].tolist() == ["none", "10.0"]
+    assert nodes.list_runs(runs)["penalties.0.weight"].tolist() == ["none", "10.0"]
 
 
 def broken():
@@ -394,11 +394,11 @@ def test_lines_and_warnings_name_their_seed():
 @pytest.mark.integration
 def test_made_up_runs_have_a_row_for_each_recipe(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_runs(15)
+    write_runs(19)
     page = make_page()
     table = page[page.index("<tbody>") : page.index("</tbody>")]
-    assert table.count("<tr>") == 14  # two recipes of seven variants
-    assert page.count('<details class="run">') == 15
+    assert table.count("<tr>") == 18  # two recipes of nine variants
+    assert page.count('<details class="run">') == 19
 
 
 def test_the_page_shows_the_newest_experiment_of_each_folder_of_pictures_by_its_name():

@@ -178,10 +178,11 @@ case("a section that does not exist")(lambda _: preflight(variant__cdcgan__epoch
 case("a variant that does not exist")(lambda _: preflight(variants__cdgan__epochs=3))
 
 
-def configure(folder, content="", env=None, conf="conf"):
+def configure(folder, content="", env=None, conf="conf", **parameters):
     (folder / "conf/base").mkdir(parents=True)
     (folder / "conf/base/parameters.yml").write_text(content)
-    settings.CONFIG_LOADER_CLASS(str(folder / conf), env=env, **settings.CONFIG_LOADER_ARGS)["parameters"]
+    arguments = settings.CONFIG_LOADER_ARGS
+    settings.CONFIG_LOADER_CLASS(str(folder / conf), env=env, runtime_params=parameters, **arguments)["parameters"]
 
 
 case("an environment that does not exist")(lambda folder: configure(folder, env="bse"))
@@ -198,6 +199,13 @@ def an_archive_that_is_torn(folder):
     configure(folder, conf="conf.zip")
 
 
+case("a part of a list")(
+    lambda folder: configure(
+        folder,
+        "variants: {dcgan: {epochs: 1, penalties: [{at: real}]}}",
+        variants={"dcgan": {"epochs": 2, "penalties": {"0": {"weight": 5}}}},
+    )
+)
 case("a value in `--params` that is not YAML")(
     lambda _: cli.run.make_context("run", ["--params=augmentation.fractions=[0.1"])
 )
@@ -206,7 +214,7 @@ case("options of Kedro that clash")(
 )
 case("a pipeline that does not exist")(lambda _: preflight("train_wgan_pg"))
 case("a number out of range")(lambda _: preflight(variants__wgan_gp__epochs=0))
-case("a text in place of a number")(lambda _: preflight(variants__wgan_gp__penalty__weight="ten"))
+case("a text in place of a number")(lambda _: preflight(variants__wgan_gp__penalties=[{"weight": "ten"}]))
 case("weight clipping beside a gradient penalty")(lambda _: preflight(variants__wgan_gp__weight_clip=0.01))
 case("weight clipping beside spectral norm")(
     lambda _: preflight(
@@ -214,7 +222,20 @@ case("weight clipping beside spectral norm")(
     )
 )
 case("a Wasserstein critic without penalty, weight clipping or spectral norm")(
-    lambda _: preflight(variants__wgan_gp__penalty=None)
+    lambda _: preflight(variants__wgan_gp__penalties=[])
+)
+case("a penalty under the name of earlier versions")(lambda _: preflight(variants__wgan_gp__penalty={"at": "real"}))
+case("one side of a penalty that has only one")(
+    lambda _: preflight(variants__wgan_gp__penalties=[{"at": "real", "target_norm": 0, "one_sided": True}])
+)
+case("a differentiable transform that does not exist")(
+    lambda _: preflight(variants__wgan_gp__differentiable_transforms__kinds=["flip"])
+)
+case("an adaptive probability without a differentiable transform")(
+    lambda _: preflight(variants__wgan_gp__differentiable_transforms__target_sign=0.6)
+)
+case("a ramp of a probability that is not adaptive")(
+    lambda _: preflight(variants__wgan_gp__differentiable_transforms={"kinds": ["colour"], "ramp_images": 50_000})
 )
 case("a rotation that can change the label")(lambda _: preflight(variants__wgan_gp__transforms__rotation_degrees=90))
 case("a horizontal flip that can change the label")(

@@ -166,3 +166,12 @@ def test_only_the_resolvers_of_the_project_are_known(conf, resolver):
     (conf / "cards/parameters.yml").write_text(f"dataset: ${{{resolver}:print(1)}}\n")
     with pytest.raises(Exception, match="Unsupported interpolation type|not|resolver"):
         load(conf, env="cards")
+
+
+def test_a_list_of_base_is_not_changed_in_part_by_local(conf):
+    (conf / "base/parameters.yml").write_text("variants:\n  dcgan:\n    penalties: [{at: real}]\n")
+    (conf / "local/parameters.yml").write_text("variants:\n  dcgan:\n    penalties: {weight: 5}\n")
+    with pytest.raises(ConfigError, match=r"local/parameters.yml: variants.dcgan.penalties is a list in .*base/param"):
+        load(conf)
+    (conf / "local/parameters.yml").write_text("variants:\n  dcgan:\n    penalties: [{weight: 5}]\n")
+    assert load(conf) == {"variants": {"dcgan": {"penalties": [{"weight": 5}]}}}

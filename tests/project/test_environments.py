@@ -37,7 +37,10 @@ def adam(learning_rate):
 NETWORKS = {"networks.family": "dcgan", "networks.width": 64, "networks.discriminator_norm": "batch"}
 DCGAN = NETWORKS | adam(2e-4) | {"objective": "non_saturating", "discriminator_steps": 1, "batch_size": 128}
 CRITIC = NETWORKS | {"objective": "wasserstein", "discriminator_steps": 7, "batch_size": 64}
-PENALTY = {"penalty.at": "line", "penalty.target_norm": 1.0, "penalty.weight": 10.0}
+PENALTY = {
+    "penalties.0.at": "line", "penalties.0.target_norm": 1.0, "penalties.0.one_sided": False,
+    "penalties.0.weight": 10.0, "penalties.0.every_steps": 1,
+}  # fmt: skip
 VARIANTS = {
     "cifar10_64": {
         "dcgan": DCGAN | {"epochs": 25},
@@ -77,7 +80,7 @@ UNLESS_STATED = both("betas", (0.5, 0.999)) | {
     "networks.latent_size": 100,
     "networks.spectral_norm": "none",
     "networks.attention": False,
-    "penalty": None,
+    "penalties": (),
     "weight_clip": None,
     "schedule.kind": "constant",
     "schedule.every_epochs": 30,
@@ -85,6 +88,10 @@ UNLESS_STATED = both("betas", (0.5, 0.999)) | {
     "transforms.horizontal_flip": False,
     "transforms.rotation_degrees": 0.0,
     "transforms.crop_padding": 0,
+    "differentiable_transforms.kinds": (),
+    "differentiable_transforms.probability": 1.0,
+    "differentiable_transforms.target_sign": None,
+    "differentiable_transforms.ramp_images": 500_000,
     "ema_decay": 0.999,
     "preview_weights": "raw",  # as the reports show
     "on_collapse": "warn",
@@ -181,7 +188,7 @@ def test_the_variants_of_an_experiment_are_what_its_report_says(env):
     expected = {name: UNLESS_STATED | facts for name, facts in VARIANTS[env].items()}
     for facts in expected.values():
         if facts.keys() >= PENALTY.keys():
-            del facts["penalty"]
+            del facts["penalties"]
     assert resolved == expected
 
 

@@ -39,9 +39,9 @@ def test_entries_of_the_catalog_get_typed_values():
 def test_the_settings_of_a_variant_are_laid_over_its_row():
     config = parse_variant("wgan_gp", RAW["variants"]["wgan_gp"])
     assert config.epochs == 3
-    assert config.penalty == VARIANTS["wgan_gp"].penalty
+    assert config.penalties == VARIANTS["wgan_gp"].penalties
     assert config.generator_optimizer == OptimizerConfig(learning_rate=1e-3, betas=(0.0, 0.9))
-    assert parse_variant("wgan_gp", {"penalty": None, "weight_clip": 0.01}).penalty is None
+    assert parse_variant("wgan_gp", {"penalties": [], "weight_clip": 0.01}).penalties == ()
     assert parse_variant("dcgan", None) == VARIANTS["dcgan"]
 
 

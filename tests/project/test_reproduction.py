@@ -53,6 +53,20 @@ def test_the_settings_of_a_variant_come_back_from_beside_those_of_sections():
     assert parse_parameters(raw, ["params:variants.wgan_gp"]).variants["wgan_gp"] == VARIANTS["wgan_gp"]
 
 
+def test_lists_come_back_in_their_order():
+    pipeline = register_pipelines()["augment_wgan_gp"].filter(to_nodes=["wgan_gp.resolve_config"])
+    texts = {f"penalties.{place}.weight": str(place + 1.0) for place in (10, *range(10))} | {"runtime.device": "cpu"}
+    penalties = read_parameters("a", texts, pipeline)["variants"]["wgan_gp"]["penalties"]
+    assert penalties == [{"weight": weight + 1.0} for weight in range(11)]
+
+
+def test_the_penalty_of_an_earlier_version_has_its_present_name():
+    pipeline = register_pipelines()["augment_wgan_gp"].filter(to_nodes=["wgan_gp.resolve_config"])
+    texts = {"penalty.at": "real", "penalty.weight": "2.0", "epochs": "3", "runtime.device": "cpu"}
+    variants = read_parameters("a", texts, pipeline)["variants"]
+    assert variants == {"wgan_gp": {"penalties": [{"at": "real", "weight": 2.0}], "epochs": 3}}
+
+
 @pytest.mark.parametrize("value", [None, "x" * MAX_PARAM_LENGTH])
 def test_settings_that_are_missing_or_cut_off_are_refused(value):
     texts = {"runtime.device": "cpu"} | ({"sampling.count": value} if value else {})

@@ -33,7 +33,7 @@ def test_every_environment_points_editors_to_it_and_fits(file):
         ({"dataset": {"image_sise": 32}}, "dataset"),
         ({"dataset": {"image_size": "large"}}, "dataset.image_size"),
         ({"variants": {"cdcgan": {"epochs": 0}}}, "variants.cdcgan.epochs"),
-        ({"variants": {"cdcgan": {"penalty": {"at": "nowhere"}}}}, "variants.cdcgan.penalty.at"),
+        ({"variants": {"cdcgan": {"penalties": [{"at": "nowhere"}]}}}, "variants.cdcgan.penalties.0.at"),
         ({"variants": {"cdgan": {}}}, "variants"),
         ({"runtime": {"fresh": "yes"}}, "runtime.fresh"),
     ],
@@ -41,7 +41,7 @@ def test_every_environment_points_editors_to_it_and_fits(file):
 def test_mistakes_are_marked(parameters, place):
     with pytest.raises(jsonschema.ValidationError) as caught:
         jsonschema.validate(parameters, SCHEMA)
-    assert ".".join(caught.value.absolute_path) == place
+    assert ".".join(map(str, caught.value.absolute_path)) == place
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ def test_other_seeds_are_refused(text):
 
 
 def test_values_of_a_grid_are_read_as_yaml():
-    grid = parse_grid(["variants.dcgan.batch_size=64;128", "variants.dcgan.penalty=null; {at: real}"])
-    assert grid == {"variants.dcgan.batch_size": [64, 128], "variants.dcgan.penalty": [None, {"at": "real"}]}
+    grid = parse_grid(["variants.dcgan.batch_size=64;128", "variants.dcgan.penalties=[]; [{at: real}]"])
+    assert grid == {"variants.dcgan.batch_size": [64, 128], "variants.dcgan.penalties": [[], [{"at": "real"}]]}
 
 
 @pytest.mark.parametrize(

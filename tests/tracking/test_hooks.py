@@ -146,7 +146,7 @@ def test_metadata_says_what_of_an_entry_is_logged(local, tmp_path):
         hooks.after_dataset_saved("of no metadata", {"content_hash": "xyz"})
         run_wrapper(hooks.after_pipeline_run())
         run = local.get_run(run_id).data
-        assert run.params.get("penalty.weight") == ("10.0" if "params" in metadata else None)
+        assert run.params.get("penalties.0.weight") == ("10.0" if "params" in metadata else None)
         assert run.tags.get("dataset_hash") == ("abc" if "tags" in metadata else None)
         assert run.metrics == ({"fid": 2.5} if "findings" in metadata else {})
         assert run.tags.get("flags") == ("odd" if "findings" in metadata else None)

@@ -147,10 +147,12 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``."""
+    """``{"a": {"b": 1}, "c": [{"d": 2}]}`` becomes ``{"a.b": 1, "c.0.d": 2}``."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        is_nested = isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value)
+        part = {str(index): item for index, item in enumerate(value)} if is_nested else value
+        flat |= flatten(part, f"{prefix}{key}.") if isinstance(part, Mapping) else {f"{prefix}{key}": value}
     return flat
 
 
@@ -211,9 +213,11 @@ def _to_config_error(problem: ErrorDetails, config_type: type) -> ConfigError:
 
 
 def _config_at(config_type: type, location: tuple[int | str, ...]) -> Any:
-    """The configuration class of a nested setting."""
+    """The configuration class of a nested setting; numbers are places in a list."""
     for name in location:
-        expected = get_type_hints(config_type)[str(name)]
+        if isinstance(name, int):
+            continue
+        expected = get_type_hints(config_type)[name]
         options = [option for option in (expected, *get_args(expected)) if dataclasses.is_dataclass(option)]
         config_type = options[0]  # type: ignore[assignment]
     return config_type

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from kedro_datasets._typing import JSONPreview
 
-from gan_pipelines.core.config import parse
 from gan_pipelines.datasets.local_versioned import LocalVersionedDataset
-from gan_pipelines.gan.config import GanConfig
+from gan_pipelines.gan.config import GanConfig, parse_saved
 
 
 class GanConfigDataset(LocalVersionedDataset[GanConfig]):
@@ -33,12 +32,12 @@ class GanConfigDataset(LocalVersionedDataset[GanConfig]):
         path.write_text(json.dumps(asdict(data), indent=2))
 
     def load(self) -> GanConfig:
-        """Read and check the configuration.
+        """Read and check the configuration, also one of an earlier version.
 
         Raises `kedro.io.DatasetError` if there is none, or it has settings that this version of the project lacks.
         """
         path = Path(self._get_load_path())
-        return parse(GanConfig, json.loads(path.read_text()), str(path))
+        return parse_saved(json.loads(path.read_text()), str(path))
 
     def preview(self) -> JSONPreview:
         """The settings, for kedro-viz."""

@@ -18,13 +18,14 @@ PANELS = {
     "Discriminator's accuracy": ["real_accuracy", "fake_accuracy", "class_accuracy"],
     "Class loss": ["class_loss", "generator_class_loss"],
     "Gradient penalty (weighted)": ["penalty"],
+    "Probability of differentiable transforms": ["transform_probability"],
 }
 SCORES = {"fid_": "FID", "is_": "Inception Score"}
 """Titles of scores by the prefix of their column in a history; the number of samples follows the prefix."""
 
 
 def plot_losses(history: pd.DataFrame) -> Figure:
-    """Plot losses, the discriminator's accuracies and, if present, class loss, penalty and scores by epoch."""
+    """Plot by epoch what `PANELS` names, and scores, as far as a history has them."""
     return _plot(loss_panels(history))
 
 
@@ -34,7 +35,7 @@ def plot_scores_by_epoch(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Fig
 
 
 def loss_panels(history: pd.DataFrame) -> Panels:
-    """Sort losses, accuracies, class loss, penalty and scores of a training into panels.
+    """Sort what `PANELS` names, and scores of a training, into panels.
 
     Args:
         history: one row for each epoch, with ``epoch`` and any columns named in `PANELS` and `SCORES`.

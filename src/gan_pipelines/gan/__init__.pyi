@@ -1,6 +1,7 @@
 from .checkpoint import CheckpointStore as CheckpointStore
 from .checkpoint import CheckpointUnusable as CheckpointUnusable
 from .checkpoint import TrainingLocked as TrainingLocked
+from .config import DifferentiableTransformConfig as DifferentiableTransformConfig
 from .config import GanConfig as GanConfig
 from .config import NetworkConfig as NetworkConfig
 from .config import OptimizerConfig as OptimizerConfig

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, Strict
 
@@ -15,6 +16,7 @@ from gan_pipelines.core.config import (
     Share,
     Switch,
     config,
+    parse,
     require,
     split_numbers,
     split_texts,
@@ -22,10 +24,19 @@ from gan_pipelines.core.config import (
 from gan_pipelines.core.runtime import Compilation, Precision
 
 NetworkFamilyName = Literal["mlp", "dcgan", "dcgan_5x5", "cdcgan", "acgan"]
-NormName = Literal["batch", "instance", "none"]
+NormName = Literal["batch", "instance", "layer", "none"]
 SpectralNorm = Literal["none", "discriminator", "both"]
-ObjectiveName = Literal["minimax", "non_saturating", "least_squares", "wasserstein", "hinge"]
-PenaltyPoint = Literal["line", "real", "fake"]
+ObjectiveName = Literal[
+    "minimax",
+    "non_saturating",
+    "least_squares",
+    "wasserstein",
+    "hinge",
+    "relativistic",
+    "relativistic_average",
+]
+PenaltyPoint = Literal["line", "real", "fake", "dragan"]
+DifferentiableTransformName = Literal["colour", "translation", "cutout"]
 OptimizerName = Literal["adam", "rmsprop"]
 OnCollapse = Literal["warn", "stop"]
 ScheduleName = Literal["constant", "step", "linear"]
@@ -46,6 +57,7 @@ ClassNames = Annotated[
     BeforeValidator(_to_names, json_schema_input_type=list[str | int]),
     Field(min_length=1),
 ]
+DifferentiableTransforms = Annotated[tuple[DifferentiableTransformName, ...], BeforeValidator(split_texts)]
 
 
 @config
@@ -57,8 +69,9 @@ class NetworkConfig:
         latent_size: length of the latent vector, drawn from N(0, 1).
         width: channels of the discriminator's first layer; each halving of the image doubles them. The layers of the
             mlp networks have 4, 8 and 16 times as many units.
-        discriminator_norm: normalisation between the discriminator's layers. A gradient penalty wants one that does not
-            couple the images of a batch, or none (Gulrajani et al. 2017, section 4).
+        discriminator_norm: normalisation between the discriminator's layers; ``layer`` is over all channels and
+            positions of an image (Ba et al. 2016). A gradient penalty wants one that does not couple the images of a
+            batch, or none (Gulrajani et al. 2017, section 4).
         spectral_norm: networks whose weights are divided by their spectral norm (Miyato et al. 2018).
         attention: self-attention after the last two hidden layers of both networks (Zhang et al. 2019).
     """
@@ -75,17 +88,29 @@ class NetworkConfig:
 class PenaltyConfig:
     """A gradient penalty: ``weight * mean((|grad D(x)| - target_norm)^2)`` over points x.
 
-    WGAN-GP is ``at: line, target_norm: 1``; R1 and R2 are ``at: real`` and ``at: fake`` with ``target_norm: 0``.
+    WGAN-GP is ``at: line, target_norm: 1``, and WGAN-LP the same with ``one_sided: true``; R1 and R2 are ``at: real``
+    and ``at: fake`` with ``target_norm: 0``; DRAGAN's is ``at: dragan, target_norm: 1``.
 
     Attributes:
-        at: points at which the gradient is taken: on lines between real and generated images, or at either of them.
+        at: points at which the gradient is taken: on lines between real and generated images, at either of them, or
+            near real images (``dragan``).
         target_norm: norm of the gradient that is not penalised.
-        weight: factor on the penalty. For no penalty, set ``penalty: null``.
+        one_sided: penalise only norms above ``target_norm`` (Petzka et al. 2018).
+        weight: factor on the penalty.
+        every_steps: number of discriminator steps from one with the penalty to the next; its weight there is multiplied
+            by this number (lazy regularisation: Karras et al. 2020, "Analyzing and Improving the Image Quality of
+            StyleGAN", appendix B).
     """
 
     at: PenaltyPoint = "line"
     target_norm: NonNegative = 1.0
+    one_sided: Switch = False
     weight: Positive = 10.0
+    every_steps: Count = 1
+
+    def __post_init__(self) -> None:
+        may_be = not self.one_sided or self.target_norm > 0
+        require(may_be, "one_sided", self.one_sided, "false with target_norm 0: no norm is smaller")
 
 
 @config
@@ -146,13 +171,41 @@ class TransformConfig:
 
 
 @config
+class DifferentiableTransformConfig:
+    """Random transforms of real and generated images in every step of both networks (DiffAugment, Zhao et al. 2020).
+
+    The gradient of the generator's loss flows through them, and samples do not show them.
+
+    Attributes:
+        kinds: any of ``colour`` (brightness, saturation and contrast), ``translation`` by up to an eighth of the size,
+            and ``cutout`` of a square of half the size. An empty list makes none.
+        probability: of each kind for an image; if it is adapted, that of the first step.
+        target_sign: mean sign of the logits of real images to which the probability is adapted, -1 to 1; null keeps the
+            probability. The sign is relative to the objective's threshold. ADA takes 0.6 and begins with probability 0
+            (Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data").
+        ramp_images: real images in which the adapted probability can rise from 0 to 1.
+    """
+
+    kinds: DifferentiableTransforms = ()
+    probability: Annotated[float, Strict(), Field(ge=0, le=1)] = 1.0
+    target_sign: Annotated[float, Strict(), Field(gt=-1, lt=1)] | None = None
+    ramp_images: Count = 500_000
+
+    def __post_init__(self) -> None:
+        kinds, target, ramp = self.kinds, self.target_sign, self.ramp_images
+        require(len(set(kinds)) == len(kinds), "kinds", kinds, "different from each other")
+        require(target is None or bool(kinds), "target_sign", target, "null unless kinds names a transform")
+        require(target is not None or ramp == 500_000, "ramp_images", ramp, "left out unless target_sign is set")
+
+
+@config
 class GanConfig:
-    """One variant: networks x objective x penalty or constraint x optimisers x schedule, and its budget.
+    """One variant: networks x objective x penalties or constraint x optimisers x schedule, and its budget.
 
     Attributes:
         networks: sizes of generator and discriminator.
         objective: pair of losses, a key of `objectives.OBJECTIVES`.
-        penalty: gradient penalty added to the discriminator's loss, or null.
+        penalties: gradient penalties added to the discriminator's loss.
         weight_clip: bound on the absolute value of the discriminator's parameters, applied after each of its steps
             (Arjovsky et al. 2017, algorithm 1), or null.
         discriminator_steps: discriminator steps, each on a new batch, per generator step. If there are several, the
@@ -161,6 +214,7 @@ class GanConfig:
         discriminator_optimizer: optimiser of the discriminator.
         schedule: learning rates by epoch.
         transforms: random transforms of the real images.
+        differentiable_transforms: random transforms of what the discriminator sees, real and generated images.
         ema_decay: decay per generator step of the average of the generator's weights (EMA); 0 copies them. After n
             generator steps it is at most (1 + n) / (10 + n).
         preview_weights: set of weights of the generator for sample grids, nearest neighbours, interpolations, and the
@@ -176,13 +230,14 @@ class GanConfig:
 
     networks: NetworkConfig = NetworkConfig()
     objective: ObjectiveName
-    penalty: PenaltyConfig | None = None
+    penalties: tuple[PenaltyConfig, ...] = ()
     weight_clip: Positive | None = None
     discriminator_steps: Count = 1
     generator_optimizer: OptimizerConfig = OptimizerConfig()
     discriminator_optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     transforms: TransformConfig = TransformConfig()
+    differentiable_transforms: DifferentiableTransformConfig = DifferentiableTransformConfig()
     ema_decay: Share = 0.999
     preview_weights: WeightSet = "ema"
     on_collapse: OnCollapse = "warn"
@@ -193,13 +248,13 @@ class GanConfig:
     compilation: Compilation = "none"
 
     def __post_init__(self) -> None:
-        clip, penalty, spectral = self.weight_clip, self.penalty, self.networks.spectral_norm
+        clip, penalties, spectral = self.weight_clip, self.penalties, self.networks.spectral_norm
         if clip is not None:
-            require(penalty is None, "weight_clip", clip, "null beside a penalty: each bounds the slope in its own way")
+            require(not penalties, "weight_clip", clip, "null beside a penalty: each bounds the slope in its own way")
             allowed = "null beside spectral_norm, which divides the size of the weights out"
             require(spectral == "none", "weight_clip", clip, allowed)
         require(
-            self.objective != "wasserstein" or bool(clip or penalty or spectral != "none"),
+            self.objective != "wasserstein" or bool(clip or penalties or spectral != "none"),
             "objective",
             self.objective,
             "bounded by a penalty, weight_clip or networks.spectral_norm: without, a critic's loss falls for ever",
@@ -223,3 +278,34 @@ class SamplingConfig:
     seed: Seed = 0
     truncation: Positive | None = None
     weights: WeightSet = "ema"
+
+
+def parse_saved(settings: Mapping[str, Any], path: str) -> GanConfig:
+    """Build the configuration in a file of this version or of an earlier one, whose settings had other names.
+
+    Args:
+        settings: as JSON gives them.
+        path: the file, for messages.
+
+    Raises:
+        ConfigError: if this version lacks a setting, or does not allow its value.
+    """
+    return parse(GanConfig, rename_settings(settings), path)
+
+
+def rename_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the settings of an earlier version their present names."""
+    renamed = {_NEW_NAMES.get(name, name): value for name, value in settings.items()}
+    if "networks" in renamed:
+        renamed["networks"] = {_NEW_NAMES.get(name, name): value for name, value in renamed["networks"].items()}
+    if "penalty" in renamed:
+        penalty = renamed.pop("penalty")
+        renamed["penalties"] = [] if penalty is None else [penalty]
+    return renamed
+
+
+_NEW_NAMES = {
+    "critic_norm": "discriminator_norm",
+    "critic_steps": "discriminator_steps",
+    "augmentation": "transforms",
+}

@@ -13,20 +13,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from gan_pipelines.core.config import ConfigError, parse, require, suggest
+from gan_pipelines.core.config import ConfigError, require, suggest
 from gan_pipelines.core.devices import resolve_device
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.pixels import to_uint8
 from gan_pipelines.core.runtime import DeviceName
-from gan_pipelines.gan.config import GanConfig, SamplingConfig, WeightSet
+from gan_pipelines.gan.config import GanConfig, SamplingConfig, WeightSet, parse_saved
 from gan_pipelines.gan.networks import FAMILIES, ImageShape, load_generator
 
 WEIGHT_SETS: Final[tuple[WeightSet, ...]] = get_args(WeightSet)
 
-FORMAT = "gan_pipelines.generator/3"
+FORMAT = "gan_pipelines.generator/4"
 """Format of a generator's file, written into its metadata. Raise it when the file or the names of settings change."""
-FORMAT_2 = "gan_pipelines.generator/2"
-"""The format before, which is still read."""
+EARLIER_FORMATS = ("gan_pipelines.generator/2", "gan_pipelines.generator/3")
+"""Formats that are still read: settings had other names. Fingerprint and recipe in the file stay as they were."""
 
 
 class GeneratorUnusable(ProjectError):
@@ -174,7 +174,7 @@ class TrainedGenerator:
 
     @classmethod
     def load(cls, path: Path) -> TrainedGenerator:
-        """Load a file that `save` wrote, in this format or in format 2.
+        """Load a file that `save` wrote, in this format or an earlier one.
 
         Raises:
             GeneratorUnusable: if the file is torn, holds no generator, or has another format.
@@ -191,27 +191,16 @@ class TrainedGenerator:
                 f"{path} is torn, or no generator; choose another version, or train again."
             ) from error
         found = metadata.get("format", "no generator")
-        if found not in (FORMAT, FORMAT_2):
+        if found not in (FORMAT, *EARLIER_FORMATS):
             raise GeneratorUnusable(f"{path} holds {found}, but {FORMAT} was expected; train again.")
         description = json.loads(metadata["generator"])
-        settings = description["config"] if found == FORMAT else _translate_format_2(description["config"])
         return cls(
-            config=parse(GanConfig, settings, str(path)),
+            config=parse_saved(description["config"], str(path)),
             image_shape=ImageShape(*description["image_shape"]),
             class_names=tuple(description["class_names"]),
             training=description["training"],
             weights=weights,
         )
-
-
-def _translate_format_2(settings: dict[str, Any]) -> dict[str, Any]:
-    """Give the settings of format 2 their present names. Fingerprint and recipe in the file stay as they were."""
-    networks = dict(settings["networks"])
-    networks["discriminator_norm"] = networks.pop("critic_norm")
-    settings = settings | {"networks": networks}
-    settings["discriminator_steps"] = settings.pop("critic_steps")
-    settings["transforms"] = settings.pop("augmentation")
-    return settings
 
 
 def sample_classes(

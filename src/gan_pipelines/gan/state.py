@@ -18,6 +18,7 @@ from gan_pipelines.core.pixels import to_uint8
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import GanConfig, OptimizerConfig, WeightSet
 from gan_pipelines.gan.data import TrainingData
+from gan_pipelines.gan.differentiable_transforms import TransformProbability
 from gan_pipelines.gan.health import HealthCheck, are_finite
 from gan_pipelines.gan.monitor import Monitor
 from gan_pipelines.gan.networks import build_discriminator, build_generator, load_generator, plain_state
@@ -99,6 +100,7 @@ class TrainingState:
         generator: the generator that the optimiser updates.
         discriminator: the discriminator that the optimiser updates.
         ema_generator: the moving average (EMA) of the generator's weights.
+        transform_probability: the probability of differentiable transforms.
         history: one row per finished epoch: its number, the images seen, and its metrics.
         sample_history: fixed samples (64, C, H, W) uint8 of some epochs, by the number of the epoch.
         best: the epoch with the lowest monitored metric: ``value``, ``progress`` (epoch, images seen) and ``weights``,
@@ -126,13 +128,16 @@ class TrainingState:
             self._build_networks()
         self.generator_optimizer = _build_optimizer(self.generator, config.generator_optimizer, self.device)
         self.discriminator_optimizer = _build_optimizer(self.discriminator, config.discriminator_optimizer, self.device)
+        self.transform_probability = TransformProbability(
+            config.differentiable_transforms, config.batch_size, self.device
+        )
 
     def _build_networks(self) -> None:
         config = self.config
         sizes = (config.networks, self.image_shape, len(self.class_names))
         self.generator = build_generator(*sizes).to(memory_format=torch.channels_last).to(self.device)
         self.discriminator = build_discriminator(*sizes).to(memory_format=torch.channels_last).to(self.device)
-        self.discriminator_loss = DiscriminatorLoss(self.discriminator, OBJECTIVES[config.objective], config.penalty)
+        self.discriminator_loss = DiscriminatorLoss(self.discriminator, OBJECTIVES[config.objective], config.penalties)
         if config.compilation != "none":
             torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
             for network in self.networks:
@@ -284,7 +289,7 @@ class TrainingState:
         for name in _PLAIN_STATE:
             setattr(self, name, state["plain"][name])
         for name in _STATEFUL_PARTS:
-            part, saved = getattr(self, name), state["parts"][name]
+            part, saved = getattr(self, name), state["parts"].get(name, {})  # older checkpoints lack probabilities
             part.load_state_dict(_fit_device(saved, part) if isinstance(part, torch.optim.Optimizer) else saved)
         self.fixed_latents = self.fixed_latents.to(self.device)
         progress = state["epoch_progress"]
@@ -293,7 +298,8 @@ class TrainingState:
 
 _PLAIN_STATE = ("epoch", "steps", "images_seen", "fixed_latents", "history", "sample_history", "best")
 _STATEFUL_PARTS = (
-    "generator", "discriminator", "ema_generator", "generator_optimizer", "discriminator_optimizer", "health", "random",
+    "generator", "discriminator", "ema_generator", "generator_optimizer", "discriminator_optimizer",
+    "transform_probability", "health", "random",
 )  # fmt: skip
 
 
@@ -330,6 +336,8 @@ def _identify(config: GanConfig, data_hash: str) -> str:
     """Hash a configuration whose precision is resolved; see `fingerprint`."""
     defaults = type(config)(objective="non_saturating")  # the only setting without a default: it is always hashed
     settings = _changed_settings(config, defaults) | {"objective": config.objective}
+    if len(config.penalties) == 1:  # hashed as when there was at most one
+        (settings["penalty"],) = settings.pop("penalties")
     for name in UNHASHED:
         settings.pop(name, None)
     if config.schedule.kind != "linear":
@@ -343,9 +351,15 @@ def _changed_settings(config: Any, defaults: Any) -> dict[str, Any]:
     for setting in fields(config):
         value: Any = getattr(config, setting.name)
         if value != getattr(defaults, setting.name):
-            is_nested = is_dataclass(value)
-            changed[setting.name] = _changed_settings(value, type(value)()) if is_nested else value
+            changed[setting.name] = _hashable(value)
     return changed
+
+
+def _hashable(value: Any) -> Any:
+    """A setting as JSON has it; of a nested configuration, what differs from the defaults of its class."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return _changed_settings(value, type(value)())
+    return [_hashable(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _build_optimizer(network: nn.Module, config: OptimizerConfig, device: torch.device) -> torch.optim.Optimizer:

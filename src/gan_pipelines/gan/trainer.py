@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import product
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.checkpoint import Checkpoints, CheckpointStore
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.gan.data import TrainingData
+from gan_pipelines.gan.differentiable_transforms import transform_differentiably
 from gan_pipelines.gan.health import PATIENCE_EPOCHS, TrainingDiverged, diversity
 from gan_pipelines.gan.monitor import Monitor
 from gan_pipelines.gan.networks import FAMILIES
@@ -32,6 +34,9 @@ from gan_pipelines.gan.transforms import apply_transforms
 
 logger = logging.getLogger(__name__)
 
+Steps = Mapping[tuple[bool, ...], Step]
+"""Steps by what they have: a generator step, and each of the penalties."""
+
 
 @dataclass(frozen=True, eq=False)
 class Epoch:
@@ -40,8 +45,9 @@ class Epoch:
     Attributes:
         number: number of the epoch, from 1.
         images_seen: real images shown to the discriminator since the start.
-        metrics: means over the epoch of what `DiscriminatorLoss` and `generator_loss` report, ``images_per_second``,
-            and ``sample_diversity``, the diversity of the samples relative to real images.
+        metrics: means over the epoch of what `DiscriminatorLoss` and `generator_loss` report, and of an adaptive
+            ``transform_probability``; ``images_per_second``; and ``sample_diversity``, the diversity of the samples
+            relative to real images.
         samples: (64, C, H, W) uint8 on the CPU, from ``preview_weights``; the same latents in every epoch. If the
             training fails before another epoch is over, those of the last epoch of which they were kept.
         best: the generator of the epoch with the lowest monitored metric so far; None without a monitor.
@@ -176,7 +182,7 @@ class _Training:
     on_step: Callable[[int], None] | None
 
     @cached_property
-    def _steps(self) -> Sequence[Step]:
+    def _steps(self) -> Steps:
         return choose_steps(self.state)
 
     def run(self) -> Generator[Epoch]:
@@ -304,7 +310,7 @@ def _train_epoch(
     state: TrainingState,
     data: TrainingData,
     after_step: Callable[[], None],
-    steps: Sequence[Step] | None = None,
+    steps: Steps | None = None,
 ) -> dict[str, float]:
     """Train one epoch, or the rest of it. Metrics stay on the device until the end, so that the host does not wait."""
     config = state.config
@@ -326,14 +332,16 @@ def _train_epoch(
 def _train_step(
     state: TrainingState,
     progress: EpochProgress,
-    steps: Sequence[Step],
+    steps: Steps,
     images: Tensor,
     labels: Tensor | None,
 ) -> None:
     """Make a discriminator step and, every ``discriminator_steps``-th time, a generator step."""
     state.steps += 1
     has_generator_step = state.steps % state.config.discriminator_steps == 0
-    progress.add(steps[has_generator_step](images, labels))
+    due = [state.steps % penalty.every_steps == 0 for penalty in state.config.penalties]
+    metrics = steps[has_generator_step, *due](images, labels)
+    progress.add(metrics | state.transform_probability.adapt(metrics["real_accuracy"], state.steps))
     progress.steps += 1
     state.images_seen += state.config.batch_size
     if has_generator_step:
@@ -341,19 +349,24 @@ def _train_step(
         progress.generator_steps += 1
 
 
-def launched_steps(state: TrainingState) -> Sequence[Step]:
-    """The discriminator's step, and a step of both networks, on any device."""
-    return [partial(_compute_step, state, has_generator_step) for has_generator_step in (False, True)]
+def launched_steps(state: TrainingState) -> Steps:
+    """All steps that there can be, on any device."""
+    kinds = product((False, True), repeat=1 + len(state.config.penalties))
+    return {
+        (has_generator_step, *due): partial(_compute_step, state, has_generator_step, due)
+        for has_generator_step, *due in kinds
+    }
 
 
-def choose_steps(state: TrainingState) -> Sequence[Step]:
-    """The same steps, recorded on CUDA."""
+def choose_steps(state: TrainingState) -> Steps:
+    """The same steps, on CUDA each recorded by itself, once it has been launched a few times."""
+    steps = launched_steps(state)
     optimizers = (state.generator_optimizer, state.discriminator_optimizer)
-    return record_on_cuda(launched_steps(state), optimizers, state.device)
+    return dict(zip(steps, record_on_cuda([*steps.values()], optimizers, state.device), strict=True))
 
 
 def _compute_step(
-    state: TrainingState, has_generator_step: bool, images: Tensor, labels: Tensor | None
+    state: TrainingState, has_generator_step: bool, due: Sequence[bool], images: Tensor, labels: Tensor | None
 ) -> dict[str, Tensor]:
     """Compute a step on the device. It neither waits for the device nor takes changing numbers of the host."""
     config = state.config
@@ -363,11 +376,11 @@ def _compute_step(
     # code: this saves a forward pass.
     shares_batch = config.discriminator_steps == 1
     fake = _generate(state, labels, with_gradient=shares_batch)
-    metrics = _discriminator_step(state, real, fake.detach(), labels)
+    metrics = _discriminator_step(state, real, fake.detach(), labels, due)
     if has_generator_step:
         if not shares_batch:
             fake = _generate(state, labels, with_gradient=True)
-        metrics |= _generator_step(state, fake, labels)
+        metrics |= _generator_step(state, real, fake, labels)
     return metrics
 
 
@@ -378,9 +391,12 @@ def _generate(state: TrainingState, labels: Tensor | None, with_gradient: bool) 
     return fake
 
 
-def _discriminator_step(state: TrainingState, real: Tensor, fake: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+def _discriminator_step(
+    state: TrainingState, real: Tensor, fake: Tensor, labels: Tensor | None, due: Sequence[bool]
+) -> dict[str, Tensor]:
+    real, fake = (_transform(state, images) for images in (real, fake))
     with autocast(state.device, state.config.precision):
-        loss, metrics = state.discriminator_loss(real, fake, labels)
+        loss, metrics = state.discriminator_loss(real, fake, labels, due)
     state.discriminator_optimizer.zero_grad()
     loss.backward()
     state.discriminator_optimizer.step()
@@ -389,15 +405,24 @@ def _discriminator_step(state: TrainingState, real: Tensor, fake: Tensor, labels
     return metrics
 
 
-def _generator_step(state: TrainingState, fake: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+def _generator_step(state: TrainingState, real: Tensor, fake: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+    objective, fake = state.discriminator_loss.objective, _transform(state, fake)
+    if objective.generator_loss is None:
+        real = _transform(state, real)
     # Gradients of the discriminator's weights are not needed here: freezing the weights saves computing them.
     state.discriminator.requires_grad_(False)
     try:
         with autocast(state.device, state.config.precision):
-            loss, metrics = generator_loss(state.discriminator, state.discriminator_loss.objective, fake, labels)
+            loss, metrics = generator_loss(state.discriminator, objective, real, fake, labels)
         state.generator_optimizer.zero_grad()
         loss.backward()
         state.generator_optimizer.step()
     finally:
         state.discriminator.requires_grad_(True)
     return metrics
+
+
+def _transform(state: TrainingState, images: Tensor) -> Tensor:
+    """Transform images for the discriminator, each time anew."""
+    config = state.config.differentiable_transforms
+    return transform_differentiably(images, config.kinds, state.transform_probability.value)

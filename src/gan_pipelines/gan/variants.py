@@ -28,6 +28,13 @@ VARIANTS: Final[dict[str, GanConfig]] = {
     "dcgan": GanConfig(objective="non_saturating", batch_size=128),
     # Mirza & Osindero 2014, "Conditional Generative Adversarial Nets", with convolutions.
     "cdcgan": GanConfig(networks=NetworkConfig(family="cdcgan"), objective="non_saturating", batch_size=64),
+    # Mao et al. 2017, "Least Squares Generative Adversarial Networks", on DCGAN's networks.
+    "lsgan": GanConfig(
+        objective="least_squares",
+        generator_optimizer=_adam(1e-3, 0.5, 0.999),
+        discriminator_optimizer=_adam(1e-3, 0.5, 0.999),
+        batch_size=64,
+    ),
     # Arjovsky et al. 2017, "Wasserstein GAN", algorithm 1.
     "wgan": GanConfig(
         objective="wasserstein",
@@ -41,10 +48,17 @@ VARIANTS: Final[dict[str, GanConfig]] = {
     "wgan_gp": GanConfig(
         networks=NetworkConfig(discriminator_norm="none"),
         objective="wasserstein",
-        penalty=PenaltyConfig(at="line", target_norm=1.0, weight=10.0),
+        penalties=(PenaltyConfig(at="line", target_norm=1.0, weight=10.0),),
         discriminator_steps=5,
         generator_optimizer=_adam(1e-4, 0.0, 0.9),
         discriminator_optimizer=_adam(1e-4, 0.0, 0.9),
+        batch_size=64,
+    ),
+    # Kodali et al. 2017, "On Convergence and Stability of GANs", on DCGAN's networks.
+    "dragan": GanConfig(
+        networks=NetworkConfig(discriminator_norm="none"),
+        objective="non_saturating",
+        penalties=(PenaltyConfig(at="dragan", target_norm=1.0, weight=10.0),),
         batch_size=64,
     ),
     # Odena et al. 2017, "Conditional Image Synthesis with Auxiliary Classifier GANs".

@@ -8,6 +8,8 @@ import re
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,12 @@ class ExperimentConfigLoader(OmegaConfigLoader):
                 f"{place}: {name} has ${{...}}, which stands for another setting ({first_line(error)}); name one that "
                 "exists, or write \\${ for the text itself."
             ) from error
+        layers: dict[str, Any] = {place: yaml.safe_load(content) for place, content in files.items()}
+        for (place, values), (other, changes) in combinations((layers | {"--params": self.runtime_params}).items(), 2):
+            if part := find_part_of_list(values, changes):
+                raise ConfigError(
+                    f"{other}: {part} is a list in {place}, and a list is not changed in part; state all of it."
+                ) from error
 
     def _list_environments(self) -> list[str]:
         folders = [path for path in self._fs.ls(self._get_conf_env_path(""), detail=False) if self._fs.isdir(path)]
@@ -117,6 +125,18 @@ def find_line(content: bytes, full_key: str) -> int | None:
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
         node = next((value for key, value in pairs if key.value == name), None)
     return None if node is None else node.start_mark.line + 1
+
+
+def find_part_of_list(values: Any, changes: Any) -> str | None:
+    """Find a setting that is a list in ``values`` and a mapping in ``changes``, which OmegaConf cannot merge."""
+    if not isinstance(values, Mapping) or not isinstance(changes, Mapping):
+        return None
+    for name in values.keys() & changes.keys():
+        if isinstance(values[name], list) and isinstance(changes[name], Mapping):
+            return str(name)
+        if found := find_part_of_list(values[name], changes[name]):
+            return f"{name}.{found}"
+    return None
 
 
 def _describe(problem: str, line: str) -> str:

@@ -122,7 +122,7 @@ dataset:
 variants:
   {choose_variant(report)}:
     networks: {{width: {64 if has_gpu else 32}, discriminator_norm: none}}
-    penalty: {{at: real, target_norm: 0, weight: 1}}   # R1 regularisation of the discriminator
+    penalties: [{{at: real, target_norm: 0, weight: 1}}]   # R1 regularisation of the discriminator
     generator_optimizer: {{learning_rate: {LEARNING_RATE}, betas: [0, 0.9]}}
     discriminator_optimizer: {{learning_rate: {LEARNING_RATE}, betas: [0, 0.9]}}
     batch_size: {batch_size}

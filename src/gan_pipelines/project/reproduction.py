@@ -17,6 +17,7 @@ from kedro.pipeline import Pipeline
 
 from gan_pipelines.core.config import ConfigError, parse
 from gan_pipelines.core.errors import first_line
+from gan_pipelines.gan.config import rename_settings
 from gan_pipelines.images import DatasetConfig, prepare_image_set
 from gan_pipelines.project.parameters import SECTIONS, Parameters
 from gan_pipelines.project.session import ProjectSession
@@ -182,7 +183,7 @@ def read_parameters(run_id: str, logged: Mapping[str, str], pipeline: Pipeline) 
         if section in SECTIONS or is_variant:
             _require_complete(run_id, entry if is_variant else section, known)
             settings = _unflatten({name.removeprefix(prefix): _read(value) for name, value in known.items()})
-            parameters[section] = {variant: settings} if is_variant else settings
+            parameters[section] = {variant: rename_settings(settings)} if is_variant else settings
     if "runtime" in parameters:
         parameters["runtime"]["fresh"] = False
     return parameters
@@ -205,7 +206,7 @@ def _read(text: str) -> Any:
 
 
 def _unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"a.b": 1}`` becomes ``{"a": {"b": 1}}``."""
+    """``{"a.b": 1, "c.0.d": 2}`` becomes ``{"a": {"b": 1}, "c": [{"d": 2}]}``."""
     nested: dict[str, Any] = {}
     for name, value in flat.items():
         *sections, setting = name.split(".")
@@ -213,7 +214,16 @@ def _unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
         for section in sections:
             place = place.setdefault(section, {})
         place[setting] = value
-    return nested
+    return {name: _list_items(value) for name, value in nested.items()}
+
+
+def _list_items(value: Any) -> Any:
+    """A mapping from 0, 1 and so on becomes a list."""
+    if not isinstance(value, dict):
+        return value
+    items = {name: _list_items(item) for name, item in value.items()}
+    is_list = bool(items) and all(map(str.isdigit, items))
+    return [items[name] for name in sorted(items, key=int)] if is_list else items
 
 
 def check_dataset(run: Run, request: Request, catalog: DataCatalog, project_path: Path) -> None:

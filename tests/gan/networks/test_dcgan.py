@@ -41,12 +41,28 @@ def test_weights_are_drawn_as_published():
     assert norm.bias.abs().max() == 0
 
 
-def test_without_norm_an_image_is_judged_alone():
+def test_without_norm_and_with_layer_norm_an_image_is_judged_alone():
     images = torch.randn(4, 1, 16, 16)
-    alone, coupled = critic("none"), critic("batch")
-    assert torch.allclose(alone(images).logits[:1], alone(images[:1]).logits, atol=1e-6)
+    coupled = critic("batch")
+    for alone in (critic("none"), critic("layer")):
+        assert torch.allclose(alone(images).logits[:1], alone(images[:1]).logits, atol=1e-6)
     with torch.no_grad():
         assert not torch.allclose(coupled(images).logits[:1], coupled(images[:2]).logits[:1], atol=1e-6)
+
+
+def test_layer_norm_is_over_all_channels_and_positions_of_an_image():
+    _, norm = [layer for layer in critic("layer").layers if not isinstance(layer, torch.nn.LeakyReLU)][1:]
+    maps = torch.randn(3, 8, 4, 4) * 3 + 2
+    torch.nn.init.ones_(norm.weight)
+    expected = (maps - maps.mean((1, 2, 3), keepdim=True)) / maps.std((1, 2, 3), correction=0, keepdim=True)
+    assert torch.allclose(norm(maps), expected, atol=1e-4)
+
+
+def test_the_scales_of_layer_norm_are_drawn_as_those_of_other_norms():
+    discriminator = DcganDiscriminator(NetworkConfig(discriminator_norm="layer"), ImageShape(3, 64, 64))
+    (*_, scales) = [layer.weight for layer in discriminator.layers if isinstance(layer, torch.nn.GroupNorm)]
+    assert scales.mean().item() == pytest.approx(1, abs=0.01)
+    assert scales.std().item() == pytest.approx(0.02, rel=0.2)
 
 
 def test_negative_values_leak_a_fifth_as_published():

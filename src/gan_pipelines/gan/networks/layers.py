@@ -21,6 +21,7 @@ POWER_ITERATIONS: Final = 20
 NORMS: Final[dict[NormName, Callable[[int], nn.Module]]] = {
     "batch": nn.BatchNorm2d,
     "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
+    "layer": lambda channels: nn.GroupNorm(1, channels),
     "none": lambda channels: nn.Identity(),
 }
 
@@ -60,7 +61,7 @@ def initialize_normal(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.02)
-        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d):
+        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm):
             nn.init.normal_(module.weight, 1.0, 0.02)
         else:
             continue
