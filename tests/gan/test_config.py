@@ -47,6 +47,10 @@ RMSPROP = ("rmsprop", 5e-5)
         ({"transforms": {"rotation_degrees": 200}}, "transforms.rotation_degrees is 200"),
         ({"transforms": {"crop_padding": -1}}, "transforms.crop_padding is -1"),
         ({"networks": {"spectral_norm": "generator"}}, "networks.spectral_norm is 'generator'"),
+        (
+            {"networks": {"family": "r3gan_projection", "spectral_norm": "discriminator"}},
+            "networks.spectral_norm is 'discriminator', but must be none for the r3gan_projection networks",
+        ),
         ({"generator_optimizer": {"algorithm": "sgd"}}, "generator_optimizer.algorithm is 'sgd'"),
         ({"weight_clip": 0.01}, "weight_clip is 0.01, but must be null beside a penalty"),
         ({"weight_clip": 0, "penalty": None}, "weight_clip is 0, but must be greater than 0"),
