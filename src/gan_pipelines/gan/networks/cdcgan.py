@@ -72,8 +72,8 @@ class CdcganDiscriminator(nn.Module):
 
     def __init__(self, config: NetworkConfig, image_shape: ImageShape, num_classes: int) -> None:
         super().__init__()
-        count_halvings(image_shape, 16, config.family)
-        size, width, norm = image_shape.height, config.width, NORMS[config.discriminator_norm]
+        width, norm = config.width, NORMS[config.discriminator_norm]
+        positions = 4 ** (count_halvings(image_shape, 16, config.family) - 1)  # after three halvings
         self.label_map = LabelMap(num_classes, image_shape)
         self.layers = nn.Sequential(
             nn.Conv2d(2 * image_shape.channels, width, 4, stride=2, padding=1, bias=False),
@@ -86,7 +86,7 @@ class CdcganDiscriminator(nn.Module):
             nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
             nn.Flatten(),
             nn.Dropout(DROPOUT),
-            nn.Linear(4 * width * (size // 8) ** 2, 1),
+            nn.Linear(4 * width * positions, 1),
         )
         initialize_normal(self)
 
