@@ -17,6 +17,8 @@ from gan_pipelines.gan.config import NetworkConfig, NetworkFamilyName, NormName
 from gan_pipelines.gan.networks.interface import ImageShape
 
 LEAKY_SLOPE: Final = 0.2
+HALVINGS_OF_32: Final = 3
+"""Halvings of a 32x32 image on the way to 4x4; above it, the widths of residual networks follow another rule."""
 POWER_ITERATIONS: Final = 20
 """Number of power iterations that estimate the spectral norm of averaged weights from a nearby start."""
 

@@ -18,14 +18,19 @@ from torch import Tensor, nn
 
 from gan_pipelines.gan.config import NetworkConfig
 from gan_pipelines.gan.networks.interface import ImageShape, Judgement
-from gan_pipelines.gan.networks.layers import LEAKY_SLOPE, ClassProjection, count_halvings, require_no_norm
+from gan_pipelines.gan.networks.layers import (
+    HALVINGS_OF_32,
+    LEAKY_SLOPE,
+    ClassProjection,
+    count_halvings,
+    require_no_norm,
+)
 
 BLOCKS_PER_STAGE: Final = 2
 EXPANSION: Final = 2
 """Channels of the grouped convolution of a block, in units of the block's."""
 GROUP_SIZE: Final = 16
 """Channels of each group."""
-HALVINGS_OF_32: Final = 3
 
 
 class R3ganGenerator(nn.Module):

@@ -2,32 +2,29 @@
 
 With classes they are those of the projection discriminator (Miyato & Koyama 2018).
 
-``width``, the channels of the discriminator's first block, decides about the others:
+All channels follow from ``width``, those of the discriminator's first block:
 
-- Up to 32x32 as in table 4 of Miyato et al., where ``width`` is 128: all four blocks of the discriminator have as many
-  channels, and those of the generator ``2 * width``. In Gulrajani et al. 2017 both have 128.
+- Up to 32x32 as in table 4 of Miyato et al., where ``width`` is 128: the four blocks of the discriminator have
+  ``width`` channels, those of the generator ``2 * width``. In Gulrajani et al. 2017 both have 128.
 - Above as in table 6, for 128x128, where ``width`` is 64: the channels double with each halving of the image down to
-  4x4, and a last block keeps both. The generator has the same channels in reverse order. The papers print no networks
+  4x4, and a last block keeps them. The generator has the same channels in reverse order. The papers print no networks
   for 64x64.
 
-Weights are drawn as in the authors' code: uniformly as by Glorot & Bengio 2010, times sqrt(2) within blocks.
+Weights are drawn as in the authors' code: uniformly as by Glorot & Bengio 2010, in the 3x3 convolutions of blocks times
+sqrt(2).
 """
 
 from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Final
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_pipelines.gan.config import NetworkConfig
 from gan_pipelines.gan.networks.interface import ImageShape, Judgement
-from gan_pipelines.gan.networks.layers import ClassProjection, count_halvings, require_no_norm
-
-MAX_EVEN_HALVINGS: Final = 3
-"""Those of 32x32 images, the largest whose blocks all have the same width."""
+from gan_pipelines.gan.networks.layers import HALVINGS_OF_32, ClassProjection, count_halvings, require_no_norm
 
 
 class ResnetGenerator(nn.Module):
@@ -160,7 +157,7 @@ class ClassBatchNorm(nn.Module):
 def _generator_widths(config: NetworkConfig, image_shape: ImageShape) -> list[int]:
     """Channels at 4x4 and after each block."""
     halvings = count_halvings(image_shape, 16, config.family)
-    if halvings <= MAX_EVEN_HALVINGS:
+    if halvings <= HALVINGS_OF_32:
         return [2 * config.width] * (halvings + 1)
     return [width for width, _ in reversed(_discriminator_blocks(config, image_shape))]
 
@@ -168,7 +165,7 @@ def _generator_widths(config: NetworkConfig, image_shape: ImageShape) -> list[in
 def _discriminator_blocks(config: NetworkConfig, image_shape: ImageShape) -> list[tuple[int, bool]]:
     """Channels of each block, and whether it halves the image."""
     halvings = count_halvings(image_shape, 16, config.family)
-    if halvings <= MAX_EVEN_HALVINGS:
+    if halvings <= HALVINGS_OF_32:
         return [(config.width, halves) for halves in (True, True, False, False)]
     widths = [config.width * 2**level for level in range(halvings)]
     return [*((width, True) for width in widths), (widths[-1], False)]
