@@ -183,8 +183,7 @@ def synthesize(
     order = torch.cat(found)
     if not len(order):
         raise SynthesisFailed(_explain_failure(selection, config))
-    counts = Counter(labels[open_places].tolist())
-    missing = {class_names[label]: count for label, count in sorted(counts.items())}
+    missing = _count_by_class(labels[open_places], class_names)
     if missing:
         logger.warning(
             "%d of %d synthetic images are missing, since too few candidates are of these classes and good enough: %s",
@@ -201,6 +200,10 @@ def synthesize(
         "missing": missing,
     }
     return SyntheticImages(torch.cat(pictures)[by_place].numpy(), labels[places], places, class_names, provenance)
+
+
+def _count_by_class(labels: Tensor, class_names: Sequence[str]) -> dict[str, int]:
+    return {class_names[label]: count for label, count in sorted(Counter(labels.tolist()).items())}
 
 
 def _accept_all(candidates: Candidates) -> Judgement:

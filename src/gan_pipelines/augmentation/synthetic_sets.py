@@ -10,11 +10,7 @@ import torch
 
 from gan_pipelines.augmentation.config import REAL_LONGER, AugmentationConfig
 from gan_pipelines.augmentation.judge import fit_judge
-from gan_pipelines.augmentation.replicates import (
-    Replicate,
-    count_steps,
-    count_synthetic,
-)
+from gan_pipelines.augmentation.replicates import Replicate, count_steps, count_synthetic
 from gan_pipelines.augmentation.synthesis import SyntheticImages, choose_labels, needs_judge, synthesize
 from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.core.runtime import DeviceName
@@ -88,13 +84,8 @@ def hash_synthetic_set(replicate: Replicate, config: AugmentationConfig) -> str:
     settings = asdict(config.synthetic)
     if config.synthetic.distance_quantiles is None:  # a later setting: entries from before are found
         del settings["distance_quantiles"]
-    values: list[Any] = [
-        source.identify(config.synthetic),
-        real.content_hash,
-        seed,
-        settings,
-        config.largest_ratio,
-    ]
+    identity = source.identify(config.synthetic)
+    values: list[Any] = [identity, real.content_hash, seed, settings, config.largest_ratio]
     if needs_judge(source, config.synthetic):
         steps = count_steps(REAL_LONGER, len(real), config)
         values += [asdict(config.classifier), steps, valid.content_hash]
