@@ -81,6 +81,12 @@ def compute(folder: Path) -> dict[str, Any]:
         "sizes": lambda rows: f"{rows['images'].iloc[0]:,} / {rows['reference_images'].iloc[0]:,}",
         "amounts": lambda damage: ", ".join(f"{amount:g}" for amount in damaged["base"][damage]["amount"]),
         "responses": lambda tables, env, damage: "; ".join(f"{fid:,.3g}" for fid in tables[env][damage]["fid"]),
+        "first_step": lambda tables, env, damage: (
+            tables[env][damage]["fid"].iloc[1] / tables[env][damage]["fid"].iloc[0]
+        ),
+        "noise": NOISE,
+        "blur": BLUR,
+        "without_classes": DROPPED,
         "monotone": lambda score, env, damage: (
             " and ".join(
                 name
