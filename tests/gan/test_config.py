@@ -88,7 +88,6 @@ ROWS = {
     "lsgan": ("dcgan", "batch", "none", False, "least_squares", [], 1, QUICK, QUICK, 64),
     "wgan": ("dcgan", "batch", "none", False, "wasserstein", 0.01, 5, RMSPROP, RMSPROP, 64),
     "wgan_gp": ("dcgan", "none", "none", False, "wasserstein", [("line", 1.0, 10.0)], 5, SLOW, SLOW, 64),
-    "dragan": ("dcgan", "none", "none", False, "non_saturating", [("dragan", 1.0, 10.0)], 1, ADAM, ADAM, 64),
     "acgan": ("acgan", "batch", "none", False, "non_saturating", [], 1, ADAM, ADAM, 100),
     "sagan": ("dcgan", "none", "both", True, "hinge", [], 1, SLOW, FAST, 128),
 }

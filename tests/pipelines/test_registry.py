@@ -8,7 +8,7 @@ import pytest
 
 from gan_pipelines.pipeline_registry import register_pipelines
 
-VARIANTS = {"mlp_gan", "dcgan", "cdcgan", "lsgan", "wgan", "wgan_gp", "dragan", "acgan", "sagan"}
+VARIANTS = {"mlp_gan", "dcgan", "cdcgan", "lsgan", "wgan", "wgan_gp", "acgan", "sagan"}
 
 
 def test_the_pipelines_have_their_names():
