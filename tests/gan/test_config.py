@@ -57,6 +57,10 @@ RMSPROP = ("rmsprop", 5e-5)
         ({"differentiable_transforms": {"probability": 1.5}}, "differentiable_transforms.probability is 1.5"),
         ({"differentiable_transforms": {"target_sign": 1.0}}, "differentiable_transforms.target_sign is 1.0"),
         ({"networks": {"spectral_norm": "generator"}}, "networks.spectral_norm is 'generator'"),
+        (
+            {"networks": {"family": "r3gan_projection", "spectral_norm": "discriminator"}},
+            "networks.spectral_norm is 'discriminator', but must be none for the r3gan_projection networks",
+        ),
         ({"generator_optimizer": {"algorithm": "sgd"}}, "generator_optimizer.algorithm is 'sgd'"),
         ({"weight_clip": 0.01}, "weight_clip is 0.01, but must be null beside a penalty"),
         ({"weight_clip": 0, "penalties": []}, "weight_clip is 0, but must be greater than 0"),

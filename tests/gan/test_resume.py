@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.hashing import hash_arrays, hash_dataset, hash_images
 from gan_pipelines.gan import (
+    WEIGHT_SETS,
     CheckpointStore,
     CheckpointUnusable,
     DifferentiableTransformConfig,
@@ -26,6 +29,7 @@ from gan_pipelines.gan import (
     train,
 )
 from gan_pipelines.gan.checkpoint import Checkpoints
+from gan_pipelines.gan.networks import FAMILIES
 from processes import Process
 
 pytestmark = pytest.mark.integration
@@ -95,6 +99,24 @@ def test_a_training_goes_on_bit_for_bit_from_any_step(config, tiny_images, store
     assert without_speed(resumed.history) == without_speed(uninterrupted.history)
     assert [row["epoch"] for row in resumed.history] == [1, 2, 3, 4]
     assert len({row["transform_probability"] for row in resumed.history}) > 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_any_networks_go_on_bit_for_bit_and_are_read_as_they_were_written(config, store, tmp_path, family):
+    digits = load_digits()
+    images = np.kron(digits.images[:24, None], np.ones((2, 2))).astype(np.uint8) * 15
+    networks = replace(config.networks, family=family)
+    config = replace(config, networks=networks, epochs=2, transforms=TransformConfig())
+    labels = {"labels": digits.target[:24].astype(np.int64), "class_names": list("0123456789")}
+    whole = run(config, images, **labels)[-1].generator
+    with pytest.raises(Stop):
+        run(config, images, store, on_step=stop_after(40), **labels)  # within the second of two epochs
+    resumed = run(config, images, store, **labels)[-1].generator
+    assert weights_hash(resumed) == weights_hash(whole)
+    resumed.save(tmp_path / "generator.safetensors")
+    loaded = TrainedGenerator.load(tmp_path / "generator.safetensors")
+    for weights in WEIGHT_SETS:
+        assert torch.equal(loaded.sample(6, seed=1, weights=weights), whole.sample(6, seed=1, weights=weights))
 
 
 def test_the_samples_of_the_epochs_before_are_still_there(config, tiny_images, store):

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from gan_pipelines.gan import VARIANTS, ImageShape, NetworkConfig, summarize_networks
+from gan_pipelines.gan.networks import FAMILIES
 
 
 def test_layers_in_order_with_shapes_and_counts():
@@ -16,3 +19,12 @@ def test_layers_in_order_with_shapes_and_counts():
     assert generator[-1][1:] == ("total", "", "", 3_576_704)
     assert discriminator[-1].parameters == 2_765_568
     assert sum(row.parameters for row in discriminator[:-1]) == 2_765_568
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_layers_of_any_network_have_all_of_its_parameters(family):
+    networks = NetworkConfig(family=family, width=4, discriminator_norm="none")
+    rows = summarize_networks(replace(VARIANTS["dcgan"], networks=networks), ImageShape(1, 16, 16), num_classes=3)
+    for network in ("generator", "discriminator"):
+        *layers, total = (row.parameters for row in rows if row.network == network)
+        assert sum(layers) == total

@@ -233,6 +233,12 @@ case("a horizontal flip that can change the label")(
 case("attention in networks that do not have it")(
     lambda _: preflight("train_mlp_gan", variants__mlp_gan__networks__attention=True)
 )
+case("a normalisation in a discriminator that has no place for one")(
+    lambda _: preflight("train_dcgan", variants__dcgan__networks={"family": "resnet", "discriminator_norm": "batch"})
+)
+case("spectral norm in networks that begin with weights of 0")(
+    lambda _: preflight("train_dcgan", variants__dcgan__networks={"family": "r3gan", "spectral_norm": "both"})
+)
 case("a conditional variant without labels")(
     lambda _: next(train(VARIANTS["acgan"], np.eye(200, 64, dtype=np.uint8).reshape(-1, 1, 8, 8)))
 )

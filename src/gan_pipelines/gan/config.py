@@ -23,7 +23,9 @@ from gan_pipelines.core.config import (
 )
 from gan_pipelines.core.runtime import Compilation, Precision
 
-NetworkFamilyName = Literal["mlp", "dcgan", "dcgan_5x5", "cdcgan", "acgan"]
+NetworkFamilyName = Literal[
+    "mlp", "dcgan", "dcgan_5x5", "cdcgan", "acgan", "resnet", "resnet_projection", "r3gan", "r3gan_projection"
+]
 NormName = Literal["batch", "instance", "layer", "none"]
 SpectralNorm = Literal["none", "discriminator", "both"]
 ObjectiveName = Literal[
@@ -67,11 +69,12 @@ class NetworkConfig:
     Attributes:
         family: pair of networks, a key of `networks.FAMILIES`.
         latent_size: length of the latent vector, drawn from N(0, 1).
-        width: channels of the discriminator's first layer; each halving of the image doubles them. The layers of the
-            mlp networks have 4, 8 and 16 times as many units.
-        discriminator_norm: normalisation between the discriminator's layers; ``layer`` is over all channels and
-            positions of an image (Ba et al. 2016). A gradient penalty wants one that does not couple the images of a
-            batch, or none (Gulrajani et al. 2017, section 4).
+        width: channels of the discriminator's first layer; each halving of the image doubles them, in resnet networks
+            only of images above 32x32, in r3gan networks only down to 32x32. The layers of the mlp networks have 4, 8
+            and 16 times as many units.
+        discriminator_norm: normalisation between the discriminator's layers; none in the mlp, resnet and r3gan
+            networks; ``layer`` is over all channels and positions of an image (Ba et al. 2016). A gradient penalty
+            wants one that does not couple the images of a batch, or none (Gulrajani et al. 2017, section 4).
         spectral_norm: networks whose weights are divided by their spectral norm (Miyato et al. 2018).
         attention: self-attention after the last two hidden layers of both networks (Zhang et al. 2019).
     """
@@ -82,6 +85,11 @@ class NetworkConfig:
     discriminator_norm: NormName = "batch"
     spectral_norm: SpectralNorm = "none"
     attention: Switch = False
+
+    def __post_init__(self) -> None:
+        has_zeros = self.family in ("r3gan", "r3gan_projection")
+        allowed = f"none for the {self.family} networks: weights of 0, with which their blocks begin, have no norm"
+        require(not has_zeros or self.spectral_norm == "none", "spectral_norm", self.spectral_norm, allowed)
 
 
 @config

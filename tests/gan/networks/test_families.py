@@ -64,7 +64,18 @@ def test_layer_by_layer(family, shape, classes, generator, discriminator):
 
 
 @pytest.mark.parametrize(
-    ("family", "shape"), [("mlp", (3, 5, 7)), ("dcgan_5x5", (1, 12, 12)), ("cdcgan", (3, 16, 16)), ("acgan", (1, 8, 8))]
+    ("family", "shape"),
+    [
+        ("mlp", (3, 5, 7)),
+        ("dcgan_5x5", (1, 12, 12)),
+        ("cdcgan", (3, 16, 16)),
+        ("acgan", (1, 8, 8)),
+        *(
+            (family, (channels, size, size))
+            for family in ("resnet", "resnet_projection", "r3gan", "r3gan_projection")
+            for channels, size in ((1, 16), (3, 32), (1, 64), (3, 128))
+        ),
+    ],
 )
 def test_shapes_and_range(family, shape):
     config = NetworkConfig(family=family, latent_size=5, width=4, discriminator_norm="none")
@@ -76,10 +87,16 @@ def test_shapes_and_range(family, shape):
 
 
 @pytest.mark.parametrize(
-    ("family", "shape", "fitting"), [("dcgan_5x5", (1, 30, 30), "a multiple of 4"), ("cdcgan", (1, 28, 28), "16x16")]
+    ("family", "shape", "fitting"),
+    [
+        ("dcgan_5x5", (1, 30, 30), "a multiple of 4"),
+        ("cdcgan", (1, 28, 28), "16x16"),
+        ("resnet", (1, 8, 8), "16x16, 32x32, 64x64, ... for the resnet networks"),
+        ("r3gan_projection", (3, 32, 64), "16x16, 32x32, 64x64, ... for the r3gan_projection networks"),
+    ],
 )
 def test_images_that_do_not_fit_are_refused(family, shape, fitting):
-    config = NetworkConfig(family=family)
+    config = NetworkConfig(family=family, discriminator_norm="none")
     for build in (build_generator, build_discriminator):
         with pytest.raises(ConfigError, match=f"image_size is '{shape[1]}x{shape[2]}', but must be {fitting}"):
             build(config, ImageShape(*shape), 10)
@@ -97,14 +114,19 @@ def test_conditional_networks_need_labels(family):
 @pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.conditional])
 def test_the_label_changes_what_is_made(family):
     generator = build_generator(NetworkConfig(family=family, width=8), ImageShape(1, 32, 32), 3).eval()
+    for module in generator.modules():
+        if isinstance(module, torch.nn.Embedding):  # those of class-conditional batch norm begin alike
+            torch.nn.init.normal_(module.weight)
     latents = torch.randn(1, 100).expand(3, -1)
     images = generator(latents, torch.tensor([0, 1, 1]))
     assert not torch.allclose(images[0], images[1], atol=1e-4)
     assert torch.allclose(images[1], images[2], atol=1e-6)
 
 
-def test_the_label_changes_the_judgement_of_cdcgan():
-    judge = build_discriminator(NetworkConfig(family="cdcgan", width=8), ImageShape(1, 32, 32), 3).eval()
+@pytest.mark.parametrize("family", ["cdcgan", "resnet_projection", "r3gan_projection"])
+def test_the_label_changes_the_judgement(family):
+    config = NetworkConfig(family=family, width=8, discriminator_norm="none")
+    judge = build_discriminator(config, ImageShape(1, 32, 32), 3).eval()
     image = torch.randn(1, 1, 32, 32)
     assert judge(image, torch.tensor([0])).logits.item() != judge(image, torch.tensor([1])).logits.item()
 
@@ -116,12 +138,69 @@ def test_the_label_changes_the_judgement_of_cdcgan():
             NetworkConfig(family="mlp", discriminator_norm="none", attention=True),
             "only dcgan and acgan networks have it",
         ),
-        (NetworkConfig(family="mlp"), "discriminator_norm is 'batch', but must be none for the mlp networks"),
+        *(
+            (NetworkConfig(family=family), f"discriminator_norm is 'batch', but must be none for the {family} networks")
+            for family in ("mlp", "resnet", "r3gan")
+        ),
     ],
 )
 def test_what_a_family_does_not_have_is_refused(config, sentence):
     with pytest.raises(ConfigError, match=sentence):
         build_discriminator(config, ImageShape(1, 32, 32), 0)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_python_of_a_network_depends_on_its_data(family):
+    config, labels = NetworkConfig(family=family, latent_size=4, width=4, discriminator_norm="none"), torch.arange(2)
+    for build, inputs in ((build_generator, torch.randn(2, 4)), (build_discriminator, torch.randn(2, 1, 16, 16))):
+        network = build(config, ImageShape(1, 16, 16), 2).eval()
+        captured = torch.export.export(network, (inputs, labels)).module()
+        for ours, theirs in zip(network(inputs, labels), captured(inputs, labels), strict=True):
+            assert ours is theirs is None or torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_gradients_of_a_penalty_equal_finite_differences(family):
+    config = NetworkConfig(family=family, width=2, discriminator_norm="none")
+    judge = build_discriminator(config, ImageShape(1, 16, 16), 2).double().eval()
+    weights = list(judge.parameters())
+    for weight in weights:
+        torch.nn.init.normal_(weight, std=0.3)  # the last layers of residual blocks may begin with zeros
+    points = torch.randn(3, 1, 16, 16, dtype=torch.float64, requires_grad=True)
+
+    def penalty():
+        logits = judge(points, torch.tensor([0, 1, 1])).logits
+        (gradients,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
+        return gradients.square().sum()
+
+    found = torch.autograd.grad(penalty(), weights, allow_unused=True, materialize_grads=True)
+    step = 1e-6
+    for weight, gradient in zip(weights, found, strict=True):
+        direction = torch.randn_like(weight)
+        weight.data += step * direction
+        above = penalty().item()
+        weight.data -= 2 * step * direction
+        slope = (above - penalty().item()) / (2 * step)
+        weight.data += step * direction
+        assert (gradient * direction).sum().item() == pytest.approx(slope, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_in_bf16_and_in_channels_last_a_network_computes_the_same(family):
+    config, labels = NetworkConfig(family=family, latent_size=4, width=8, discriminator_norm="none"), torch.arange(2)
+    for build, inputs in ((build_generator, torch.randn(2, 4)), (build_discriminator, torch.randn(2, 1, 16, 16))):
+        network = build(config, ImageShape(1, 16, 16), 2).eval()
+        expected = network(inputs, labels)
+        network = network.to(memory_format=torch.channels_last)
+        assert torch.allclose(output(network(inputs, labels)), output(expected), atol=1e-5)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.allclose(output(network(inputs, labels)), output(expected), rtol=0.05, atol=0.05)
+
+
+def output(found):
+    """Images, or logits, as fp32."""
+    return (found if isinstance(found, torch.Tensor) else found.logits).float()
 
 
 @pytest.mark.parametrize("family", ["mlp", "dcgan_5x5"])

@@ -91,20 +91,21 @@ def test_spectral_norm_is_where_it_is_asked_for_and_on_drawn_weights(choice, nor
 
 
 @pytest.mark.integration
-def test_a_plain_state_makes_the_same_images_without_spectral_norm():
-    config, shape = NetworkConfig(width=4, spectral_norm="both", attention=True), ImageShape(1, 16, 16)
-    generator = build_generator(config, shape, 0)
-    latents = torch.randn(4, 100)
+@pytest.mark.parametrize("settings", [{"family": "dcgan", "attention": True}, {"family": "resnet_projection"}])
+def test_a_plain_state_makes_the_same_images_without_spectral_norm(settings):
+    config, shape = NetworkConfig(width=4, spectral_norm="both", **settings), ImageShape(1, 16, 16)
+    generator = build_generator(config, shape, 3)
+    latents, labels = torch.randn(4, 100), torch.tensor([0, 1, 2, 1])
     with torch.no_grad():
         for _ in range(300):
-            generator(latents)
+            generator(latents, labels)
     before = copy.deepcopy(generator.state_dict())
-    plain = load_generator(config, shape, 0, plain_state(generator))
+    plain = load_generator(config, shape, 3, plain_state(generator))
     assert not any(parametrize.is_parametrized(module) for module in plain.modules())
     with torch.no_grad():
-        assert torch.allclose(plain(latents), generator.eval()(latents), atol=1e-3)
+        assert torch.allclose(plain(latents, labels), generator.eval()(latents, labels), atol=1e-3)
     assert all(torch.equal(before[name], tensor) for name, tensor in generator.state_dict().items())
-    generator.train()(latents)  # the network is whole
+    generator.train()(latents, labels)  # the network is whole
 
 
 def test_of_averaged_weights_the_norm_is_estimated_anew():

@@ -19,6 +19,8 @@ from gan_pipelines.gan.networks.interface import Judgement as Judgement
 from gan_pipelines.gan.networks.layers import apply_spectral_norm
 from gan_pipelines.gan.networks.layers import plain_state as plain_state
 from gan_pipelines.gan.networks.mlp import MlpDiscriminator, MlpGenerator
+from gan_pipelines.gan.networks.r3gan import R3ganDiscriminator, R3ganGenerator
+from gan_pipelines.gan.networks.resnet import ResnetDiscriminator, ResnetGenerator
 
 
 class NetworkFamily(NamedTuple):
@@ -41,6 +43,10 @@ FAMILIES: Final[dict[NetworkFamilyName, NetworkFamily]] = {
     "dcgan_5x5": NetworkFamily(Dcgan5x5Generator, Dcgan5x5Discriminator),
     "cdcgan": NetworkFamily(CdcganGenerator, CdcganDiscriminator, conditional=True),
     "acgan": NetworkFamily(DcganGenerator, DcganDiscriminator, conditional=True, has_attention=True),
+    "resnet": NetworkFamily(ResnetGenerator, ResnetDiscriminator),
+    "resnet_projection": NetworkFamily(ResnetGenerator, ResnetDiscriminator, conditional=True),
+    "r3gan": NetworkFamily(R3ganGenerator, R3ganDiscriminator),
+    "r3gan_projection": NetworkFamily(R3ganGenerator, R3ganDiscriminator, conditional=True),
 }
 
 

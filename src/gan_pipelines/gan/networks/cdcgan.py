@@ -11,10 +11,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from gan_pipelines.core.config import require
 from gan_pipelines.gan.config import NetworkConfig
 from gan_pipelines.gan.networks.interface import ImageShape, Judgement
-from gan_pipelines.gan.networks.layers import LEAKY_SLOPE, NORMS, initialize_normal
+from gan_pipelines.gan.networks.layers import LEAKY_SLOPE, NORMS, count_halvings, initialize_normal
 
 EMBEDDING_SIZE = 100
 DROPOUT = 0.4
@@ -40,7 +39,7 @@ class CdcganGenerator(nn.Module):
 
     def __init__(self, config: NetworkConfig, image_shape: ImageShape, num_classes: int) -> None:
         super().__init__()
-        doublings = (_image_size(image_shape) // 4).bit_length() - 1
+        doublings = count_halvings(image_shape, 16, config.family)
         widths = [config.width * 2**level for level in range(doublings - 1, 0, -1)]
         self.label_map = LabelMap(num_classes, ImageShape(1, 4, 4))
         self.latent_map = nn.Sequential(
@@ -73,7 +72,8 @@ class CdcganDiscriminator(nn.Module):
 
     def __init__(self, config: NetworkConfig, image_shape: ImageShape, num_classes: int) -> None:
         super().__init__()
-        size, width, norm = _image_size(image_shape), config.width, NORMS[config.discriminator_norm]
+        width, norm = config.width, NORMS[config.discriminator_norm]
+        positions = 4 ** (count_halvings(image_shape, 16, config.family) - 1)  # after three halvings
         self.label_map = LabelMap(num_classes, image_shape)
         self.layers = nn.Sequential(
             nn.Conv2d(2 * image_shape.channels, width, 4, stride=2, padding=1, bias=False),
@@ -86,17 +86,10 @@ class CdcganDiscriminator(nn.Module):
             nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
             nn.Flatten(),
             nn.Dropout(DROPOUT),
-            nn.Linear(4 * width * (size // 8) ** 2, 1),
+            nn.Linear(4 * width * positions, 1),
         )
         initialize_normal(self)
 
     def forward(self, images: Tensor, labels: Tensor) -> Judgement:
         """Judge images (N, C, H, W) in [-1, 1] with labels (N,): logits (N,)."""
         return Judgement(self.layers(torch.cat([images, self.label_map(labels)], dim=1)).flatten())
-
-
-def _image_size(image_shape: ImageShape) -> int:
-    height, width = image_shape.height, image_shape.width
-    fits = height == width and height >= 16 and height.bit_count() == 1
-    require(fits, "image_size", f"{height}x{width}", "16x16, 32x32, 64x64, ... for the cdcgan networks")
-    return height

@@ -9,10 +9,9 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from gan_pipelines.core.config import require
 from gan_pipelines.gan.config import NetworkConfig
 from gan_pipelines.gan.networks.interface import ImageShape, Judgement
-from gan_pipelines.gan.networks.layers import LEAKY_SLOPE, NORMS, SelfAttention, initialize_normal
+from gan_pipelines.gan.networks.layers import LEAKY_SLOPE, NORMS, SelfAttention, count_halvings, initialize_normal
 
 
 class DcganGenerator(nn.Module):
@@ -80,8 +79,4 @@ class DcganDiscriminator(nn.Module):
 
 def _layer_widths(config: NetworkConfig, image_shape: ImageShape) -> list[int]:
     """Channels of each layer, from the image down to 4x4: ``width``, ``2 * width``, ``4 * width`` and so on."""
-    height, width = image_shape.height, image_shape.width
-    fits = height == width and height >= 8 and height.bit_count() == 1
-    require(fits, "image_size", f"{height}x{width}", f"8x8, 16x16, 32x32, 64x64, ... for the {config.family} networks")
-    halvings = (height // 4).bit_length() - 1
-    return [config.width * 2**level for level in range(halvings)]
+    return [config.width * 2**level for level in range(count_halvings(image_shape, 8, config.family))]

@@ -1,4 +1,4 @@
-"""Layers, initialisation and spectral norm, shared by the networks."""
+"""Layers, checks, initialisation and spectral norm, shared by the networks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_pipelines.gan.config import NormName
+from gan_pipelines.core.config import require
+from gan_pipelines.gan.config import NetworkConfig, NetworkFamilyName, NormName
+from gan_pipelines.gan.networks.interface import ImageShape
 
 LEAKY_SLOPE: Final = 0.2
+HALVINGS_OF_32: Final = 3
+"""Halvings of a 32x32 image on the way to 4x4; above it, the widths of residual networks follow another rule."""
 POWER_ITERATIONS: Final = 20
 """Number of power iterations that estimate the spectral norm of averaged weights from a nearby start."""
 
@@ -50,6 +54,49 @@ class SelfAttention(nn.Module):
         keys, queries, values = (layer(x).flatten(2).mT.unsqueeze(1).contiguous() for layer in (self.f, self.g, self.h))
         mixed = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
         return x + self.gamma * self.v(mixed.squeeze(1).mT.unflatten(2, x.shape[2:]))
+
+
+class ClassProjection(nn.Module):
+    """Inner products of features with the embeddings of their labels (Miyato & Koyama 2018, section 3).
+
+    The embeddings are the rows of a linear layer, so that spectral norm applies to them.
+    """
+
+    def __init__(self, channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.embedding = nn.Linear(channels, num_classes, bias=False)
+
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Map features (N, channels) and labels (N,) to inner products (N,)."""
+        return self.embedding(features).gather(1, labels[:, None]).squeeze(1)
+
+
+def count_halvings(image_shape: ImageShape, smallest: int, family: NetworkFamilyName) -> int:
+    """Count how often square images are halved on the way to 4x4.
+
+    Args:
+        image_shape: channels, height and width.
+        smallest: the smallest size that the networks support, in pixels.
+        family: the networks.
+
+    Raises:
+        ConfigError: if the images are not square, or their size is below ``smallest`` or not a power of two.
+    """
+    height, width = image_shape.height, image_shape.width
+    fits = height == width and height >= smallest and height.bit_count() == 1
+    sizes = ", ".join(f"{size}x{size}" for size in (smallest, 2 * smallest, 4 * smallest))
+    require(fits, "image_size", f"{height}x{width}", f"{sizes}, ... for the {family} networks")
+    return (height // 4).bit_length() - 1
+
+
+def require_no_norm(config: NetworkConfig) -> None:
+    """Check that no normalisation is asked for in a discriminator that has no place for it.
+
+    Raises:
+        ConfigError: if ``discriminator_norm`` is not ``none``.
+    """
+    norm = config.discriminator_norm
+    require(norm == "none", "discriminator_norm", norm, f"none for the {config.family} networks")
 
 
 def initialize_normal(network: nn.Module) -> None:

@@ -7,10 +7,9 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from gan_pipelines.core.config import require
 from gan_pipelines.gan.config import NetworkConfig
 from gan_pipelines.gan.networks.interface import ImageShape, Judgement
-from gan_pipelines.gan.networks.layers import LEAKY_SLOPE
+from gan_pipelines.gan.networks.layers import LEAKY_SLOPE, require_no_norm
 
 
 class MlpGenerator(nn.Module):
@@ -40,12 +39,7 @@ class MlpDiscriminator(nn.Module):
 
     def __init__(self, config: NetworkConfig, image_shape: ImageShape) -> None:
         super().__init__()
-        require(
-            config.discriminator_norm == "none",
-            "discriminator_norm",
-            config.discriminator_norm,
-            "none for the mlp networks",
-        )
+        require_no_norm(config)
         sizes = [math.prod(image_shape), *(config.width * factor for factor in (8, 4))]
         self.layers = nn.Sequential(nn.Flatten(), *_hidden_layers(sizes), nn.Linear(sizes[-1], 1))
 
