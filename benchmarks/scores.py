@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from omegaconf import OmegaConf
+import yaml
 from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
@@ -79,13 +79,8 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2000, help="samples of a score with each sampling seed")
     options = parser.parse_args()
 
-    OmegaConf.register_new_resolver("oc.env", lambda *_: options.data, replace=True)
-    parameters: Any = OmegaConf.to_container(OmegaConf.load(CONF / options.env / "parameters.yml"), resolve=False)
+    parameters = read_parameters(options.env, options.data, options.image_folder)
     dataset = parameters["dataset"]
-    if options.env != "base":
-        dataset |= {"path": options.data, "download": False}
-    if options.image_folder:
-        dataset |= {"source": "image_folder"}
     scoring = parse(ScoringConfig, parameters["scoring"] | {"extractor": options.extractor}, "scoring")
     if options.classifier_epochs:
         classifier = replace(scoring.classifier, epochs=options.classifier_epochs, stem="imagenet")
@@ -102,6 +97,22 @@ def main() -> None:
         config = parse_variant(options.variant, parameters["variants"][options.variant])
         config = replace(config, epochs=options.epochs or config.epochs, precision="auto")
         measure_chance(rows, images, extractor, config, options)
+
+
+def read_parameters(env: str, data: str, is_image_folder: bool) -> dict[str, Any]:
+    """Read the parameters of an environment.
+
+    Args:
+        env: folder under conf/.
+        data: folder with the images, in place of the environment's.
+        is_image_folder: whether they are in <split>/<class>/ there, whatever the source of the environment.
+    """
+    parameters: dict[str, Any] = yaml.safe_load((CONF / env / "parameters.yml").read_text())
+    if env != "base":
+        parameters["dataset"] |= {"path": data, "download": False}
+    if is_image_folder:
+        parameters["dataset"] |= {"source": "image_folder"}
+    return parameters
 
 
 class Rows:

@@ -12,8 +12,11 @@ from gan_pipelines.gan.networks import FAMILIES
 
 ADAM = ("adam", 2e-4, 0.5, 0.999)
 SLOW, FAST = ("adam", 1e-4, 0.0, 0.9), ("adam", 4e-4, 0.0, 0.9)
-QUICK = ("adam", 1e-3, 0.5, 0.999)
+MIDDLE = ("adam", 2e-4, 0.0, 0.9)
+R3GAN = ("adam", 2e-4, 0.0, 0.99)
 RMSPROP = ("rmsprop", 5e-5)
+SMALL = (100, 64)
+R1_R2 = [("real", 0.0, 0.025), ("fake", 0.0, 0.025)]  # gamma / 2
 
 
 @pytest.mark.parametrize(
@@ -84,18 +87,31 @@ def test_a_configuration_survives_the_way_through_plain_values():
         assert parse(GanConfig, asdict(config), "x") == config
 
 
-# networks: family, discriminator_norm, spectral_norm, attention; objective; penalties or clip; steps; G and D; batch.
+# networks: family, latent_size, width, discriminator_norm, spectral_norm, attention; objective; penalties or clip;
+# discriminator_steps; G and D; batch.
 ROWS = {
-    "mlp_gan": ("mlp", "none", "none", False, "non_saturating", [], 1, ADAM, ADAM, 128),
-    "dcgan": ("dcgan", "batch", "none", False, "non_saturating", [], 1, ADAM, ADAM, 128),
-    "cdcgan": ("cdcgan", "batch", "none", False, "non_saturating", [], 1, ADAM, ADAM, 64),
-    "lsgan": ("dcgan", "batch", "none", False, "least_squares", [], 1, QUICK, QUICK, 64),
-    "wgan": ("dcgan", "batch", "none", False, "wasserstein", 0.01, 5, RMSPROP, RMSPROP, 64),
-    "wgan_gp": ("dcgan", "none", "none", False, "wasserstein", [("line", 1.0, 10.0)], 5, SLOW, SLOW, 64),
-    "dragan": ("dcgan", "none", "none", False, "non_saturating", [("dragan", 1.0, 10.0)], 1, ADAM, ADAM, 64),
-    "acgan": ("acgan", "batch", "none", False, "non_saturating", [], 1, ADAM, ADAM, 100),
-    "sagan": ("dcgan", "none", "both", True, "hinge", [], 1, SLOW, FAST, 128),
-}
+    "mlp_gan": ("mlp", *SMALL, "none", "none", False, "non_saturating", [], 1, ADAM, ADAM, 128),
+    "dcgan": ("dcgan", *SMALL, "batch", "none", False, "non_saturating", [], 1, ADAM, ADAM, 128),
+    "cdcgan": ("cdcgan", *SMALL, "batch", "none", False, "non_saturating", [], 1, ADAM, ADAM, 64),
+    "lsgan": ("dcgan", *SMALL, "batch", "none", False, "least_squares", [], 1, ADAM, ADAM, 64),
+    "wgan": ("dcgan", *SMALL, "batch", "none", False, "wasserstein", 0.01, 5, RMSPROP, RMSPROP, 64),
+    "wgan_gp": ("dcgan", *SMALL, "none", "none", False, "wasserstein", [("line", 1.0, 10.0)], 5, SLOW, SLOW, 64),
+    "dragan": ("dcgan", *SMALL, "none", "none", False, "non_saturating", [("dragan", 1.0, 10.0)], 1, ADAM, ADAM, 64),
+    "acgan": ("acgan", *SMALL, "batch", "none", False, "non_saturating", [], 1, ADAM, ADAM, 100),
+    "sagan": ("dcgan", *SMALL, "none", "both", True, "hinge", [], 1, SLOW, FAST, 128),
+    "sngan": ("resnet", 128, 128, "none", "discriminator", False, "hinge", [], 5, MIDDLE, MIDDLE, 64),
+    "sngan_projection": (
+        "resnet_projection", 128, 128, "none", "discriminator", False, "hinge", [], 5, MIDDLE, MIDDLE, 64,
+    ),
+    "r3gan": ("r3gan", 64, 768, "none", "none", False, "relativistic", R1_R2, 1, R3GAN, R3GAN, 512),
+    "r3gan_conditional": (
+        "r3gan_projection", 64, 768, "none", "none", False, "relativistic", R1_R2, 1, R3GAN, R3GAN, 512,
+    ),
+}  # fmt: skip
+
+
+def test_every_row_is_checked_against_its_paper():
+    assert list(ROWS) == list(VARIANTS)
 
 
 @pytest.mark.parametrize("variant", ROWS)
@@ -107,9 +123,11 @@ def test_the_rows_follow_their_papers(variant):
         for one in (row.generator_optimizer, row.discriminator_optimizer)
     ]
     constraint = row.weight_clip or [(one.at, one.target_norm, one.weight) for one in penalties]
-    found = (networks.family, networks.discriminator_norm, networks.spectral_norm, networks.attention, row.objective)
-    assert (*found, constraint, row.discriminator_steps, *optimizers, row.batch_size) == ROWS[variant]
-    assert (networks.latent_size, networks.width) == (100, 64)
+    sizes = (networks.family, networks.latent_size, networks.width)
+    constraints = (networks.discriminator_norm, networks.spectral_norm, networks.attention, row.objective, constraint)
+    assert (*sizes, *constraints, row.discriminator_steps, *optimizers, row.batch_size) == ROWS[variant]
+    linear = ("sngan", "sngan_projection")  # their papers let the learning rates fall to 0
+    assert row.schedule == ScheduleConfig(kind="linear" if variant in linear else "constant")
 
 
 def test_every_family_has_a_name():

@@ -47,12 +47,16 @@ ROWS = {
     "mlp_gan": "9a5ea984ab5b2745",
     "dcgan": "641482252a5c9b97",
     "cdcgan": "1256ef9994ba9ce1",
-    "lsgan": "fbdd38dcfe24bc8e",
+    "lsgan": "85c844920f34d2c5",
     "wgan": "9298925f93f4957f",
     "wgan_gp": "0b678b76514fbbf1",
     "dragan": "2320f943b5e7b899",
     "acgan": "d1386a0044bc59c7",
     "sagan": "3f45cc1bf31029c5",
+    "sngan": "9b5c5871f90c69de",
+    "sngan_projection": "503ba7a3fa86a54e",
+    "r3gan": "2668c9ab46885cde",
+    "r3gan_conditional": "d3b44d55d7cd1939",
 }
 
 

@@ -394,11 +394,11 @@ def test_lines_and_warnings_name_their_seed():
 @pytest.mark.integration
 def test_made_up_runs_have_a_row_for_each_recipe(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_runs(19)
+    write_runs(2 * len(VARIANTS) + 1)
     page = make_page()
     table = page[page.index("<tbody>") : page.index("</tbody>")]
-    assert table.count("<tr>") == 18  # two recipes of nine variants
-    assert page.count('<details class="run">') == 19
+    assert table.count("<tr>") == 2 * len(VARIANTS)  # two recipes of each
+    assert page.count('<details class="run">') == 2 * len(VARIANTS) + 1
 
 
 def test_the_page_shows_the_newest_experiment_of_each_folder_of_pictures_by_its_name():

@@ -10,11 +10,48 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from gan_pipelines.core.config import merge, parse, require
-from gan_pipelines.gan.config import GanConfig, NetworkConfig, OptimizerConfig, PenaltyConfig
+from gan_pipelines.gan.config import (
+    GanConfig,
+    NetworkConfig,
+    NetworkFamilyName,
+    OptimizerConfig,
+    PenaltyConfig,
+    ScheduleConfig,
+)
 
 
 def _adam(learning_rate: float, *betas: float) -> OptimizerConfig:
     return OptimizerConfig(learning_rate=learning_rate, betas=(betas[0], betas[1]))
+
+
+def _sngan(family: NetworkFamilyName) -> GanConfig:
+    return GanConfig(
+        networks=NetworkConfig(
+            family=family, latent_size=128, width=128, discriminator_norm="none", spectral_norm="discriminator"
+        ),
+        objective="hinge",
+        discriminator_steps=5,
+        generator_optimizer=_adam(2e-4, 0.0, 0.9),
+        discriminator_optimizer=_adam(2e-4, 0.0, 0.9),
+        schedule=ScheduleConfig(kind="linear"),
+        batch_size=64,
+    )
+
+
+def _r3gan(family: NetworkFamilyName) -> GanConfig:
+    gamma = 0.05
+    return GanConfig(
+        networks=NetworkConfig(family=family, latent_size=64, width=768, discriminator_norm="none"),
+        objective="relativistic",
+        penalties=(
+            PenaltyConfig(at="real", target_norm=0.0, weight=gamma / 2),
+            PenaltyConfig(at="fake", target_norm=0.0, weight=gamma / 2),
+        ),
+        generator_optimizer=_adam(2e-4, 0.0, 0.99),
+        discriminator_optimizer=_adam(2e-4, 0.0, 0.99),
+        ema_decay=0.9999,
+        batch_size=512,
+    )
 
 
 VARIANTS: Final[dict[str, GanConfig]] = {
@@ -28,13 +65,8 @@ VARIANTS: Final[dict[str, GanConfig]] = {
     "dcgan": GanConfig(objective="non_saturating", batch_size=128),
     # Mirza & Osindero 2014, "Conditional Generative Adversarial Nets", with convolutions.
     "cdcgan": GanConfig(networks=NetworkConfig(family="cdcgan"), objective="non_saturating", batch_size=64),
-    # Mao et al. 2017, "Least Squares Generative Adversarial Networks", on DCGAN's networks.
-    "lsgan": GanConfig(
-        objective="least_squares",
-        generator_optimizer=_adam(1e-3, 0.5, 0.999),
-        discriminator_optimizer=_adam(1e-3, 0.5, 0.999),
-        batch_size=64,
-    ),
+    # Mao et al. 2017, "Least Squares Generative Adversarial Networks", equation 9, on DCGAN's networks.
+    "lsgan": GanConfig(objective="least_squares", batch_size=64),
     # Arjovsky et al. 2017, "Wasserstein GAN", algorithm 1.
     "wgan": GanConfig(
         objective="wasserstein",
@@ -54,7 +86,8 @@ VARIANTS: Final[dict[str, GanConfig]] = {
         discriminator_optimizer=_adam(1e-4, 0.0, 0.9),
         batch_size=64,
     ),
-    # Kodali et al. 2017, "On Convergence and Stability of GANs", on DCGAN's networks.
+    # Kodali et al. 2017, "On Convergence and Stability of GANs", algorithm 1, on DCGAN's networks. No batch norm in the
+    # discriminator, since the penalty is on the gradient at single images.
     "dragan": GanConfig(
         networks=NetworkConfig(discriminator_norm="none"),
         objective="non_saturating",
@@ -71,6 +104,15 @@ VARIANTS: Final[dict[str, GanConfig]] = {
         discriminator_optimizer=_adam(4e-4, 0.0, 0.9),
         batch_size=128,
     ),
+    # Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks", residual networks for CIFAR-10.
+    "sngan": _sngan("resnet"),
+    # Miyato & Koyama 2018, "cGANs with Projection Discriminator", with the settings of SNGAN for CIFAR-10.
+    "sngan_projection": _sngan("resnet_projection"),
+    # Huang et al. 2024, "The GAN is dead; long live the GAN! A Modern GAN Baseline", networks for CIFAR-10. The
+    # paper's schedules begin with this learning rate and these penalties.
+    "r3gan": _r3gan("r3gan"),
+    # The same for labelled images.
+    "r3gan_conditional": _r3gan("r3gan_projection"),
 }
 
 

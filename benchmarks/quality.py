@@ -1,0 +1,190 @@
+"""Train variants for the same minutes, on the same machine, with the same seeds, and score them alike.
+
+    python benchmarks/quality.py OUT --env cifar10_quick --rows dcgan "dcgan:batch_size=32" --minutes 2 8
+
+A row is a variant with the settings that the environment has for it, if any, and with changes. Trainings run one after
+another, each with all cores or the GPU. Only their own minutes count, not those of scores. A training is scored after
+the first epoch in which each number of minutes is over, and ends with the last one; its scores state the minutes that
+it has taken. ``epochs`` matter only to a schedule that ends: then the training ends with them.
+
+OUT gets scores.csv, with a row for each score as soon as it is measured; scores.png, FID over minutes; and a grid of
+samples for each training in grids/. Fréchet distances are by a few samples of the averaged weights (EMA), with fixed
+features (``imagenet``) and with those of the classifier, which is fitted once. The same command goes on where it was
+interrupted: a finished training is not repeated, any other begins anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from omegaconf import OmegaConf
+from PIL import Image
+
+from devices import describe_device
+from gan_pipelines.core.config import ConfigError, merge, parse, suggest
+from gan_pipelines.core.stores import KeyedStore
+from gan_pipelines.figures import make_image_grid
+from gan_pipelines.gan import VARIANTS, Epoch, GanConfig, Monitor, TrainingDiverged, train
+from gan_pipelines.gan.variants import parse_variant
+from gan_pipelines.images import DatasetConfig, ImageSet, prepare_image_set
+from gan_pipelines.metrics import MonitorConfig, ScoringConfig, get_extractor, make_monitor, open_reference
+from gan_pipelines.metrics.config import ExtractorName
+from scores import read_parameters
+
+MAX_EPOCHS = 1_000_000
+"""Epochs of a training that only its minutes end."""
+
+
+class Training(NamedTuple):
+    """A training of the benchmark.
+
+    Attributes:
+        row: variant and changes, as given.
+        seed: of the training.
+        config: the settings that they are.
+    """
+
+    row: str
+    seed: int
+    config: GanConfig
+
+
+def main() -> None:
+    """Train and score what is not yet done."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--env", default="base", help="environment with the images, settings and scores")
+    parser.add_argument("--data", default="data/01_raw", help="folder with the images")
+    parser.add_argument("--image-folder", action="store_true", help="the folder contains <split>/<class>/*")
+    parser.add_argument("--rows", nargs="+", required=True, metavar="VARIANT[:SETTING=VALUE,...]")
+    parser.add_argument("--minutes", nargs="+", type=float, default=[2.0, 4.0, 8.0], help="when to score")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--extractors", nargs="+", default=["imagenet", "classifier"], choices=get_args(ExtractorName))
+    parser.add_argument("--samples", type=int, default=5_000, help="samples of a score")
+    options = parser.parse_args()
+
+    parameters = read_parameters(options.env, options.data, options.image_folder)
+    trainings = [
+        Training(row, seed, configure(row, seed, parameters["variants"]))
+        for seed in options.seeds
+        for row in options.rows
+    ]
+    scoring = parse(ScoringConfig, parameters["scoring"], "scoring")
+    scoring = replace(scoring, during_training=MonitorConfig(samples=options.samples))
+    dataset = parse(DatasetConfig, parameters["dataset"], "dataset")
+    images = prepare_image_set(KeyedStore(options.out / "image_sets"), dataset)
+    monitors = {
+        name: open_monitor(options.out, images, replace(scoring, extractor=name)) for name in options.extractors
+    }
+    for training in trainings:
+        measure(options.out, training, images.select(*dataset.train_splits), sorted(options.minutes), monitors)
+
+
+def configure(row: str, seed: int, variants: dict[str, Any]) -> GanConfig:
+    """Read the settings of a row: the variant's, with those of the environment, and with the changes of the row."""
+    variant, _, changes = row.partition(":")
+    if variant not in VARIANTS:
+        raise ConfigError(f"--rows has {variant}, which is not a variant; {suggest(variant, list(VARIANTS))}")
+    # A comma separates settings only in front of the next name, since lists have commas too.
+    settings: Any = OmegaConf.to_container(
+        OmegaConf.from_dotlist(re.split(r",(?=[\w.]+=)", changes) if changes else [])
+    )
+    config = replace(parse_variant(variant, merge(variants.get(variant) or {}, settings)), seed=seed)
+    return config if config.schedule.kind == "linear" else replace(config, epochs=MAX_EPOCHS)
+
+
+def open_monitor(out: Path, images: ImageSet, scoring: ScoringConfig) -> Monitor:
+    """Open a feature extractor and the features of the real images."""
+    extractor = get_extractor(KeyedStore(out / "extractors"), images, scoring, "auto")
+    reference = open_reference(KeyedStore(out / "references"), images.select(scoring.reference_split), extractor)
+    return make_monitor(extractor, reference, scoring)
+
+
+def measure(
+    out: Path, training: Training, images: ImageSet, minutes: Sequence[float], monitors: dict[str, Monitor]
+) -> None:
+    """Train and score, unless it is done; write a row for each score, then the figure."""
+    path = out / "scores.csv"
+    before = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["row", "seed", "wanted_minutes"])
+    is_same = (before["row"] == training.row) & (before["seed"] == training.seed)
+    if (is_same & (before["wanted_minutes"] >= minutes[-1])).any():
+        return
+    rows = before[~is_same].to_dict("records")
+    common = {"row": training.row, "seed": training.seed, "device": describe_device(), "torch": torch.__version__}
+    for row in train_and_score(training, images, minutes, monitors, out / "grids"):
+        rows.append(common | row)
+        print(rows[-1], flush=True)
+        pd.DataFrame(rows).to_csv(path, index=False)
+    plot_scores(pd.DataFrame(rows)).savefig(out / "scores.png")
+
+
+def train_and_score(
+    training: Training, images: ImageSet, minutes: Sequence[float], monitors: dict[str, Monitor], grids: Path
+) -> Iterator[dict[str, Any]]:
+    """Train until the minutes are over, and score when each number of them is; a failure is a row without scores."""
+    left = list(minutes)
+    try:
+        for epoch, trained in clock_epochs(training.config, images):
+            due = [wanted for wanted in left if trained >= wanted or epoch.number == training.config.epochs]
+            if due:
+                left = left[len(due) :]
+                progress = {"epoch": epoch.number, "images": epoch.images_seen, "minutes": round(trained, 3)}
+                for extractor, monitor in monitors.items():
+                    ((_, fid), *_) = monitor.measure(epoch.generator).items()
+                    yield {"wanted_minutes": due[-1], **progress, "extractor": extractor, "fid": fid}
+                save_grid(epoch, grids, training)
+            if not left:
+                return
+    except TrainingDiverged as error:
+        yield {"wanted_minutes": minutes[-1], "failure": str(error)}
+
+
+def clock_epochs(config: GanConfig, images: ImageSet) -> Iterator[tuple[Epoch, float]]:
+    """Train; yield each epoch with the minutes of training until then, without those between the epochs."""
+    trained, started = 0.0, time.perf_counter()
+    options = {"class_names": images.class_names, "data_hash": images.content_hash}
+    for epoch in train(config, images.images, images.labels, **options):
+        trained += (time.perf_counter() - started) / 60
+        yield epoch, trained
+        started = time.perf_counter()
+
+
+def save_grid(epoch: Epoch, grids: Path, training: Training) -> None:
+    """Save the samples of an epoch; later ones replace them."""
+    grids.mkdir(exist_ok=True)
+    name = re.sub(r"[^\w.=-]+", "_", f"{training.row}-{training.seed}")
+    Image.fromarray(make_image_grid(epoch.samples)).save(grids / f"{name}.png")
+
+
+def plot_scores(table: pd.DataFrame) -> Figure:
+    """Plot FID over minutes of training: panels by extractor, lines by row, through the means of the seeds.
+
+    Args:
+        table: rows of scores.csv; those without a score are left out.
+    """
+    scored = table[table["fid"].notna()] if "fid" in table else table.iloc[:0]
+    extractors = scored["extractor"].unique() if len(scored) else []
+    figure = Figure(figsize=(6 * max(1, len(extractors)), 4), layout="constrained", dpi=80)
+    for number, extractor in enumerate(extractors):
+        axes = figure.add_subplot(1, len(extractors), number + 1)
+        for row, rows in scored[scored["extractor"] == extractor].groupby("row", sort=False):
+            means = rows.groupby("wanted_minutes")[["minutes", "fid"]].mean()
+            (line,) = axes.plot(means["minutes"], means["fid"], label=row)
+            axes.plot(rows["minutes"], rows["fid"], ".", color=line.get_color())
+        axes.set(title=extractor, xlabel="minutes of training", ylabel="FID, EMA weights", yscale="log")
+        axes.legend(frameon=False, fontsize=8)
+        axes.grid(alpha=0.3)
+    return figure
+
+
+if __name__ == "__main__":
+    main()
