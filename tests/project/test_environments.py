@@ -154,6 +154,7 @@ SHARED = {
         "seed": 0,
     },
 }
+ENVIRONMENTS = (*VARIANTS, "cifar10_quick")
 CONFIGS = {"dataset": DatasetConfig, "scoring": ScoringConfig, "augmentation": AugmentationConfig}
 
 
@@ -260,7 +261,7 @@ def test_the_experiments_have_these_settings_in_common(env, section):
     assert SHARED[section].items() <= configure(env, section).items()
 
 
-@pytest.mark.parametrize("env", VARIANTS)
+@pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_nothing_of_base_leaks_into_an_experiment(env, tmp_path):
     for name in ("base", env):
         shutil.copytree(CONF / name, tmp_path / name)
@@ -303,10 +304,11 @@ PARAMETERS = {
     "playing_cards": {"cdcgan": (7_666_180, 1_925_045)},
     "cifar10_32": {"wgan_gp": (3_448_576, 2_637_312)},
     "fashion_mnist": {"mlp_gan": (1_486_352, 533_505), "dcgan": (2_318_209, 213_249)},
+    "cifar10_quick": {"dcgan": (370_624, 167_424), "cdcgan": (608_184, 480_233)},  # counted by hand
 }
 
 
-@pytest.mark.parametrize("env", VARIANTS)
+@pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_the_networks_of_an_environment_have_the_published_sizes(env):
     dataset = parse(DatasetConfig, load(env)["dataset"], "dataset")
     shape = ImageShape(dataset.channels, dataset.image_size, dataset.image_size)
@@ -319,6 +321,22 @@ def test_the_networks_of_an_environment_have_the_published_sizes(env):
     assert counts == PARAMETERS[env]
 
 
+def test_the_quick_experiment_has_the_recipe_that_was_measured():
+    recipe = {
+        "networks.width": 32, "networks.discriminator_norm": "none", "networks.spectral_norm": "discriminator",
+        "objective": "hinge", "discriminator_steps": 1, "penalties": (), "batch_size": 64, "epochs": 10,
+        "transforms.horizontal_flip": True, "ema_decay": 0.999, "preview_weights": "ema", "precision": "auto",
+        **both("algorithm", "adam"), **both("learning_rate", 4e-4), **both("betas", (0.5, 0.999)),
+    }  # fmt: skip
+    overrides = load("cifar10_quick")["variants"]
+    assert list(overrides) == ["dcgan", "cdcgan"]
+    for name, override in overrides.items():
+        settings_ = flatten(asdict(parse_variant(name, override)))
+        assert (recipe | {"networks.family": name}).items() <= settings_.items()
+    dataset = configure("cifar10_quick", "dataset")
+    assert tuple(dataset[name] for name in ("source", "image_size", "channels", "train_splits")) == IMAGES["cifar10_32"]
+
+
 def test_base_has_settings_for_every_variant():
     for name, overrides in load(None)["variants"].items():
         config = parse_variant(name, overrides)
@@ -326,7 +344,7 @@ def test_base_has_settings_for_every_variant():
     assert set(load(None)["variants"]) == set(ROWS)
 
 
-@pytest.mark.parametrize("env", [None, *VARIANTS])
+@pytest.mark.parametrize("env", [None, *ENVIRONMENTS])
 def test_augmentation_stays_within_what_the_labels_bear(env):
     parameters = load(env)
     dataset = parse(DatasetConfig, parameters["dataset"], "dataset")
