@@ -36,7 +36,7 @@ dataset:
   label_preserving: {horizontal_flip: true, rotation_degrees: 15}
 scoring:
   extractor: classifier
-  classifier: {network: resnet18, stem: small, epochs: 10}
+  classifier: {network: resnet8, epochs: 10}
   samples: 5000
 augmentation:
   fractions: [0.05]
