@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_pipelines.gan import ImageShape, NetworkConfig
 from gan_pipelines.gan.networks import build_discriminator, build_generator, load_generator, plain_state
-from gan_pipelines.gan.networks.layers import SelfAttention
+from gan_pipelines.gan.networks.layers import SelfAttention, apply_spectral_norm
 from gan_pipelines.gan.penalties import gradient_penalty
 
 
@@ -76,6 +77,23 @@ def test_after_a_hundred_iterations_all_spectral_norms_are_one(family):
         norms = spectral_norms(network)
         assert len(norms) == layers.pop(0)
         assert norms == pytest.approx([1.0] * len(norms), rel=0.01)
+
+
+@pytest.mark.integration
+def test_compiled_and_eager_networks_with_spectral_norm_have_the_same_gradients():
+    network = nn.Sequential(nn.ConvTranspose2d(3, 2, 2), nn.LeakyReLU(), nn.Conv2d(2, 1, 2))
+    eager = copy.deepcopy(network)
+    torch.manual_seed(1)
+    apply_spectral_norm(network)
+    torch.manual_seed(1)
+    for layer in (eager[0], eager[2]):
+        spectral_norm(layer)  # PyTorch's
+    network.compile()
+    real, fake = torch.randn(2, 4, 3, 3, 3).unbind()
+    for each in (network, eager):
+        (each(real).mean() - each(fake).square().mean()).backward()  # two forward passes before the backward pass
+    for parameter, expected in zip(network.parameters(), eager.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, expected.grad)
 
 
 @pytest.mark.parametrize(("choice", "normed"), [("none", (0, 0)), ("discriminator", (0, 4)), ("both", (4, 4))])

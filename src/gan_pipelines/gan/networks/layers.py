@@ -9,8 +9,9 @@ from typing import Final
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo  # unlike torch.compiler.disable, it costs no second at import
 from torch.nn.utils import parametrize
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 from gan_pipelines.core.config import require
 from gan_pipelines.gan.config import NetworkConfig, NetworkFamilyName, NormName
@@ -116,6 +117,18 @@ def initialize_normal(network: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
+class SpectralNorm(_SpectralNorm):
+    """PyTorch's, outside of compiled graphs.
+
+    These would keep its estimate for the backward pass, while the next forward pass changes the estimate in place.
+    """
+
+    @_disable_dynamo
+    def forward(self, weight: Tensor) -> Tensor:
+        """Divide a weight by its spectral norm."""
+        return super().forward(weight)
+
+
 def apply_spectral_norm(network: nn.Module) -> None:
     """Divide the weights of convolutions and linear layers by their spectral norm, in place (Miyato et al. 2018).
 
@@ -123,7 +136,8 @@ def apply_spectral_norm(network: nn.Module) -> None:
     """
     for module in list(network.modules()):
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            spectral_norm(module)
+            dim = int(isinstance(module, nn.ConvTranspose2d))  # of the output channels
+            parametrize.register_parametrization(module, "weight", SpectralNorm(module.weight, dim=dim))
 
 
 def plain_state(network: nn.Module) -> dict[str, Tensor]:
