@@ -24,6 +24,7 @@ from gan_pipelines.augmentation import (
     tabulate_comparisons,
 )
 from gan_pipelines.augmentation.config import ArmClassifierConfig, SyntheticConfig
+from gan_pipelines.augmentation.synthetic_sets import hash_synthetic_set
 from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.execution import ExecutionConfig
@@ -164,7 +165,8 @@ def test_what_is_fitted_is_not_fitted_again(digits, replicate, tmp_path, monkeyp
 
 
 def keys_of(digits, replicate, config):
-    fitting = arms._ReplicateFitting(KeyedStore("nowhere"), digits.test, replicate, None, config, "cpu")
+    key = hash_synthetic_set(replicate, config)
+    fitting = arms._ReplicateFitting(KeyedStore("nowhere"), digits.test, replicate.draw, None, key, config, "cpu")
     classifier = config.classifier.at(config.classifier.learning_rates[0], replicate.draw.seed)
     return {arm.name: fitting._key(arm, classifier) for arm in list_arms(config)}
 

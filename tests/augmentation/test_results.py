@@ -300,7 +300,9 @@ def test_a_verdict_on_pictures_made_elsewhere_says_what_is_known_of_leaks(fits):
     for verdict in verdicts:
         assert verdict["sentence"].endswith(
             "Of the 5,000 pictures of sd_turbo, 1,012 (20.2%) are duplicates or near-duplicates of test or validation "
-            "images, and were left out, as were 10.0% of the real training images. Of the other 3,988, 35.0% are ones "
-            "of training images, 1,001 of them in every pixel. Whether the generator of these pictures was trained on "
-            "the test images is not known; if it was, they may help more here than on new images."
+            "images, and were left out, as were 10.0% of the real training images. Of the other 3,988, 35.0% are "
+            "duplicates or near-duplicates of training images; 1,001 are equal to one in every pixel. Whether the "
+            "generator of these pictures was trained on the test images is not known; if it was, they may help more "
+            "here than on new images. If it was trained on more of the real images than the classifiers have here, "
+            "they may stand for those that are withheld; augmentation.fractions: [1] withholds none."
         )

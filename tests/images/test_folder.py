@@ -46,9 +46,22 @@ def test_pictures_in_no_folder_of_a_class_have_no_labels(tmp_path, read):
 
 def test_labels_of_the_dataset_that_are_in_a_file_are_not_those_of_the_folder(tmp_path):
     write_pictures(tmp_path, ["made"], ["ace"])
-    dataset = DatasetConfig(source="image_folder", path="cards", labels="labels.csv", image_size=8, channels=3)
+    dataset = DatasetConfig(
+        source="image_folder", path="cards", labels="a.csv", label_column="kind", image_size=8, channels=3
+    )
     pictures = read_folder(KeyedStore(tmp_path / "store"), FolderConfig(path=str(tmp_path / "made")), dataset, CLASSES)
     assert pictures.labels.tolist() == [2, 2, 2]
+
+
+def test_a_class_with_a_slash_is_in_the_folder_that_samples_of_it_are_in(tmp_path, read):
+    write_pictures(tmp_path, ["made"], ["T-shirt-top", "ace"], count=1)
+    assert read("made", ("ace", "T-shirt/top")).labels.tolist() == [1, 0]
+
+
+def test_a_folder_of_no_class_beside_others_is_not_one_without_labels(tmp_path, read):
+    write_pictures(tmp_path, ["made"], ["ace", "all"])
+    with pytest.raises(ConfigError, match=r"^folder.path has a folder all, which is no class"):
+        read("made")
 
 
 def test_a_folder_of_another_class_is_refused(tmp_path, read):

@@ -44,12 +44,12 @@ def score(tmp_path):
     labels = np.arange(400) % 2
     real, heldout = (image_set(draw(400, seed, labels), labels) for seed in (0, 1))
 
-    def score(pictures, config=CONFIG, *, has_heldout=True):
+    def score(pictures, config=CONFIG, *, has_heldout=True, is_training_set=True):
         extractor = FeatureExtractor(Pixels(), {"name": "pixels", "weights_hash": "0"})
         reference = open_reference(
             KeyedStore(tmp_path), real, extractor, "cpu", heldout=heldout if has_heldout else None
         )
-        return score_images(pictures, "turbo", extractor, reference, config, "cpu")
+        return score_images(pictures, "turbo", extractor, reference, config, "cpu", is_training_set=is_training_set)
 
     score.real, score.heldout = real, heldout
     return score
@@ -68,7 +68,7 @@ def test_images_are_drawn_with_the_class_frequencies_of_the_reference(score, mon
     drawn = torch.cat(scored[1:])  # the first batch is the reference
     assert len(drawn) == scores[0].comparability["samples"] == 200
     assert int((drawn.flatten(1).float().mean(1) > 100).sum()) == 100
-    assert not scores[0].notes
+    assert not any("class frequencies" in note for note in scores[0].notes)
     monkeypatch.undo()
     again, other = score(pictures), score(pictures, replace(CONFIG, seed=4))
     assert again[0].value == scores[0].value != other[0].value
@@ -79,6 +79,9 @@ def test_of_a_class_that_is_too_rare_to_be_drawn_so_the_share_is_that_of_the_fol
     values = by_metric(score(image_set(draw(1000, 2, labels), labels)))
     assert values["fid", None].comparability["samples"] == 200
     assert values["fid", None].value > 1000  # the reference has as many of both
+    assert values["fid", None].notes[0] == (
+        "Too few images of class high for the class frequencies of the reference: the images are drawn with their own."
+    )
 
 
 def test_fewer_images_than_asked_for_are_all_scored_and_a_note_says_so(score):
@@ -112,7 +115,13 @@ def test_training_images_again_are_flagged_as_copies_and_held_out_images_are_not
     heldout = by_metric(score(score.heldout, replace(CONFIG, samples=400)))
     assert heldout["copies", None].value == pytest.approx(0.01, abs=0.001)
     assert not heldout["fid", None].flags
-    assert ("copies", None) not in by_metric(score(score.heldout, has_heldout=False))
+    alone = by_metric(score(score.heldout, has_heldout=False))
+    assert ("authenticity", None) in alone
+    assert ("copies", None) not in alone
+    assert any(note.startswith("Copies are left out") for note in alone["fid", None].notes)
+    others = by_metric(score(score.real, is_training_set=False))
+    assert ("authenticity", None) not in others
+    assert not any("trained on" in note for note in others["fid", None].notes)
 
 
 def test_images_without_labels_are_scored_as_a_whole(score):

@@ -367,16 +367,19 @@ def score_pictures(folder, made, real, **settings):
         folder_scores.score_folder(Path(made), Path(real), scoring, *stores, device="cpu")
 
 
-def evaluate_folder(folder, classes=("3",), count=20, **changes):
+def evaluate_folder(folder, classes=("3",), count=20, pipeline="evaluate_folder", **changes):
     for name in classes:
         write_pictures(folder / "made", ["."], [name], count=count)
-    preflight("evaluate_folder", folder__path="made", **changes)
+    preflight(pipeline, folder__path="made", **changes)
 
 
 case("pictures made elsewhere without their folder")(lambda _: preflight("evaluate_folder"))
 case("pictures made elsewhere in a folder that does not exist")(lambda folder: evaluate_folder(folder, classes=()))
 case("pictures made elsewhere of a class that the dataset lacks")(
     lambda folder: evaluate_folder(folder, ["3", "three"])
+)
+case("too few pictures made elsewhere for two ratios")(
+    lambda folder: evaluate_folder(folder, pipeline="augment_folder", augmentation__ratios=[0.2, 1])
 )
 case("too few pictures made elsewhere")(lambda folder: evaluate_folder(folder, count=9))
 

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from gan_pipelines.augmentation.replicates import (
     count_synthetic,
     to_tensors,
 )
+from gan_pipelines.augmentation.splits import Draw
 from gan_pipelines.augmentation.synthesis import Selection, SyntheticImages
 from gan_pipelines.augmentation.synthetic_sets import hash_synthetic_set
 from gan_pipelines.classifier import ClassifierConfig, LabelledImages, PredictionScores, fit_selected, score_predictions
@@ -105,7 +106,9 @@ def list_fits(
         config: arms and classifier.
         device: device to fit on.
     """
-    fitting = _ReplicateFitting(store, test, replicate, synthetic, config, device)
+    # The key stands for the source, which may be large, in tasks that are sent to other processes.
+    synthetic_key = hash_synthetic_set(replicate, config)
+    fitting = _ReplicateFitting(store, test, replicate.draw, synthetic, synthetic_key, config, device)
     return [partial(fitting.fit, arm, rate) for arm in list_arms(config) for rate in config.classifier.learning_rates]
 
 
@@ -113,24 +116,25 @@ def list_fits(
 class _ReplicateFitting:
     store: KeyedStore
     test: ImageSet
-    replicate: Replicate
+    draw: Draw
     synthetic: SyntheticImages
+    synthetic_key: str
     config: AugmentationConfig
     device: DeviceName
 
     def fit(self, arm: Arm, learning_rate: float) -> ArmFit:
-        classifier = self.config.classifier.at(learning_rate, self.replicate.draw.seed)
+        classifier = self.config.classifier.at(learning_rate, self.draw.seed)
         key = self._key(arm, classifier)
         folder = self.store.get_or_build(key, lambda folder: self._build(arm, classifier, folder))
         record: dict[str, Any] = json.loads((folder / RECORD_FILE).read_text())
         probabilities = np.load(folder / PROBABILITIES_FILE)
         labels = self.test.labels
         return ArmFit(
-            fraction=self.replicate.draw.fraction,
-            seed=self.replicate.draw.seed,
+            fraction=self.draw.fraction,
+            seed=self.draw.seed,
             arm=arm.name,
             learning_rate=learning_rate,
-            valid_images=len(self.replicate.draw.valid),
+            valid_images=len(self.draw.valid),
             synthetic_diversity=self.synthetic.provenance["diversity"] if arm.ratio else None,
             selection=self.synthetic.selection if arm.ratio else None,
             scores=score_predictions(probabilities, labels),
@@ -139,7 +143,7 @@ class _ReplicateFitting:
         )
 
     def _build(self, arm: Arm, classifier: ClassifierConfig, folder: Path) -> None:
-        draw = self.replicate.draw
+        draw = self.draw
         train, synthetic_count = self._training_images(arm)
         steps = count_steps(arm, len(draw.images), self.config)
         start = time.monotonic()
@@ -167,7 +171,7 @@ class _ReplicateFitting:
 
     def _training_images(self, arm: Arm) -> tuple[LabelledImages, int]:
         """The images of an arm, real ones first, and the number of synthetic ones among them."""
-        real = to_tensors(self.replicate.draw.images)
+        real = to_tensors(self.draw.images)
         if not arm.ratio:
             return real, 0
         chosen = self.synthetic.places < count_synthetic(arm.ratio, len(real.images))
@@ -178,18 +182,14 @@ class _ReplicateFitting:
         both = LabelledImages(*(torch.cat(parts) for parts in zip(real, synthetic, strict=True)))
         return both, len(synthetic.images)
 
-    @cached_property
-    def _synthetic_key(self) -> str:
-        return hash_synthetic_set(self.replicate, self.config)
-
     def _key(self, arm: Arm, classifier: ClassifierConfig) -> str:
         """Hash of everything that determines a fit."""
-        draw = self.replicate.draw
+        draw = self.draw
         splits = [part.content_hash for part in (draw.images, draw.valid, self.test)]
         steps = count_steps(arm, len(draw.images), self.config)
         values: list[Any] = [arm._asdict(), steps, asdict(classifier), splits]
         if arm.is_transformed:
             values.append(asdict(self.config.transforms))
         if arm.ratio:
-            values.append(self._synthetic_key)
+            values.append(self.synthetic_key)
         return hash_values(ENTRY_VERSION, *values)

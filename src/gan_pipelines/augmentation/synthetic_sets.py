@@ -47,8 +47,7 @@ def make_synthetic_set(
     diversity = relative_diversity(compared, draw.images.images)
     if diversity < NARROW_BELOW:
         logger.warning(
-            "Most synthetic images of seed %d look alike: their diversity is %.0f%% of that of the real images. The "
-            "generator has collapsed, or was trained for too few steps",
+            "Most synthetic images of seed %d look alike: their diversity is %.0f%% of that of the real images",
             draw.seed,
             100 * diversity,
         )

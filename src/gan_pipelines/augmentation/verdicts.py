@@ -57,11 +57,11 @@ def state_verdicts(
         sentences = [
             _state_verdict(row, arm, config),
             _state_filters(arm, config),
-            _state_low_diversity(arm),
+            _state_low_diversity(arm, near_copies),
             _state_power(row, arm, config),
             _state_own_rates(own.get((row["fraction"], row["baseline"]))),
             _state_simple(simple_scores[simple_scores["fraction"] == row["fraction"]], baseline),
-            _state_near_copies(near_copies),
+            _state_near_copies(near_copies, row["fraction"]),
         ]
         names = {name: row[name] for name in ("fraction", "baseline", "verdict")}
         origin = {} if near_copies is None else {"name": near_copies["name"]}
@@ -102,16 +102,16 @@ def _state_filters(arm: Sequence[ArmFit], config: AugmentationConfig) -> str:
     return f"Of {_range(offered)} images that were offered for each replicate, the filters kept {_range(kept)}."
 
 
-def _state_low_diversity(arm: Sequence[ArmFit]) -> str:
+def _state_low_diversity(arm: Sequence[ArmFit], near_copies: Mapping[str, Any] | None) -> str:
     """That the verdict is one on images that look alike, if they do."""
     diversities = [fit.synthetic_diversity for fit in arm if fit.synthetic_diversity is not None]
     narrow = sum(diversity < NARROW_BELOW for diversity in diversities)
     if not narrow:
         return ""
+    cause = "; the generator has collapsed, or was trained for too few steps" if near_copies is None else ""
     return (
         f"Careful: in {narrow} of {len(arm)} replicates most generated images look alike (the lowest diversity is "
-        f"{min(diversities):.0%} of that of real images); the generator has collapsed, or was trained for too "
-        "few steps."
+        f"{min(diversities):.0%} of that of real images){cause}."
     )
 
 
@@ -147,18 +147,23 @@ def _state_simple(scores: pd.DataFrame, baseline: Sequence[ArmFit]) -> str:
     return f"Simple classifiers on {images}: {listed}; {baseline[0].arm} {network:.1%}."
 
 
-def _state_near_copies(near_copies: Mapping[str, Any] | None) -> str:
+def _state_near_copies(near_copies: Mapping[str, Any] | None, fraction: float) -> str:
     """What is known of the leaks from real images into pictures that were made elsewhere, and what is not."""
     if near_copies is None:
         return ""
     usable = near_copies["pictures"] - near_copies["left_out"]
+    withheld = (
+        " If it was trained on more of the real images than the classifiers have here, they may stand for those that "
+        "are withheld; augmentation.fractions: [1] withholds none."
+    )
     return (
         f"Of the {near_copies['pictures']:,} pictures of {near_copies['name']}, {near_copies['left_out']:,} "
         f"({near_copies['left_out_share']:.1%}) are duplicates or near-duplicates of test or validation images, and "
         f"were left out, as were {near_copies['real_left_out_share']:.1%} of the real training images. Of the other "
-        f"{usable:,}, {near_copies['train_share']:.1%} are ones of training images, {near_copies['train_copies']:,} of "
-        "them in every pixel. Whether the generator of these pictures was trained on the test images is not known; if "
-        "it was, they may help more here than on new images."
+        f"{usable:,}, {near_copies['train_share']:.1%} are duplicates or near-duplicates of training images; "
+        f"{near_copies['train_copies']:,} are equal to one in every pixel. Whether the generator of these pictures was "
+        "trained on the test images is not known; if it was, they may help more here than on new images."
+        f"{withheld if fraction < 1 else ''}"
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gan_pipelines.core.config import ConfigError, require, suggest
+from gan_pipelines.core.files import folder_name
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images.config import DatasetConfig, FolderConfig
 from gan_pipelines.images.errors import DatasetUnusable
@@ -42,24 +43,36 @@ def read_folder(
         BadImage: if a picture cannot be decoded and ``on_bad_image`` is ``error``.
     """
     images = prepare_image_set(store, dataset, open_folder(folder, dataset, class_names))
-    if images.class_names == UNLABELLED and len(class_names) > 1:
-        return images
-    places = [0] if images.class_names == UNLABELLED else [*map([*class_names].index, images.class_names)]
-    return replace(images, labels=np.array(places, dtype=np.int64)[images.labels], class_names=tuple(class_names))
+    places = _places(class_names)
+    if _is_unlabelled(images.class_names, class_names):
+        if len(class_names) > 1:
+            return images
+        places = {SINGLE_CLASS: 0}
+    labels = np.array([places[name] for name in images.class_names], dtype=np.int64)
+    return replace(images, labels=labels[images.labels], class_names=tuple(class_names))
 
 
 def open_folder(folder: FolderConfig, dataset: DatasetConfig, class_names: Sequence[str]) -> PlainFolderSource:
     """Open the pictures of a folder and check the names of its classes; raises what `read_folder` does."""
     require(bool(folder.path), "folder.path", folder.path, "the folder of the pictures: --params=folder.path=<folder>")
-    config = replace(
-        dataset, source="image_folder", path=folder.path, labels=None, folder_split="train", test_fraction=0.0
-    )
-    source = open_plain_folder(config)
-    for name in sorted({*source.class_names} - {*class_names, *UNLABELLED}):
-        raise ConfigError(
-            f"has a folder {name}, which is no class of the dataset; {suggest(name, [*class_names])}", "folder.path"
-        )
+    config = replace(dataset, source="image_folder", path=folder.path, labels=None, label_column="label")
+    source = open_plain_folder(replace(config, folder_split="train", test_fraction=0.0))
+    known = _places(class_names)
+    for name in () if _is_unlabelled(source.class_names, class_names) else source.class_names:
+        if name not in known:
+            raise ConfigError(
+                f"has a folder {name}, which is no class of the dataset; {suggest(name, [*known])}", "folder.path"
+            )
     return source
+
+
+def _places(class_names: Sequence[str]) -> dict[str, int]:
+    """Index of each class by the name of its folder, which is that of a class but for slashes."""
+    return {folder_name(name): place for place, name in enumerate(class_names)}
+
+
+def _is_unlabelled(found: Sequence[str], class_names: Sequence[str]) -> bool:
+    return tuple(found) == UNLABELLED and SINGLE_CLASS not in class_names
 
 
 def open_plain_folder(config: DatasetConfig) -> PlainFolderSource:

@@ -144,11 +144,13 @@ def score_images(
     reference: Reference,
     config: ScoringConfig,
     device: DeviceName = "auto",
+    *,
+    is_training_set: bool = False,
 ) -> list[Score]:
     """Measure images that were made elsewhere, as `score_generator` does.
 
     They are as many as the settings ask for, drawn at random, or all if there are fewer. Classes are scored one by one
-    if both sets have the same ones. Memorisation is measured if the reference has held-out images.
+    if both sets have the same ones.
 
     Args:
         images: the images to score.
@@ -157,6 +159,7 @@ def score_images(
         reference: images to compare with.
         config: number of images, seed of the draw, splits of the Inception Score, and name of the reference's split.
         device: where to compute.
+        is_training_set: whether to measure memorisation, as if their generator had been trained on the reference.
 
     Raises:
         ConfigError: if the images of both sets differ in shape, or if there are fewer than `MIN_IMAGES` of either or
@@ -170,13 +173,7 @@ def score_images(
     needed = max(MIN_IMAGES, config.is_splits)
     require(len(images) >= needed, "number of images", len(images), f"{needed} or more")
     have_classes = images.class_names == real.class_names and len(real.class_names) > 1
-    drawn = _draw(images, real if have_classes else None, config)
-    notes: tuple[str, ...] = ()
-    if len(drawn) < config.samples:
-        notes = (
-            f"There are {len(drawn):,} images, fewer than scoring.samples, {config.samples:,}: scores of other numbers "
-            "of images do not compare with these.",
-        )
+    drawn, notes = _draw(images, real if have_classes else None, config)
     config, target = replace(config, samples=len(drawn)), resolve_device(device)
     extractor = extractor.to(target)
     batches = (torch.from_numpy(drawn.images[i : i + BATCH]).to(target) for i in range(0, len(drawn), BATCH))
@@ -186,7 +183,7 @@ def score_images(
     labels = torch.from_numpy(np.asarray(drawn.labels)).to(made.device)
     made, logits, labels = made[order], logits[order], labels[order]
     diversity = relative_diversity(spread_out(drawn, min(DIVERSITY_IMAGES, len(real))), real.images)
-    memorisation, copied = ({}, ()) if reference.heldout is None else _measure_memorisation(made, reference)
+    memorisation, copied = _measure_memorisation(made, reference) if is_training_set else ({}, ())
     measured = {
         **_measure(made, logits, reference, config.is_splits),
         **memorisation,
@@ -205,22 +202,32 @@ def score_images(
     }
     flags = _flag_samples(diversity, logits, extractor) + copied
     notes += tuple(_note_missing(measured, made, real.class_names if have_classes else ()))
+    notes += tuple(_note_memorisation(measured)) if is_training_set else ()
     return _make_scores(measured, made, reference, extractor, config, identity=identity, flags=flags, notes=notes)
 
 
-def _draw(images: ImageSet, real: ImageSet | None, config: ScoringConfig) -> ImageSet:
-    """Draw the images to score, with the class frequencies of ``real`` where there are enough of each class."""
-    if len(images) <= config.samples:
-        return images
+def _draw(images: ImageSet, real: ImageSet | None, config: ScoringConfig) -> tuple[ImageSet, tuple[str, ...]]:
+    """Draw the images to score, with the class frequencies of ``real`` where there are enough; say if there are not."""
+    if len(images) < config.samples:
+        return images, (
+            f"There are {len(images):,} images, fewer than scoring.samples, {config.samples:,}: scores of other "
+            "numbers of images do not compare with these.",
+        )
     order = np.random.default_rng(config.seed).permutation(len(images))
-    rows = order[: config.samples]
+    rows, notes = order[: config.samples], tuple[str, ...]()
     if real is not None:
-        classes = len(real.class_names)
-        wanted = allocate_samples(np.bincount(real.labels, minlength=classes), config.samples)
-        if (np.bincount(images.labels, minlength=classes) >= wanted).all():
+        sizes, real_sizes = (np.bincount(each.labels, minlength=len(real.class_names)) for each in (images, real))
+        wanted = allocate_samples(real_sizes, config.samples)
+        if (sizes >= wanted).all():
             of_class = [order[images.labels[order] == label][:count] for label, count in enumerate(wanted)]
             rows = np.concatenate(of_class)
-    return images.take(np.sort(rows), next(iter(images.split_sizes)))
+        else:
+            short = [name for name, has, needs in zip(real.class_names, sizes, wanted, strict=True) if has < needs]
+            notes = (
+                f"Too few images of class {', '.join(short)} for the class frequencies of the reference: the images "
+                "are drawn with their own.",
+            )
+    return images.take(np.sort(rows), next(iter(images.split_sizes))), notes
 
 
 def _mix_classes(labels: NDArray[np.int64], seed: int) -> NDArray[np.intp]:

@@ -17,6 +17,7 @@ from kedro.io.core import VersionNotFoundError
 from kedro.pipeline import Pipeline
 
 from gan_pipelines.augmentation.config import AugmentationConfig, check_balance
+from gan_pipelines.augmentation.replicates import count_synthetic
 from gan_pipelines.augmentation.splits import check_splits
 from gan_pipelines.augmentation.synthetic_sets import synthetic_bytes
 from gan_pipelines.core.config import ConfigError, naming, require
@@ -184,6 +185,8 @@ def _check_images(
         needs[image_sets.root] += bytes_to_prepare(image_sets, pictures, dataset)
         if parameters.scoring is not None:
             _check_pictures(len(pictures.items), parameters.scoring)
+        if parameters.augmentation is not None:
+            _check_ratios(len(pictures.items), parameters.augmentation, split_sizes["train"])
     for variant, config in parameters.variants.items():
         state_bytes = _check_networks(variant, config, dataset, source, split_sizes)
         checkpoints: CheckpointStore = catalog.load(f"{variant}.checkpoints")
@@ -277,6 +280,15 @@ def _check_scoring(scoring: ScoringConfig, split_sizes: Counter[str], source: Im
 def _check_pictures(count: int, scoring: ScoringConfig) -> None:
     needed = max(MIN_IMAGES, scoring.is_splits)
     require(count >= needed, "number of pictures in folder.path", count, f"{needed} or more, to be scored")
+
+
+def _check_ratios(count: int, experiment: AugmentationConfig, train_images: int) -> None:
+    """Check that there are enough pictures for the arms of two ratios to differ."""
+    if len(experiment.ratios) > 1:
+        real = round(max(experiment.fractions) * train_images)
+        needed = count_synthetic(sorted(experiment.ratios)[-2], real)
+        allowed = f"above {needed}: the arms of augmentation.ratios would have the same pictures"
+        require(count > needed, "number of pictures in folder.path", count, allowed)
 
 
 def _require_classes(what: str, source: ImageSource) -> None:

@@ -83,11 +83,19 @@ def score_folder(
     extractor: metrics.FeatureExtractor,
     reference: metrics.Reference,
     scoring: metrics.ScoringConfig,
+    dataset: images.DatasetConfig,
     folder: images.FolderConfig,
     device: DeviceName,
 ) -> list[dict[str, Any]]:
-    """Score pictures that were made elsewhere; return one plain record for each score."""
-    return [*map(asdict, metrics.score_images(pictures, folder.label, extractor, reference, scoring, device))]
+    """Score pictures that were made elsewhere; return one plain record for each score.
+
+    Memorisation is measured where the reference are images to train on.
+    """
+    is_training_set = scoring.reference_split in dataset.train_splits
+    scores = metrics.score_images(
+        pictures, folder.label, extractor, reference, scoring, device, is_training_set=is_training_set
+    )
+    return [*map(asdict, scores)]
 
 
 def summarize_scores(scores: list[dict[str, Any]]) -> Findings:

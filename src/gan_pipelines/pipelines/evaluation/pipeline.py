@@ -86,7 +86,7 @@ def create_pipeline(variant: str) -> Pipeline:
 
 def create_folder_pipeline() -> Pipeline:
     """From pictures made elsewhere and real images to scores and nearest neighbours."""
-    settings = ["params:scoring", "params:folder", "params:runtime.device"]
+    settings = ["params:scoring", "params:dataset", "params:folder", "params:runtime.device"]
     scoring = Pipeline(
         [
             node(
