@@ -36,7 +36,7 @@ def commands_in(page):
     """The commands that stand in a line of a block, or in backticks."""
     text = page.read_text().replace("\\\n", "")
     lines = re.findall(rf"^(?:    )?{COMMAND}|`{COMMAND}`", text, re.MULTILINE)
-    return [" ".join(shlex.split(line or inline, comments=True)) for line, inline in lines]
+    return [shlex.join(shlex.split(line or inline, comments=True)) for line, inline in lines]
 
 
 COMMANDS = list(dict.fromkeys(command for page in PAGES for command in commands_in(page)))
@@ -68,7 +68,7 @@ def pipelines():
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_names_what_exists(line, pipelines):
-    program, *words = fill_in(line).split()
+    program, *words = shlex.split(fill_in(line))
     if program == "make":
         targets = re.findall(r"^([a-z%_-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
         assert any(fnmatch(words[0], target.replace("%", "*")) for target in targets)
@@ -118,7 +118,7 @@ def test_the_cheap_commands_run(small_project):
         if "<version>" in filled:
             newest = latest(small_project, "06_models/digits/wgan_gp/generator.safetensors")
             filled = filled.replace("<version>", newest.parent.name)
-        _, command, *words = filled.split()
+        _, command, *words = shlex.split(filled)
         kedro(small_project, command, *(shorten(words) if command == "run" else words))
 
 
