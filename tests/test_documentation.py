@@ -80,7 +80,7 @@ def test_a_command_names_what_exists(line, pipelines):
         command = KedroCLI(PROJECT)
         while isinstance(command, click.Group):
             _, command, words = command.resolve_command(click.Context(command), words)
-        if command.name in ("experiment", "reproduce", "score") and not words:
+        if command.name in ("experiment", "reproduce", "score", "sweep") and not words:
             return  # named, not typed
         options = command.make_context(command.name, words).params
         if command.name == "run" and "load_versions" in options:
