@@ -79,20 +79,35 @@ def test_after_a_hundred_iterations_all_spectral_norms_are_one(family):
         assert norms == pytest.approx([1.0] * len(norms), rel=0.01)
 
 
+def with_both_norms(*layers):
+    """Layers with spectral norm as networks have it, and as PyTorch does it."""
+    ours = nn.Sequential(*layers)
+    theirs = copy.deepcopy(ours)
+    torch.manual_seed(1)
+    apply_spectral_norm(ours)
+    torch.manual_seed(1)
+    for layer in theirs:
+        if hasattr(layer, "weight"):
+            spectral_norm(layer)
+    return ours, theirs
+
+
+def test_spectral_norm_is_that_of_pytorch():
+    ours, theirs = with_both_norms(nn.ConvTranspose2d(3, 2, 2), nn.LeakyReLU(), nn.Conv2d(2, 1, 2))
+    x = torch.randn(4, 3, 3, 3)
+    assert torch.equal(ours(x), theirs(x))
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    assert all(map(torch.equal, ours.state_dict().values(), theirs.state_dict().values()))
+
+
 @pytest.mark.integration
 def test_compiled_and_eager_networks_with_spectral_norm_have_the_same_gradients():
-    network = nn.Sequential(nn.ConvTranspose2d(3, 2, 2), nn.LeakyReLU(), nn.Conv2d(2, 1, 2))
-    eager = copy.deepcopy(network)
-    torch.manual_seed(1)
-    apply_spectral_norm(network)
-    torch.manual_seed(1)
-    for layer in (eager[0], eager[2]):
-        spectral_norm(layer)  # PyTorch's
-    network.compile()
-    real, fake = torch.randn(2, 4, 3, 3, 3).unbind()
-    for each in (network, eager):
-        (each(real).mean() - each(fake).square().mean()).backward()  # two forward passes before the backward pass
-    for parameter, expected in zip(network.parameters(), eager.parameters(), strict=True):
+    compiled, eager = with_both_norms(nn.Linear(4, 4), nn.LeakyReLU(), nn.Linear(4, 1))
+    compiled.compile()
+    real, fake = torch.randn(2, 8, 4).unbind()
+    for network in (compiled, eager):  # several forward passes before the backward pass
+        (network(real).mean() - network(fake).mean() + network(fake).square().mean()).backward()
+    for parameter, expected in zip(compiled.parameters(), eager.parameters(), strict=True):
         torch.testing.assert_close(parameter.grad, expected.grad)
 
 
