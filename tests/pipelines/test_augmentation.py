@@ -193,7 +193,7 @@ def test_the_pipeline_scores_simple_classifiers_of_digits(probe, simple, tmp_pat
         )
     )
     train, test = (part.take(np.arange(0, len(part), 8), "part") for part in (digits.train, digits.test))
-    splits = ImageSplits(train, digits.valid, test, ())
+    splits = ImageSplits(train, digits.valid, test, (), 0.0)
     settings = replace(SETTINGS, fractions=(1.0,), probe=probe)
     name = "cdcgan.score_simple_classifiers"
     catalog = DataCatalog.from_config(

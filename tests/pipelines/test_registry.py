@@ -9,14 +9,15 @@ import pytest
 from gan_pipelines.pipeline_registry import register_pipelines
 
 VARIANTS = {
-    "mlp_gan", "dcgan", "cdcgan", "lsgan", "wgan", "wgan_gp", "dragan", "acgan", "sagan", "sngan", "sngan_projection",
+    "mlp_gan", "dcgan", "cdcgan", "lsgan", "wgan", "wgan_gp", "acgan", "sagan", "sngan", "sngan_projection",
     "r3gan", "r3gan_conditional",
 }  # fmt: skip
 
 
 def test_the_pipelines_have_their_names():
     of_variants = {f"{verb}_{variant}" for verb in ("train", "evaluate", "sample", "augment") for variant in VARIANTS}
-    assert set(register_pipelines()) == {"ingest", "compare", "__default__"} | of_variants
+    of_folders = {"evaluate_folder", "augment_folder"}
+    assert set(register_pipelines()) == {"ingest", "compare", "__default__"} | of_variants | of_folders
 
 
 def test_training_reads_images_and_writes_all_that_a_run_leaves():
@@ -75,7 +76,7 @@ def test_the_experiment_with_pictures_made_elsewhere_is_the_same_but_trains_no_g
     pipelines = register_pipelines()
     pipeline = pipelines["augment_folder"]
     assert {name for name in pipeline.inputs() if not name.startswith("params:")} == {
-        "image_sets", "tracker", "folder.synthetic_store", "folder.fits",
+        "image_sets", "references", "tracker", "folder.synthetic_store", "folder.fits",
     }  # fmt: skip
 
     def from_replicates_on(name, namespace):

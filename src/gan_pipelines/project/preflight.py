@@ -187,6 +187,14 @@ def _check_images(
             _check_pictures(len(pictures.items), parameters.scoring)
         if parameters.augmentation is not None:
             _check_ratios(len(pictures.items), parameters.augmentation, split_sizes["train"])
+    if parameters.augmentation is not None:
+        _check_experiment(parameters.augmentation, dataset, source, split_sizes)
+        for name in filter(lambda name: name.endswith(".synthetic_store"), pipeline.inputs()):
+            synthetic: KeyedStore = catalog.load(name)
+            image_bytes = math.prod(dataset.image_shape)
+            needs[synthetic.root] = synthetic_bytes(
+                synthetic, parameters.augmentation, split_sizes["train"], image_bytes
+            )
     for variant, config in parameters.variants.items():
         state_bytes = _check_networks(variant, config, dataset, source, split_sizes)
         checkpoints: CheckpointStore = catalog.load(f"{variant}.checkpoints")
@@ -196,14 +204,6 @@ def _check_images(
             trainings = len(parameters.augmentation.fractions) * parameters.augmentation.replicates
             states: CheckpointStore = catalog.load(f"{variant}.replicate_checkpoints")
             needs[states.root] = (trainings * states.keep + 1) * state_bytes
-    if parameters.augmentation is not None:
-        _check_experiment(parameters.augmentation, dataset, source, split_sizes)
-        for name in filter(lambda name: name.endswith(".synthetic_store"), pipeline.inputs()):
-            synthetic: KeyedStore = catalog.load(name)
-            image_bytes = math.prod(dataset.image_shape)
-            needs[synthetic.root] = synthetic_bytes(
-                synthetic, parameters.augmentation, split_sizes["train"], image_bytes
-            )
     require_space(needs)
     if parameters.scoring is not None:
         _check_scoring(parameters.scoring, split_sizes, source)
