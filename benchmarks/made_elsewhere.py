@@ -42,8 +42,8 @@ augmentation:
   fractions: [0.05]
   replicates: 5
   ratios: [2]
-  transforms: {horizontal_flip: true, crop_padding: 1}
-  classifier: {network: resnet8, epochs: 10, batch_size: 32, learning_rates: [0.05]}
+  transforms: {rotation_degrees: 0, crop_padding: 0}
+  classifier: {network: resnet8, epochs: 6, batch_size: 32, learning_rates: [0.05]}
 """
 
 Labelled = tuple[np.ndarray, np.ndarray]
@@ -94,8 +94,8 @@ def main() -> None:
             name = plant.__name__
             write_pictures(project / "data/made" / name, train.classes, *plant(train, test))
             for pipeline in ("evaluate_folder", "augment_folder"):
-                options = ["--env=elsewhere", f"--pipelines={pipeline}", f"--params=folder.path=data/made/{name}"]
-                subprocess.run([KEDRO, "run", *options], cwd=project, check=True)
+                asked = ["--env=elsewhere", f"--pipelines={pipeline}", f"--params=folder.path=data/made/{name}"]
+                subprocess.run([KEDRO, "run", *asked], cwd=project, check=True)
             scores.append({"pictures": name, **read_scores(project)})
             verdicts += [{"pictures": name, **row} for row in read_verdicts(project)]
             pd.DataFrame(scores).to_csv(options.folder / "made_elsewhere_scores.csv", index=False)
