@@ -231,6 +231,9 @@ case("one side of a penalty that has only one")(
 case("a differentiable transform that does not exist")(
     lambda _: preflight(variants__wgan_gp__differentiable_transforms__kinds=["flip"])
 )
+case("a probability without a differentiable transform")(
+    lambda _: preflight(variants__wgan_gp__differentiable_transforms={"probability": 0.5})
+)
 case("an adaptive probability without a differentiable transform")(
     lambda _: preflight(variants__wgan_gp__differentiable_transforms__target_sign=0.6)
 )
