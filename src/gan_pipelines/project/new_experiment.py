@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from gan_pipelines.core.config import ConfigError, require
 from gan_pipelines.core.errors import printable
-from gan_pipelines.core.files import atomic_write
+from gan_pipelines.core.files import UNFINISHED, atomic_write
 from gan_pipelines.images import DatasetUnusable, FolderReport
 from gan_pipelines.metrics.labels import MIN_CLASS_IMAGES
 
@@ -58,7 +58,7 @@ def check_name(name: str, conf: Path) -> None:
     if (conf / name).exists():
         raise ConfigError(f"There is an experiment {name} already; choose another name, or remove {conf.name}/{name}.")
     for path in sorted(conf.glob("*/globals.yml")):
-        if OmegaConf.select(OmegaConf.load(path), "experiment") == name:
+        if _is_finished(path.parent) and OmegaConf.select(OmegaConf.load(path), "experiment") == name:
             raise ConfigError(f"{conf.name}/{path.parent.name} is the experiment {name} already; choose another name.")
     left = [folder for folder in RESULTS if _holds_results(conf.parent / folder / name)]
     if left:
@@ -69,8 +69,12 @@ def check_name(name: str, conf: Path) -> None:
 
 
 def _holds_results(folder: Path) -> bool:
-    """Whether there is a folder with anything but the page that `kedro experiment` wrote."""
-    return folder.exists() and [file.name for file in folder.iterdir()] != [Path(PAGE).name]
+    """Whether there is a folder with anything but the page of `kedro experiment` and what a kill left half written."""
+    return folder.exists() and any(file.name != Path(PAGE).name and _is_finished(file) for file in folder.iterdir())
+
+
+def _is_finished(path: Path) -> bool:
+    return not path.name.startswith(UNFINISHED)
 
 
 def check_path(folder: Path) -> None:
