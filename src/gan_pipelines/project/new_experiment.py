@@ -14,6 +14,7 @@ from gan_pipelines.core.config import ConfigError, require
 from gan_pipelines.core.errors import printable
 from gan_pipelines.core.files import UNFINISHED, atomic_write
 from gan_pipelines.images import DatasetUnusable, FolderReport
+from gan_pipelines.images.label_files import SPLIT_COLUMN
 from gan_pipelines.metrics.labels import MIN_CLASS_IMAGES
 
 TRAINED_IMAGES = {"cpu": 500_000, "gpu": 2_000_000}
@@ -152,10 +153,11 @@ def _require_scorable(report: FolderReport) -> None:
     """Raise `DatasetUnusable` if there is no test split for the feature extractor, or a class is too rare."""
     counts, folder = report.train_counts, report.dataset.path
     if len(counts) > 1 and "test" not in report.class_counts:
-        raise DatasetUnusable(
-            f"{folder} has no folder test, on which the feature extractor is tested; make one, with some "
-            "pictures of each class."
-        )
+        place, remedy = f"{folder} has no folder test", "make one, with some pictures of each class"
+        if (labels := report.dataset.labels) is not None:
+            place = f"{labels} in {folder} has no test split"
+            remedy = f"state test for some pictures of each class in a column {SPLIT_COLUMN}"
+        raise DatasetUnusable(f"{place}, on which the feature extractor is tested; {remedy}.")
     rarest = min(counts, key=counts.__getitem__)
     if _count_samples(report) > max(MAX_SAMPLES, 10 * len(counts)):
         raise DatasetUnusable(
