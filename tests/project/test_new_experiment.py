@@ -306,6 +306,11 @@ def test_all_folders_of_results_are_known():
     assert {*re.findall(r"(data/\w+)/\$\{globals:experiment\}", catalog)} | {"mlruns/artifacts"} == {*RESULTS}
 
 
+def test_the_time_of_all_replicates_is_stated(report):
+    text = suggest_parameters(report, "cards", has_gpu=False)
+    assert f"take {yaml.safe_load(text)['augmentation']['replicates']} times as long as\n# train_<variant>." in text
+
+
 def test_a_gpu_gets_wider_networks_and_a_longer_training(report):
     report = counts_of(report, 5000)
     on_cpu, on_gpu = (suggest(report, has_gpu)["variants"]["cdcgan"] for has_gpu in (False, True))

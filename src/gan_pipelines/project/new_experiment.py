@@ -37,6 +37,7 @@ LEARNING_RATE = "4.0e-4"
 UNPRINTABLE = r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]"
 """Characters that JSON allows in a text, and YAML does not."""
 FRACTIONS = (0.1, 0.25, 0.5, 1)
+REPLICATES = 5
 
 
 def check_name(name: str, conf: Path) -> None:
@@ -236,10 +237,11 @@ def _describe_augmentation(image_size: int, pictures: int, classes: int, has_ima
     probe = "  probe: imagenet   # a linear probe, to compare the classifiers with\n" if has_imagenet else ""
     return f"""\
 # augment_<variant> tests whether generated images help a classifier that is trained on a fraction of the real images.
-# Each replicate trains its own generator, for as many steps as above.
+# Each replicate trains its own generator, for as many steps as above: all of them take {REPLICATES} times as long as
+# train_<variant>. Lower replicates, or set generator_epochs, for less.
 augmentation:
   fractions: [{fraction}]   # the smallest with five pictures of each class and four batches
-  replicates: 5
+  replicates: {REPLICATES}
   ratios: [1, 3]
   synthetic: {{weights: ema}}
   transforms: {{crop_padding: {image_size // 16}}}
