@@ -95,6 +95,18 @@ def test_a_part_of_each_class_is_held_out_of_labels_without_splits(tmp_path, con
     assert read(store, replace(flat, labels=str(tmp_path / "labels.csv"))) == read(store, flat)
 
 
+def test_a_folder_named_like_a_split_is_none_beside_folders_of_other_names(tmp_path, config, store):
+    files = ("cam1/0.png", "cam1/1.png", "dev/2.png", "dev/3.png")
+    folder = tmp_path / "cameras"
+    write_pictures(folder, files)
+    write_csv(folder / "metadata.csv", zip(files, "abab", strict=True))
+    stated = replace(config, path=str(folder))
+    with pytest.raises(DatasetUnusable, match="has no split, and not all pictures lie in folders train, test or valid"):
+        open_source(stated)
+    found = read(store, replace(stated, folder_split="train"))
+    assert found == {0: ("train", "a"), 1: ("train", "b"), 2: ("train", "a"), 3: ("train", "b")}
+
+
 @pytest.mark.parametrize(
     ("labels", "names"),
     [

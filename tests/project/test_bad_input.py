@@ -231,6 +231,9 @@ case("one side of a penalty that has only one")(
 case("a differentiable transform that does not exist")(
     lambda _: preflight(variants__wgan_gp__differentiable_transforms__kinds=["flip"])
 )
+case("a probability without a differentiable transform")(
+    lambda _: preflight(variants__wgan_gp__differentiable_transforms={"probability": 0.5})
+)
 case("an adaptive probability without a differentiable transform")(
     lambda _: preflight(variants__wgan_gp__differentiable_transforms__target_sign=0.6)
 )
@@ -970,7 +973,7 @@ def kedro_experiment_with_the_name_of_another_environments_experiment(folder):
 
 @case("`kedro experiment` with the name of an earlier experiment")
 def kedro_experiment_with_the_name_of_an_earlier_experiment(folder):
-    (folder / "data/06_models/cards").mkdir(parents=True)
+    (folder / "data/06_models/cards/dcgan").mkdir(parents=True)
     check_name("cards", folder / "conf")
 
 
@@ -987,6 +990,14 @@ def kedro_experiment_of_pictures_that_are_all_the_same(folder):
 @case("`kedro experiment` of classes without a test split")
 def kedro_experiment_of_classes_without_a_test_split(folder):
     suggest_parameters(inspect_folder(write_pictures(folder, splits=["train"], count=30)), "cards", has_gpu=False)
+
+
+@case("`kedro experiment` of labels without a test split")
+def kedro_experiment_of_labels_without_a_test_split(folder):
+    write_pictures(folder, splits=["train"], count=30)
+    lines = [f"train/{name}/{number}.png,{name}\n" for name in ("ace", "king") for number in range(30)]
+    (folder / "labels.csv").write_text("file_name,label\n" + "".join(lines))
+    suggest_parameters(inspect_folder(folder, labels="labels.csv"), "cards", has_gpu=False)
 
 
 @case("`kedro experiment` of a class that is too rare to be scored")

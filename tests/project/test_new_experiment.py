@@ -24,6 +24,7 @@ from gan_pipelines.augmentation.splits import draw_images, separate_images
 from gan_pipelines.cli import experiment
 from gan_pipelines.core.config import ConfigError, parse
 from gan_pipelines.core.errors import ProjectError
+from gan_pipelines.core.files import UNFINISHED
 from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.datasets import CheckpointStoreDataset, KeyedStoreDataset
 from gan_pipelines.gan import check_steps
@@ -287,14 +288,27 @@ def test_a_name_is_free_if_no_environment_and_no_results_have_it(tmp_path):
 
 @pytest.mark.parametrize("folder", RESULTS)
 def test_results_that_are_left_of_an_experiment_keep_its_name(tmp_path, folder):
-    (tmp_path / folder / "cards").mkdir(parents=True)
+    (tmp_path / folder / "cards/dcgan").mkdir(parents=True)
     with pytest.raises(ConfigError, match=f"would mix with new ones; choose another name, or remove {folder}/cards."):
         check_name("cards", tmp_path / "conf")
+
+
+@pytest.mark.parametrize("left", ["", f"{UNFINISHED}dataset.html", "dataset.html"])
+def test_an_experiment_that_was_killed_while_it_was_written_can_be_written_again(tmp_path, left):
+    (tmp_path / "data/08_reporting/cards" / left).mkdir(parents=True)
+    (tmp_path / f"conf/{UNFINISHED}cards").mkdir(parents=True)
+    (tmp_path / f"conf/{UNFINISHED}cards/globals.yml").write_text("experiment: cards\n")
+    check_name("cards", tmp_path / "conf")
 
 
 def test_all_folders_of_results_are_known():
     catalog = (PROJECT / "conf/base/catalog.yml").read_text()
     assert {*re.findall(r"(data/\w+)/\$\{globals:experiment\}", catalog)} | {"mlruns/artifacts"} == {*RESULTS}
+
+
+def test_the_time_of_all_replicates_is_stated(report):
+    text = suggest_parameters(report, "cards", has_gpu=False)
+    assert f"take {yaml.safe_load(text)['augmentation']['replicates']} times as long as\n# train_<variant>." in text
 
 
 def test_a_gpu_gets_wider_networks_and_a_longer_training(report):

@@ -6,9 +6,12 @@ from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
+from kedro.pipeline import Pipeline, node
+from mlflow.utils.validation import _validate_param_name
 
 from command_line import git, kedro
-from gan_pipelines.core.config import ConfigError, flatten
+from gan_pipelines.augmentation.config import AugmentationConfig, SyntheticConfig
+from gan_pipelines.core.config import ConfigError, flatten, parse
 from gan_pipelines.gan import VARIANTS, CheckpointStore
 from gan_pipelines.gan.config import SamplingConfig
 from gan_pipelines.pipeline_registry import register_pipelines
@@ -19,6 +22,7 @@ from gan_pipelines.project.reproduction import (
     find_reproductions,
     read_parameters,
 )
+from gan_pipelines.tracking.hooks import _to_plain
 from gan_pipelines.tracking.provenance import list_versions
 from gan_pipelines.tracking.tracker import MAX_PARAM_LENGTH
 
@@ -58,6 +62,23 @@ def test_lists_come_back_in_their_order():
     texts = {f"penalties.{place}.weight": str(place + 1.0) for place in (10, *range(10))} | {"runtime.device": "cpu"}
     penalties = read_parameters("a", texts, pipeline)["variants"]["wgan_gp"]["penalties"]
     assert penalties == [{"weight": weight + 1.0} for weight in range(11)]
+
+
+@pytest.mark.parametrize("balance", ["fill", {0: 2, 1: 1}, {3: 2, 7: 1}, {"a & b": 1, "St. Ives [1]": 0.5}])
+def test_the_balance_of_classes_comes_back_whatever_their_names(balance):
+    settings = AugmentationConfig(synthetic=SyntheticConfig(balance=balance))
+    texts = {name: str(value) for name, value in flatten({"augmentation": _to_plain(settings)}).items()}
+    for name in texts:
+        _validate_param_name(name)
+    pipeline = Pipeline([node(lambda settings: None, "params:augmentation", None, name="augment")])
+    read = read_parameters("a", texts, pipeline)
+    assert parse(AugmentationConfig, read["augmentation"], "augmentation") == settings
+
+
+def test_the_balance_of_an_earlier_version_is_no_list():
+    pipeline = Pipeline([node(lambda settings: None, "params:augmentation", None, name="augment")])
+    texts = {"augmentation.synthetic.balance.3": "2", "augmentation.synthetic.balance.7": "1"}
+    assert read_parameters("a", texts, pipeline)["augmentation"]["synthetic"]["balance"] == {"3": 2, "7": 1}
 
 
 def test_the_penalty_of_an_earlier_version_has_its_present_name():

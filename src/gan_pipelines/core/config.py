@@ -189,18 +189,20 @@ def _first_error(error: ValidationError, config_type: type) -> ConfigError:
 
 
 def _to_config_error(problem: ErrorDetails, config_type: type) -> ConfigError:
-    path = ".".join(str(part) for part in problem["loc"] if isinstance(part, str))
-    kind, context = problem["type"], problem.get("ctx", {})
+    kind, context, place = problem["type"], problem.get("ctx", {}), problem["loc"]
     cause = context.get("error")
     if isinstance(cause, ConfigError):
-        return cause.within(path) if path else cause
+        return cause.within(".".join(map(str, place))) if place else cause
+    # The value tells which item of a list is wrong; a setting within an item needs the item's number.
+    is_item = bool(place) and isinstance(place[-1], int)
+    path = ".".join(map(str, place[:-1] if is_item else place))
     if kind == "unexpected_keyword_argument":
-        known = [field.name for field in dataclasses.fields(_config_at(config_type, problem["loc"][:-1]))]
-        *places, name = map(str, problem["loc"])
+        known = [field.name for field in dataclasses.fields(_config_at(config_type, place[:-1]))]
+        *places, name = map(str, place)
         if not name:  # of dataset..path
             return ConfigError(f"has a setting without a name; {suggest(name, known)}", ".".join(places))
         return ConfigError(f"is not a setting; {suggest(name, known)}", path)
-    if kind == "missing" and isinstance(problem["loc"][-1], str):
+    if kind == "missing" and not is_item:
         return ConfigError("is missing.", path)
     if kind == "literal_error":
         allowed = "one of " + context["expected"].replace(" or ", ", ").replace("'", "")

@@ -200,8 +200,9 @@ class DifferentiableTransformConfig:
     ramp_images: Count = 500_000
 
     def __post_init__(self) -> None:
-        kinds, target, ramp = self.kinds, self.target_sign, self.ramp_images
+        kinds, probability, target, ramp = self.kinds, self.probability, self.target_sign, self.ramp_images
         require(len(set(kinds)) == len(kinds), "kinds", kinds, "different from each other")
+        require(probability == 1 or bool(kinds), "probability", probability, "left out unless kinds names a transform")
         require(target is None or bool(kinds), "target_sign", target, "null unless kinds names a transform")
         require(target is not None or ramp == 500_000, "ramp_images", ramp, "left out unless target_sign is set")
 

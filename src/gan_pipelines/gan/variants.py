@@ -101,7 +101,8 @@ VARIANTS: Final[dict[str, GanConfig]] = {
     # Miyato & Koyama 2018, "cGANs with Projection Discriminator", with the settings of SNGAN for CIFAR-10.
     "sngan_projection": _sngan("resnet_projection"),
     # Huang et al. 2024, "The GAN is dead; long live the GAN! A Modern GAN Baseline", networks for CIFAR-10. The
-    # paper's schedules begin with this learning rate and these penalties.
+    # authors' schedules begin with this learning rate and these penalties, and beta2 is the final value of theirs.
+    # There are no transforms here.
     "r3gan": _r3gan("r3gan"),
     # The same for labelled images.
     "r3gan_conditional": _r3gan("r3gan_projection"),

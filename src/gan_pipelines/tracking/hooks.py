@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -237,9 +237,12 @@ def _keep_environment(variable: str) -> Iterator[None]:
 
 
 def _to_plain(value: Any) -> Any:
-    """Configurations as mappings and tuples as lists, as in parameters.yml."""
+    """Configurations as mappings and tuples as lists, as in parameters.yml; a mapping from classes as one text.
+
+    MLflow does not allow every name of a class in the name of a parameter.
+    """
     if is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
-    if isinstance(value, dict):
-        return {name: _to_plain(each) for name, each in value.items()}
-    return list(value) if isinstance(value, tuple) else value
+        return {field.name: _to_plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return str(value)
+    return [_to_plain(item) for item in value] if isinstance(value, tuple) else value

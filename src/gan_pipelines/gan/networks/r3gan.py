@@ -36,7 +36,7 @@ GROUP_SIZE: Final = 16
 class R3ganGenerator(nn.Module):
     """A learned 4x4 map scaled by the latent, stages with bilinear doubling between them, and a 1x1 convolution.
 
-    With classes, an embedding of the label is appended to the latent. Other than in the paper, the output is a tanh,
+    With classes, an embedding of the label is appended to the latent. Unlike in the paper, the output is a tanh,
     since images lie in [-1, 1].
 
     Raises:

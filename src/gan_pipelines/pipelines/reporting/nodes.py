@@ -265,7 +265,7 @@ def _newest(runs: Runs, entry: str) -> Runs:
 
 
 def _newest_experiments(runs: Runs) -> dict[str, CataloguedRun]:
-    """The newest augmentation experiment of each variant, and of all that has made pictures elsewhere, by name."""
+    """The newest augmentation experiment of each variant, and of each folder of pictures, by its name."""
     newest = {}
     for run in _with(_with(_with(runs, "verdicts"), "arm_scores"), "comparisons"):
         name = run.load("verdicts")[0].get("name")
@@ -320,12 +320,20 @@ def _differing_settings(runs: Runs) -> pd.DataFrame:
     for run in _with(runs, "scores"):
         recipe = _recipe_of(run.load("scores"))
         if (run.variant, recipe) not in settings and (config := _find_config(run, recipe)) is not None:
-            flat = flatten(asdict(replace(config, seed=0, epochs=1, on_collapse="warn", preview_weights="ema")))
-            named = {name: "none" if value is None else str(value) for name, value in flat.items()}
+            plain = asdict(replace(config, seed=0, epochs=1, on_collapse="warn", preview_weights="ema"))
+            plain["penalties"] = " and ".join(map(_describe_penalty, config.penalties)) or None
+            named = {name: "none" if value is None else str(value) for name, value in flatten(plain).items()}
             settings[run.variant, recipe] = named
     index = pd.MultiIndex.from_arrays([*zip(*settings, strict=True)] or [[], []], names=["variant", "recipe"])
     table = pd.DataFrame([*settings.values()], index=index).fillna("none")
     return table.loc[:, table.groupby(level="variant").nunique().gt(1).any()]
+
+
+def _describe_penalty(penalty: gan.PenaltyConfig) -> str:
+    """Points, norm and weight of a penalty, such as ``real 0 x 10``."""
+    side = " one-sided" if penalty.one_sided else ""
+    steps = f" every {penalty.every_steps} steps" if penalty.every_steps > 1 else ""
+    return f"{penalty.at} {penalty.target_norm:g}{side} x {penalty.weight:g}{steps}"
 
 
 def _find_config(run: CataloguedRun, recipe: str) -> gan.GanConfig | None:
