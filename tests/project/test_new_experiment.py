@@ -138,27 +138,9 @@ def test_the_folder_and_what_was_seen_in_it_is_stated(report):
     assert suggest(damaged)["dataset"] == dataset | {"on_bad_image": "skip", "channels": 1}
 
 
-@pytest.mark.parametrize(("pictures", "epochs"), [(100, 1000), (7500, 67), (1_000_000, 1)])
+@pytest.mark.parametrize(("pictures", "epochs"), [(100, 1000), (7500, 16), (1_000_000, 1)])
 def test_a_training_sees_about_as_many_images_whatever_their_number(report, pictures, epochs):
     assert suggest(counts_of(report, pictures // 2))["variants"]["cdcgan"]["epochs"] == epochs
-
-
-@pytest.mark.parametrize("name", ["dcgan", "cdcgan"])
-def test_the_recipe_is_that_of_the_quick_experiment(report, name):
-    if name == "dcgan":
-        report = replace(report, class_counts={"train": {"one": 20_000}})
-    quick = yaml.safe_load((PROJECT / "conf/cifar10_quick/parameters.yml").read_text())["variants"][name]
-    suggested = suggest(counts_of(report, 20_000))["variants"][name]
-    assert {"epochs", "batch_size", "transforms"} < quick.keys()
-    for setting in quick.keys() - {"epochs", "batch_size", "transforms"}:
-        assert suggested[setting] == quick[setting], setting
-
-
-@pytest.mark.parametrize(("pictures", "are_transformed"), [(9_998, True), (10_000, False)])
-def test_what_the_discriminator_sees_of_few_pictures_is_transformed(report, pictures, are_transformed):
-    config = parse_variant("cdcgan", suggest(counts_of(report, pictures // 2))["variants"]["cdcgan"])
-    kinds = ("colour", "translation", "cutout") if are_transformed else ()
-    assert config.differentiable_transforms.kinds == kinds
 
 
 @pytest.mark.parametrize(("pictures", "samples"), [(100, 1000), (7624, 8000), (60_000, 10_000)])
