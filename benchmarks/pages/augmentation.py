@@ -26,5 +26,7 @@ def compute(folder: Path) -> dict[str, Any]:
         "planted_3x": pd.read_csv(folder / "planted_3x_comparisons.csv")
         .query("plant == 'held_back' and is_primary and is_main")
         .itertuples(),
+        "scored": pd.read_csv(folder / "made_elsewhere_scores.csv").to_dict("records"),
+        "helping": pd.read_csv(folder / "made_elsewhere_verdicts.csv").to_dict("records"),
         "cards": pd.read_csv(folder / "cards_comparisons.csv").set_index("arm"),
     }
