@@ -23,6 +23,7 @@ from PIL import Image
 from torchvision.datasets import FashionMNIST
 
 from catalog import KEDRO, copy_files, find_newest
+from gan_pipelines.core.files import folder_name
 
 TRAIN, TEST, PICTURES, LEAKED = 10_000, 2_000, 6_000, 300
 """Numbers of real images, of pictures in each folder, and of test images that are slipped in."""
@@ -117,7 +118,7 @@ def prepare_project(project: Path, train: FashionMNIST, test: FashionMNIST) -> P
 def write_pictures(folder: Path, classes: list[str], pictures: np.ndarray, labels: Iterable[int]) -> None:
     """Write PNG files into a folder for each class."""
     for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-        place = folder / classes[label].replace("/", " or ")
+        place = folder / folder_name(classes[label])
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(place / f"{number:05}.png")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from gan_pipelines.core.score_names import HEADLINES, MADE_ELSEWHERE
 from gan_pipelines.figures.charts import format_number
 
 TITLES = {
@@ -25,13 +26,9 @@ TITLES = {
     "heldout_authenticity": "Authenticity of held-out images",
 }
 """Titles of columns by metric, in their order; the arrow points to what is better."""
-HEADLINES = ("fid", "is", "kid", "precision", "recall", "copies")
-"""Metrics that are shown first."""
 HIDDEN = ("class_kid",)
 SHOWN_FIRST = "ema"
 """Set of weights that is shown first."""
-MADE_ELSEWHERE = "elsewhere"
-"""Generator and set of weights of images that no generator of the project has made: they stand in every table."""
 ROW = ["variant", "recipe", "trained_epochs"]
 
 
@@ -96,6 +93,8 @@ class ScoreTable:
 
 def lay_out_scores(measured: Measured, names: Mapping[tuple[str, str], str]) -> list[ScoreTable]:
     """Lay out scores in tables that fit on a page, the most important one first.
+
+    Images made elsewhere stand in the table of each set of weights.
 
     Args:
         measured: the scores.

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from gan_pipelines.core.hashing import hash_values
-from gan_pipelines.metrics.config import MADE_ELSEWHERE, abbreviate
+from gan_pipelines.core.score_names import MADE_ELSEWHERE
+from gan_pipelines.metrics.config import abbreviate
 
 SYSTEM = ["variant", "generator", "weights", "trained_epochs", "recipe"]
 """Columns that identify what is scored, apart from seeds.

@@ -25,8 +25,6 @@ WITHOUT_FILE = ("classifier", "imagenet")
 """Extractors whose weights are fitted or come with a package."""
 MIN_IMAGES = 6
 """Minimum number of real or generated images for a score: density uses five neighbours of each."""
-MADE_ELSEWHERE = "elsewhere"
-"""Generator and set of weights, in the identity of scores, of images that no generator of the project has made."""
 
 
 @config

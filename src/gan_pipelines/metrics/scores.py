@@ -15,10 +15,11 @@ from gan_pipelines.core.config import require
 from gan_pipelines.core.devices import resolve_device
 from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.core.runtime import DeviceName
+from gan_pipelines.core.score_names import MADE_ELSEWHERE
 from gan_pipelines.gan import WEIGHT_SETS, Monitor, TrainedGenerator, WeightSet
 from gan_pipelines.gan.health import NARROW_BELOW, describe_low_diversity, relative_diversity
 from gan_pipelines.images import ImageSet
-from gan_pipelines.metrics.config import MADE_ELSEWHERE, MIN_IMAGES, ScoringConfig, abbreviate
+from gan_pipelines.metrics.config import MIN_IMAGES, ScoringConfig, abbreviate
 from gan_pipelines.metrics.extractors import FeatureExtractor
 from gan_pipelines.metrics.frechet import (
     EXTRAPOLATION_PARTS,

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gan_pipelines.core.findings import Findings
+from gan_pipelines.core.score_names import HEADLINES, MADE_ELSEWHERE
 from gan_pipelines.metrics.averages import KEY_DIGITS, hash_key
-from gan_pipelines.metrics.config import MADE_ELSEWHERE
 
 REPORTED = (("last", "ema"), (MADE_ELSEWHERE, MADE_ELSEWHERE))
 """Generator and set of weights whose scores stand for a run: of a training, or of images made elsewhere."""
-HEADLINES = ("fid", "is", "kid", "precision", "recall", "copies")
-"""Their metrics without a prefix. MLflow shows what is before a slash as a section."""
 PREFIXES = dict.fromkeys(REPORTED, "scores/") | {("last", "raw"): "raw/", ("best", "ema"): "best/"}
-"""Prefix of all other metrics, by generator and set of weights."""
+"""Prefix of all metrics but the `HEADLINES` of `REPORTED`; MLflow shows what is before a slash as a section."""
 
 
 def summarize_scores(scores: Sequence[Mapping[str, Any]]) -> Findings:

@@ -1,8 +1,11 @@
-"""The evaluation pipeline of one variant."""
+"""The evaluation pipelines: of one variant, and of pictures that were made elsewhere."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kedro.pipeline import Pipeline, node
+from kedro.pipeline.node import Node
 
 from gan_pipelines.pipelines.evaluation.nodes import (
     make_monitor,
@@ -54,57 +57,52 @@ def create_monitoring_pipeline() -> Pipeline:
 
 def create_pipeline(variant: str) -> Pipeline:
     """From generators and real images to scores and nearest neighbours."""
-    scoring = Pipeline(
-        [
-            node(
-                score_generators,
-                inputs=[
-                    "generator",
-                    "best_generator",
-                    "extractor",
-                    "reference",
-                    "params:scoring",
-                    "params:runtime.device",
-                ],
-                outputs="scores",
-                name="score_generators",
-            ),
-            node(summarize_scores, inputs="scores", outputs="score_findings", name="summarize_scores"),
-            node(
-                show_neighbours,
-                inputs=["generator", "extractor", "reference", "params:runtime.device"],
-                outputs="neighbours",
-                name="show_neighbours",
-            ),
-        ],
-        namespace=variant,
-        inputs={"extractor", "reference"},
-        parameters={"params:scoring", "params:runtime.device"},
+    scoring = node(
+        score_generators,
+        inputs=["generator", "best_generator", "extractor", "reference", "params:scoring", "params:runtime.device"],
+        outputs="scores",
+        name="score_generators",
     )
-    return create_measuring_pipeline() + scoring
+    neighbours = node(
+        show_neighbours,
+        inputs=["generator", "extractor", "reference", "params:runtime.device"],
+        outputs="neighbours",
+        name="show_neighbours",
+    )
+    return _create_evaluation(variant, scoring, neighbours)
 
 
 def create_folder_pipeline() -> Pipeline:
     """From pictures made elsewhere and real images to scores and nearest neighbours."""
-    settings = ["params:scoring", "params:dataset", "params:folder", "params:runtime.device"]
-    scoring = Pipeline(
-        [
-            node(
-                score_folder,
-                inputs=["pictures", "extractor", "reference", *settings],
-                outputs="scores",
-                name="score_folder",
-            ),
-            node(summarize_scores, inputs="scores", outputs="score_findings", name="summarize_scores"),
-            node(
-                show_neighbours_of_folder,
-                inputs=["pictures", "extractor", "reference", "params:runtime.device"],
-                outputs="neighbours",
-                name="show_neighbours_of_folder",
-            ),
-        ],
-        namespace=FOLDER,
-        inputs={"extractor", "reference"},
-        parameters={*settings},
+    settings = ["params:dataset", "params:folder"]
+    scoring = node(
+        score_folder,
+        inputs=["pictures", "extractor", "reference", "params:scoring", *settings, "params:runtime.device"],
+        outputs="scores",
+        name="score_folder",
     )
-    return create_measuring_pipeline() + scoring
+    neighbours = node(
+        show_neighbours_of_folder,
+        inputs=["pictures", "extractor", "reference", "params:runtime.device"],
+        outputs="neighbours",
+        name="show_neighbours_of_folder",
+    )
+    return _create_evaluation(FOLDER, scoring, neighbours, settings)
+
+
+def _create_evaluation(namespace: str, scoring: Node, neighbours: Node, settings: Sequence[str] = ()) -> Pipeline:
+    """Extractor, reference, scores with their summary, and neighbours.
+
+    Args:
+        namespace: name of the variant, or `FOLDER`.
+        scoring: the node that makes the scores.
+        neighbours: the node that shows neighbours.
+        settings: parameters that these need, besides those of scores and device.
+    """
+    summary = node(summarize_scores, inputs="scores", outputs="score_findings", name="summarize_scores")
+    return create_measuring_pipeline() + Pipeline(
+        [scoring, summary, neighbours],
+        namespace=namespace,
+        inputs={"extractor", "reference"},
+        parameters={"params:scoring", "params:runtime.device", *settings},
+    )

@@ -226,19 +226,19 @@ def _name_recipes(runs: Runs) -> dict[tuple[str, str], str]:
     recipes = {(identity["variant"], identity["recipe"]): identity.get("name") for identity in identities}
     count = Counter(variant for variant, _ in recipes)
     settings = _differing_settings(runs)
-    described = {
-        (variant, recipe): f"{variant} ({name})"
-        if name
-        else variant
-        if count[variant] == 1
-        else f"{variant} ({_describe_recipe(settings, variant, recipe)})"
-        for (variant, recipe), name in recipes.items()
-    }
+    described = {}
+    for (variant, recipe), name in recipes.items():
+        detail = name or ("" if count[variant] == 1 else _describe_recipe(settings, variant, recipe))
+        described[variant, recipe] = _add_detail(variant, detail)
     alike = Counter(described.values())
     return {
         recipe: name if alike[name] == 1 else f"{name} {recipe[1][:RECIPE_DIGITS]}"
         for recipe, name in described.items()
     }
+
+
+def _add_detail(variant: str, detail: str | None) -> str:
+    return f"{variant} ({detail})" if detail else variant
 
 
 def _recipe_of(scores: Sequence[Mapping[str, Any]]) -> str:
@@ -268,8 +268,7 @@ def _newest_experiments(runs: Runs) -> dict[str, CataloguedRun]:
     """The newest augmentation experiment of each variant, and of each folder of pictures, by its name."""
     newest = {}
     for run in _with(_with(_with(runs, "verdicts"), "arm_scores"), "comparisons"):
-        name = run.load("verdicts")[0].get("name")
-        newest[f"{run.variant} ({name})" if name else run.variant] = run
+        newest[_add_detail(run.variant, run.load("verdicts")[0].get("name"))] = run
     return newest
 
 
