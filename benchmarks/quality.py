@@ -1,11 +1,12 @@
 """Train variants for the same minutes, on the same machine, with the same seeds, and score them alike.
 
-    python benchmarks/quality.py OUT --env cifar10_quick --rows dcgan "dcgan:batch_size=32" --minutes 2 8
+    python benchmarks/quality.py OUT --env cifar10_quick --rows dcgan "small batches=dcgan:batch_size=32" --minutes 2 8
 
-A row is a variant with the settings that the environment has for it, if any, and with changes. Trainings run one after
-another, each with all cores or the GPU. Only their own minutes count, not those of scores. A training is scored after
-the first epoch in which each number of minutes is over, and ends with the last one; its scores state the minutes that
-it has taken. ``epochs`` matter only to a schedule that ends: then the training ends with them.
+A row is a variant with the settings that the environment has for it, if any, and with changes; it may have a name of
+its own. Trainings run one after another, each with all cores or the GPU. Only their own minutes count, not those of
+scores. A training is scored after the first epoch in which each number of minutes is over, and ends with the last one;
+its scores state the minutes that it has taken. ``epochs`` matter only to a schedule that ends: then the training ends
+with them.
 
 OUT gets scores.csv, with a row for each score as soon as it is measured; scores.png, FID over minutes; and a grid of
 samples for each training in grids/. Fréchet distances are by a few samples of the averaged weights (EMA), with fixed
@@ -20,6 +21,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -48,12 +50,14 @@ class Training(NamedTuple):
     """A training of the benchmark.
 
     Attributes:
-        row: variant and changes, as given.
+        row: name of the row.
+        settings: variant and changes.
         seed: of the training.
-        config: the settings that they are.
+        config: all settings.
     """
 
     row: str
+    settings: str
     seed: int
     config: GanConfig
 
@@ -65,21 +69,22 @@ def main() -> None:
     parser.add_argument("--env", default="base", help="environment with the images, settings and scores")
     parser.add_argument("--data", default="data/01_raw", help="folder with the images")
     parser.add_argument("--image-folder", action="store_true", help="the folder contains <split>/<class>/*")
-    parser.add_argument("--rows", nargs="+", required=True, metavar="VARIANT[:SETTING=VALUE,...]")
+    parser.add_argument("--rows", nargs="+", required=True, metavar="[NAME=]VARIANT[:SETTING=VALUE,...]")
     parser.add_argument("--minutes", nargs="+", type=float, default=[2.0, 4.0, 8.0], help="when to score")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--extractors", nargs="+", default=["imagenet", "classifier"], choices=get_args(ExtractorName))
     parser.add_argument("--samples", type=int, default=5_000, help="samples of a score")
+    parser.add_argument("--reference-split", help="real images to score against, if not those of the environment")
     options = parser.parse_args()
 
     parameters = read_parameters(options.env, options.data, options.image_folder)
-    trainings = [
-        Training(row, seed, configure(row, seed, parameters["variants"]))
-        for seed in options.seeds
-        for row in options.rows
-    ]
+    trainings = [read_row(row, seed, parameters["variants"]) for seed, row in product(options.seeds, options.rows)]
     scoring = parse(ScoringConfig, parameters["scoring"], "scoring")
-    scoring = replace(scoring, during_training=MonitorConfig(samples=options.samples))
+    scoring = replace(
+        scoring,
+        during_training=MonitorConfig(samples=options.samples),
+        reference_split=options.reference_split or scoring.reference_split,
+    )
     dataset = parse(DatasetConfig, parameters["dataset"], "dataset")
     images = prepare_image_set(KeyedStore(options.out / "image_sets"), dataset)
     monitors = {
@@ -89,17 +94,21 @@ def main() -> None:
         measure(options.out, training, images.select(*dataset.train_splits), sorted(options.minutes), monitors)
 
 
-def configure(row: str, seed: int, variants: dict[str, Any]) -> GanConfig:
-    """Read the settings of a row: the variant's, with those of the environment, and with the changes of the row."""
-    variant, _, changes = row.partition(":")
+def read_row(row: str, seed: int, variants: dict[str, Any]) -> Training:
+    """Read a row of the command line; without a name, its settings are its name."""
+    settings = re.sub("^[^:=]+=", "", row)
+    return Training(row.removesuffix(f"={settings}"), settings, seed, configure(settings, seed, variants))
+
+
+def configure(settings: str, seed: int, variants: dict[str, Any]) -> GanConfig:
+    """Add up the settings of a variant: its own, those of the environment, and the changes of the row."""
+    variant, _, changes = settings.partition(":")
     if variant not in VARIANTS:
         raise ConfigError(f"--rows has {variant}, which is not a variant; {suggest(variant, list(VARIANTS))}")
     # A comma separates settings only in front of the next name, since lists have commas too.
-    settings: Any = OmegaConf.to_container(
-        OmegaConf.from_dotlist(re.split(r",(?=[\w.]+=)", changes) if changes else [])
-    )
-    config = replace(parse_variant(variant, merge(variants.get(variant) or {}, settings)), seed=seed)
-    return config if config.schedule.kind == "linear" else replace(config, epochs=MAX_EPOCHS)
+    changed: Any = OmegaConf.to_container(OmegaConf.from_dotlist(re.split(r",(?=[\w.]+=)", changes) if changes else []))
+    config = replace(parse_variant(variant, merge(variants.get(variant) or {}, changed)), seed=seed)
+    return config if config.schedule.depends_on_end else replace(config, epochs=MAX_EPOCHS)
 
 
 def open_monitor(out: Path, images: ImageSet, scoring: ScoringConfig) -> Monitor:
@@ -114,12 +123,14 @@ def measure(
 ) -> None:
     """Train and score, unless it is done; write a row for each score, then the figure."""
     path = out / "scores.csv"
-    before = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["row", "seed", "wanted_minutes"])
-    is_same = (before["row"] == training.row) & (before["seed"] == training.seed)
-    if (is_same & (before["wanted_minutes"] >= minutes[-1])).any():
+    common = {"row": training.row, "settings": training.settings, "seed": training.seed}
+    before = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=[*common, "wanted_minutes"])
+    is_row = (before["row"] == training.row) & (before["seed"] == training.seed)
+    is_finished = (before["settings"] == training.settings) & (before["wanted_minutes"] >= minutes[-1])
+    if (is_row & is_finished).any():
         return
-    rows = before[~is_same].to_dict("records")
-    common = {"row": training.row, "seed": training.seed, "device": describe_device(), "torch": torch.__version__}
+    rows = before[~is_row].to_dict("records")
+    common |= {"device": describe_device(), "torch": torch.__version__}
     for row in train_and_score(training, images, minutes, monitors, out / "grids"):
         rows.append(common | row)
         print(rows[-1], flush=True)

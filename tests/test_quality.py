@@ -45,7 +45,7 @@ def measure(clock, tmp_path, striped_images):
         return {"fid_1k": 100.0 / generator.training["epoch"], "is_1k": 1.0}
 
     def measure(row=ROW, seed=0, minutes=(1, 2.5)):
-        training = quality.Training(row, seed, quality.configure(row, seed, {}))
+        training = quality.read_row(row, seed, {})
         monitors = {name: Monitor(score, "fid_1k", name, 1) for name in ("imagenet", "classifier")}
         quality.measure(tmp_path, training, striped_images.select("train"), minutes, monitors)
         return pd.read_csv(tmp_path / "scores.csv")
@@ -63,6 +63,16 @@ def test_a_row_has_the_settings_of_the_environment_and_its_own():
     assert quality.configure("lsgan", 0, environment).objective == "least_squares"
     with pytest.raises(ConfigError, match=r"variants\.dcgan\.epoch is not a setting; did you mean epochs"):
         quality.configure("dcgan:epoch=3", 0, environment)
+
+
+def test_a_row_may_have_a_name_of_its_own():
+    for row, name, settings in [
+        ("dcgan", "dcgan", "dcgan"),
+        ("dcgan:epochs=3", "dcgan:epochs=3", "dcgan:epochs=3"),
+        ("wide=dcgan", "wide", "dcgan"),
+        ("two words=dcgan:epochs=3,seed=1", "two words", "dcgan:epochs=3,seed=1"),
+    ]:
+        assert quality.read_row(row, 0, {})[:2] == (name, settings)
 
 
 def test_a_variant_that_there_is_not_is_named():
@@ -106,6 +116,13 @@ def test_what_is_finished_is_not_repeated_and_what_was_interrupted_begins_anew(m
     assert clock.epochs == 3
     assert len(measure(minutes=(1, 4))[lambda table: table["seed"] == 0]) == len(whole)
     assert clock.epochs == 7
+
+
+def test_a_row_with_other_settings_is_measured_again(measure, clock):
+    measure(f"small={ROW}")
+    table = measure(f"small={ROW},objective=hinge")
+    assert table["settings"].unique().tolist() == [f"{ROW},objective=hinge"]
+    assert clock.epochs == 6
 
 
 def test_a_failure_is_a_row_and_not_repeated(measure, clock):

@@ -24,6 +24,15 @@ TITLES = {
     "playing_cards": "playing cards, 64x64",
 }
 """Names of the datasets by environment."""
+CONTENDERS = {
+    "imagenet": "extractor `imagenet`",
+    "classifier, small stem": "extractor `classifier`, ResNet-18 with the small stem",
+    "classifier, 7x7 stem": "the same with the 7x7 stem",
+    "kedro score, first time": "`kedro score` of two folders",
+    "kedro score, again": "the same again: the features of the second folder were kept",
+    "evaluate_folder": "`evaluate_folder`, with the second folder as the dataset, whose features were kept as well",
+}
+"""What scoring costs is measured of, by the name in the rows."""
 
 
 def compute(folder: Path) -> dict[str, Any]:
@@ -40,6 +49,8 @@ def compute(folder: Path) -> dict[str, Any]:
         "to_torch_fidelity": seconds["ours"] / seconds["torch-fidelity"],
         "to_sqrtm": (seconds["ours"] / seconds["scipy sqrtm"])[2048],
         "costs": pd.read_csv(folder / "costs.csv").set_index("stem"),
+        "scoring_costs": pd.read_csv(folder / "scoring_costs.csv"),
+        "labels": CONTENDERS,
         "sampling": _by_weights(by_seed[by_seed["training_seed"] == 0]),
         "training": _by_weights(by_seed[by_seed["sampling_seed"] == 0]),
         "counts": {

@@ -47,8 +47,17 @@ R1_R2 = [("real", 0.0, 0.025), ("fake", 0.0, 0.025)]  # gamma / 2
             "discriminator_optimizer.betas is [0.5], but must be a longer list.",
         ),
         ({"discriminator_optimizer": {"betas": [0.5, 1]}}, "discriminator_optimizer.betas is 1, but must be below 1."),
-        ({"schedule": {"kind": "cosine"}}, "schedule.kind is 'cosine'"),
-        ({"schedule": {"every_epochs": 5}}, "schedule.kind is 'constant', but must be step, since every_epochs or"),
+        ({"schedule": {"kind": "sine"}}, "schedule.kind is 'sine'"),
+        ({"schedule": {"every_epochs": 5}}, "schedule.kind is 'constant', but must be step, since every_epochs is set"),
+        ({"schedule": {"kind": "linear", "factor": 0.5}}, "schedule.kind is 'linear', but must be step or cosine"),
+        (
+            {"schedule": {"penalty_factor": 0.5}},
+            "schedule.kind is 'constant', but must be cosine, since penalty_factor",
+        ),
+        (
+            {"schedule": {"kind": "cosine", "penalty_factor": 0.5}},
+            "schedule.penalty_factor is 0.5, but must be 1 without penalties",
+        ),
         ({"penalties": [{"target_norm": float("inf")}]}, "penalties.0.target_norm is inf"),
         ({"schedule": {"every_epochs": 0}}, "schedule.every_epochs is 0"),
         ({"schedule": {"factor": 1.5}}, "schedule.factor is 1.5"),
@@ -125,8 +134,9 @@ def test_the_rows_follow_their_papers(variant):
     sizes = (networks.family, networks.latent_size, networks.width)
     constraints = (networks.discriminator_norm, networks.spectral_norm, networks.attention, row.objective, constraint)
     assert (*sizes, *constraints, row.discriminator_steps, *optimizers, row.batch_size) == ROWS[variant]
-    linear = ("sngan", "sngan_projection")  # their papers let the learning rates fall to 0
-    assert row.schedule == ScheduleConfig(kind="linear" if variant in linear else "constant")
+    linear, cosine = ScheduleConfig(kind="linear"), ScheduleConfig(kind="cosine", factor=0.25, penalty_factor=0.1)
+    schedules = {"sngan": linear, "sngan_projection": linear, "r3gan": cosine, "r3gan_conditional": cosine}
+    assert row.schedule == schedules.get(variant, ScheduleConfig())
 
 
 def test_every_family_has_a_name():
@@ -139,10 +149,17 @@ def test_every_family_has_a_name():
         (ScheduleConfig(), [1, 1, 1, 1, 1]),
         (ScheduleConfig(kind="step", every_epochs=2, factor=0.1), [1, 1, 0.1, 0.1, 0.01]),
         (ScheduleConfig(kind="linear"), [1, 0.75, 0.5, 0.25, 0]),
+        (ScheduleConfig(kind="cosine", factor=0.2), [1, 0.6 + 0.2 * 2**0.5, 0.6, 0.6 - 0.2 * 2**0.5, 0.2]),
     ],
 )
 def test_schedules(schedule, expected):
     assert [schedule.learning_rate_factor(epoch, 4) for epoch in range(5)] == pytest.approx(expected)
+    assert {schedule.penalty_weight_factor(epoch, 4) for epoch in range(5)} == {1}
+
+
+def test_the_weights_of_penalties_follow_their_own_cosine():
+    schedule = ScheduleConfig(kind="cosine", factor=0.2, penalty_factor=0.1)
+    assert [schedule.penalty_weight_factor(epoch, 2) for epoch in range(3)] == pytest.approx([1, 0.55, 0.1])
 
 
 def test_betas_may_be_written_as_whole_numbers():

@@ -32,7 +32,8 @@ DEFAULTS = {
             "attention": False,
         },
         "penalties": (), "weight_clip": None, "discriminator_steps": 1, "generator_optimizer": ADAM,
-        "discriminator_optimizer": ADAM, "schedule": {"kind": "constant", "every_epochs": 30, "factor": 0.1},
+        "discriminator_optimizer": ADAM,
+        "schedule": {"kind": "constant", "every_epochs": 30, "factor": 0.1, "penalty_factor": 1.0},
         "transforms": {"horizontal_flip": False, "rotation_degrees": 0.0, "crop_padding": 0},
         "differentiable_transforms": {
             "kinds": (), "probability": 1.0, "target_sign": None, "ramp_images": 500_000,
@@ -143,13 +144,12 @@ PARTS = {
 
 
 def test_every_setting_has_another_value_here():
+    left = {
+        GanConfig: set(PARTS) | {"penalties", "epochs", "on_collapse", "preview_weights"},
+        ScheduleConfig: {"penalty_factor"},
+    }
     for config_type, values in OTHER_VALUES.items():
-        left = (
-            set(PARTS) | {"penalties", "epochs", "on_collapse", "preview_weights"}
-            if config_type is GanConfig
-            else set()
-        )
-        assert set(values) | left == {setting.name for setting in fields(config_type)}
+        assert set(values) | left.get(config_type, set()) == {setting.name for setting in fields(config_type)}
 
 
 @pytest.mark.parametrize("name", OTHER_VALUES[GanConfig])
@@ -173,6 +173,12 @@ def test_every_setting_of_a_penalty_changes_the_fingerprint_and_so_does_another_
     assert len({identify(plain(penalties=penalties)) for penalties in lists}) == len(lists)
 
 
+def test_the_schedule_of_penalties_changes_the_fingerprint():
+    penalties = (PenaltyConfig(),)
+    kept, lowered = (ScheduleConfig(kind="cosine", penalty_factor=factor) for factor in (1.0, 0.1))
+    assert identify(plain(penalties=penalties, schedule=kept)) != identify(plain(penalties=penalties, schedule=lowered))
+
+
 def test_the_two_optimizers_are_told_apart():
     slow = OptimizerConfig(learning_rate=1e-5)
     assert identify(plain(generator_optimizer=slow)) != identify(plain(discriminator_optimizer=slow))
@@ -187,10 +193,11 @@ def test_precision_counts_as_what_auto_is_on_the_device():
     assert identify(plain(precision="auto")) == identify(plain(precision=resolved))
 
 
-def test_epochs_count_only_if_the_schedule_depends_on_them():
-    assert identify(plain(epochs=99)) == identify(plain(epochs=1))
-    linear = ScheduleConfig(kind="linear")
-    assert identify(plain(schedule=linear, epochs=99)) != identify(plain(schedule=linear, epochs=1))
+@pytest.mark.parametrize(("kind", "count"), [("constant", False), ("step", False), ("linear", True), ("cosine", True)])
+def test_epochs_count_only_if_the_schedule_depends_on_them(kind, count):
+    schedule = ScheduleConfig(kind=kind)
+    fingerprints = {identify(plain(schedule=schedule, epochs=epochs)) for epochs in (1, 99)}
+    assert (len(fingerprints) == 2) == count
 
 
 @pytest.mark.parametrize("changes", [{"on_collapse": "stop"}, {"preview_weights": "raw"}])

@@ -301,6 +301,19 @@ def test_the_learning_rates_follow_the_schedule(tiny_gan, tiny_images):
             assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
 
 
+def test_the_penalties_follow_the_schedule(tiny_gan, tiny_images):
+    """With a learning rate that changes nothing, the penalty falls as its weight does."""
+    still = OptimizerConfig(learning_rate=1e-30)
+    schedule = ScheduleConfig(kind="cosine", penalty_factor=0.1)
+    penalties = (PenaltyConfig(at="real", target_norm=0.0),)
+    config = replace(
+        tiny_gan, penalties=penalties, generator_optimizer=still, discriminator_optimizer=still,
+        schedule=schedule, epochs=2, batch_size=len(tiny_images),
+    )  # fmt: skip
+    first, second = (epoch.metrics["penalty"] for epoch in run(config, tiny_images))
+    assert second / first == pytest.approx(0.55, rel=1e-4)
+
+
 @pytest.mark.integration
 def test_training_makes_the_critic_tell_real_from_generated(tiny_gan):
     bright = np.full((40, 1, 8, 8), 230, dtype=np.uint8)

@@ -85,6 +85,7 @@ UNLESS_STATED = both("betas", (0.5, 0.999)) | {
     "schedule.kind": "constant",
     "schedule.every_epochs": 30,
     "schedule.factor": 0.1,
+    "schedule.penalty_factor": 1.0,
     "transforms.horizontal_flip": False,
     "transforms.rotation_degrees": 0.0,
     "transforms.crop_padding": 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -41,7 +42,7 @@ PenaltyPoint = Literal["line", "real", "fake", "dragan"]
 DifferentiableTransformName = Literal["colour", "translation", "cutout"]
 OptimizerName = Literal["adam", "rmsprop"]
 OnCollapse = Literal["warn", "stop"]
-ScheduleName = Literal["constant", "step", "linear"]
+ScheduleName = Literal["constant", "step", "linear", "cosine"]
 WeightSet = Literal["ema", "raw"]
 """The generator's exponential moving average, or the weights that the optimiser updates."""
 
@@ -138,21 +139,35 @@ class OptimizerConfig:
 
 @config
 class ScheduleConfig:
-    """Learning rates of both networks by epoch.
+    """Learning rates of both networks, and weights of the penalties, by epoch.
+
+    The average of the generator's weights has no schedule beyond its warm-up, see ``ema_decay``.
 
     Attributes:
-        kind: ``constant``; ``step``: times ``factor`` every ``every_epochs``; ``linear``: to 0 after the last epoch.
+        kind: of the learning rates. ``constant``; ``step``: times ``factor`` every ``every_epochs``; ``linear``: to 0
+            after the last epoch; ``cosine``: along half a cosine to ``factor`` times the first value after the last
+            epoch (Loshchilov & Hutter 2017, equation 5, without restarts).
         every_epochs: of ``step``.
-        factor: of ``step``.
+        factor: of ``step`` and ``cosine``.
+        penalty_factor: of ``cosine``: the same of the weights of the penalties, as R3GAN has them (Huang et al. 2024).
     """
 
     kind: ScheduleName = "constant"
     every_epochs: Count = 30
     factor: Annotated[float, Strict(), Field(gt=0, le=1)] = 0.1
+    penalty_factor: Positive = 1.0
 
     def __post_init__(self) -> None:
-        is_set = (self.every_epochs, self.factor) != (30, 0.1)
-        require(self.kind == "step" or not is_set, "kind", self.kind, "step, since every_epochs or factor is set")
+        kind = self.kind
+        require(kind == "step" or self.every_epochs == 30, "kind", kind, "step, since every_epochs is set")
+        has_factor = kind in ("step", "cosine")
+        require(has_factor or self.factor == 0.1, "kind", kind, "step or cosine, since factor is set")
+        require(kind == "cosine" or self.penalty_factor == 1, "kind", kind, "cosine, since penalty_factor is set")
+
+    @property
+    def depends_on_end(self) -> bool:
+        """Whether an epoch depends on how many there will be."""
+        return self.kind in ("linear", "cosine")
 
     def learning_rate_factor(self, epoch: int, epochs: int) -> float:
         """The factor on the learning rates in the 0-based ``epoch`` of ``epochs``."""
@@ -160,7 +175,16 @@ class ScheduleConfig:
             return self.factor ** (epoch // self.every_epochs)
         if self.kind == "linear":
             return max(0.0, 1 - epoch / epochs)
-        return 1.0
+        return _follow_cosine(self.factor, epoch / epochs) if self.kind == "cosine" else 1.0
+
+    def penalty_weight_factor(self, epoch: int, epochs: int) -> float:
+        """The factor on the weights of the penalties in the 0-based ``epoch`` of ``epochs``."""
+        return _follow_cosine(self.penalty_factor, epoch / epochs)
+
+
+def _follow_cosine(last: float, progress: float) -> float:
+    """From 1 at the ``progress`` 0 to ``last`` at 1."""
+    return last + (1 - last) * (1 + math.cos(math.pi * min(progress, 1))) / 2
 
 
 @config
@@ -221,7 +245,7 @@ class GanConfig:
             generator's step draws new latents; if there is one, both steps share the generated images.
         generator_optimizer: optimiser of the generator.
         discriminator_optimizer: optimiser of the discriminator.
-        schedule: learning rates by epoch.
+        schedule: learning rates and weights of the penalties by epoch.
         transforms: random transforms of the real images.
         differentiable_transforms: random transforms of what the discriminator sees, real and generated images.
         ema_decay: decay per generator step of the average of the generator's weights (EMA); 0 copies them. After n
@@ -262,6 +286,8 @@ class GanConfig:
             require(not penalties, "weight_clip", clip, "null beside a penalty: each bounds the slope in its own way")
             allowed = "null beside spectral_norm, which divides the size of the weights out"
             require(spectral == "none", "weight_clip", clip, allowed)
+        is_used = bool(penalties) or self.schedule.penalty_factor == 1
+        require(is_used, "schedule.penalty_factor", self.schedule.penalty_factor, "1 without penalties")
         require(
             self.objective != "wasserstein" or bool(clip or penalties or spectral != "none"),
             "objective",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import compress, repeat
 from typing import Final, NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -109,13 +110,19 @@ class DiscriminatorLoss(nn.Module):
     """The loss of a discriminator step: objective, class loss and penalties.
 
     It is a module with a single forward pass, so that data-parallel wrappers average its gradients correctly.
+
+    Attributes:
+        penalty_factor: (), factor on all penalties, 1 at first. A tensor, since recorded steps take no numbers.
     """
+
+    penalty_factor: Tensor
 
     def __init__(self, discriminator: nn.Module, objective: Objective, penalties: Sequence[PenaltyConfig]) -> None:
         super().__init__()
         self.discriminator = discriminator
         self.objective = objective
         self.penalties = penalties
+        self.register_buffer("penalty_factor", torch.ones(()))
 
     def forward(
         self, real: Tensor, fake: Tensor, labels: Tensor | None, due: Sequence[bool] | None = None
@@ -152,6 +159,7 @@ class DiscriminatorLoss(nn.Module):
             penalty = real.new_zeros(())
             for config in compress(self.penalties, due or repeat(True)):
                 penalty = penalty + self._penalize(config, real, fake, labels)
+            penalty = self.penalty_factor * penalty
             loss = loss + penalty
             metrics["penalty"] = penalty
         return loss, {name: value.detach() for name, value in metrics.items()}

@@ -137,7 +137,8 @@ class TrainingState:
         sizes = (config.networks, self.image_shape, len(self.class_names))
         self.generator = build_generator(*sizes).to(memory_format=torch.channels_last).to(self.device)
         self.discriminator = build_discriminator(*sizes).to(memory_format=torch.channels_last).to(self.device)
-        self.discriminator_loss = DiscriminatorLoss(self.discriminator, OBJECTIVES[config.objective], config.penalties)
+        objective = OBJECTIVES[config.objective]
+        self.discriminator_loss = DiscriminatorLoss(self.discriminator, objective, config.penalties).to(self.device)
         if config.compilation != "none":
             torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
             for network in self.networks:
@@ -199,9 +200,10 @@ class TrainingState:
         with torch.inference_mode():
             return to_uint8(network(self.fixed_latents, labels)).cpu()
 
-    def update_learning_rates(self) -> None:
-        """Set the learning rates of the epoch under way, or of the next one."""
+    def follow_schedule(self) -> None:
+        """Set the learning rates and the weights of the penalties of the epoch under way, or of the next one."""
         config = self.config
+        self.discriminator_loss.penalty_factor.fill_(config.schedule.penalty_weight_factor(self.epoch, config.epochs))
         factor = config.schedule.learning_rate_factor(self.epoch, config.epochs)
         for optimizer, settings in (
             (self.generator_optimizer, config.generator_optimizer),
@@ -309,7 +311,7 @@ def fingerprint(config: GanConfig, data_hash: str, device: DeviceName = "auto") 
     The hash covers `ALGORITHM_VERSION`, the hash of the data, the objective, and every setting that differs from its
     default. So after adding a setting whose default changes nothing, earlier trainings keep their identity.
 
-    Precision ``auto`` is resolved first. ``epochs`` is left out unless the schedule depends on it (``linear``), so that
+    Precision ``auto`` is resolved first. ``epochs`` is left out unless the schedule depends on it, so that
     more epochs continue the same training. What `UNHASHED` names is left out as well.
 
     Args:
@@ -340,7 +342,7 @@ def _identify(config: GanConfig, data_hash: str) -> str:
         (settings["penalty"],) = settings.pop("penalties")
     for name in UNHASHED:
         settings.pop(name, None)
-    if config.schedule.kind != "linear":
+    if not config.schedule.depends_on_end:
         settings.pop("epochs", None)
     return hash_values(ALGORITHM_VERSION, data_hash, settings)
 

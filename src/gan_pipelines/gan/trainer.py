@@ -314,7 +314,7 @@ def _train_epoch(
 ) -> dict[str, float]:
     """Train one epoch, or the rest of it. Metrics stay on the device until the end, so that the host does not wait."""
     config = state.config
-    state.update_learning_rates()
+    state.follow_schedule()
     if state.epoch_progress is None:
         state.epoch_progress = EpochProgress.begin(len(data), state.device)
     progress = state.epoch_progress
