@@ -55,7 +55,7 @@ R1_R2 = [("real", 0.0, 0.025), ("fake", 0.0, 0.025)]  # gamma / 2
             "schedule.kind is 'constant', but must be cosine, since penalty_factor",
         ),
         (
-            {"schedule": {"kind": "cosine", "penalty_factor": 0.5}},
+            {"penalties": [], "schedule": {"kind": "cosine", "penalty_factor": 0.5}},
             "schedule.penalty_factor is 0.5, but must be 1 without penalties",
         ),
         ({"penalties": [{"target_norm": float("inf")}]}, "penalties.0.target_norm is inf"),

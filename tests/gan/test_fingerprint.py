@@ -55,8 +55,8 @@ ROWS = {
     "sagan": "3f45cc1bf31029c5",
     "sngan": "9b5c5871f90c69de",
     "sngan_projection": "503ba7a3fa86a54e",
-    "r3gan": "2668c9ab46885cde",
-    "r3gan_conditional": "d3b44d55d7cd1939",
+    "r3gan": "54d124ea87532a1f",
+    "r3gan_conditional": "648aa4bb4ea2313a",
 }
 
 
