@@ -8,10 +8,11 @@ scores. A training is scored after the first epoch in which each number of minut
 its scores state the minutes that it has taken. ``epochs`` matter only to a schedule that ends: then the training ends
 with them.
 
-OUT gets scores.csv, with a row for each score as soon as it is measured; scores.png, FID over minutes; and a grid of
-samples for each training in grids/. Fréchet distances are by a few samples of the averaged weights (EMA), with fixed
-features (``imagenet``) and with those of the classifier, which is fitted once. The same command goes on where it was
-interrupted: a finished training is not repeated, any other begins anew.
+OUT gets scores.csv, with a row for each score as soon as it is measured, the first of real images from another split
+than the reference; scores.png, FID over minutes; and a grid of samples for each training in grids/. Fréchet distances
+are by a few samples of the averaged weights (EMA), with fixed features (``imagenet``) and with those of the classifier,
+which is fitted once. The same command goes on where it was interrupted: a finished training is not repeated, any other
+begins anew.
 """
 
 from __future__ import annotations
@@ -38,12 +39,41 @@ from gan_pipelines.figures import make_image_grid
 from gan_pipelines.gan import VARIANTS, Epoch, GanConfig, Monitor, TrainingDiverged, train
 from gan_pipelines.gan.variants import parse_variant
 from gan_pipelines.images import DatasetConfig, ImageSet, prepare_image_set
-from gan_pipelines.metrics import MonitorConfig, ScoringConfig, get_extractor, make_monitor, open_reference
+from gan_pipelines.metrics import (
+    FeatureExtractor,
+    Moments,
+    MonitorConfig,
+    Reference,
+    ScoringConfig,
+    extract_features,
+    frechet_distance,
+    get_extractor,
+    make_monitor,
+    open_reference,
+)
 from gan_pipelines.metrics.config import ExtractorName
 from scores import read_parameters
 
 MAX_EPOCHS = 1_000_000
 """Epochs of a training that only its minutes end."""
+REAL = "real images"
+"""Name of the row of real images, the floor of all scores."""
+BATCH = 500
+"""Real images whose features are computed at once."""
+
+
+class Scorer(NamedTuple):
+    """What scores with one extractor.
+
+    Attributes:
+        extractor: of the features.
+        reference: the real images to score against.
+        monitor: measures a generator.
+    """
+
+    extractor: FeatureExtractor
+    reference: Reference
+    monitor: Monitor
 
 
 class Training(NamedTuple):
@@ -87,11 +117,12 @@ def main() -> None:
     )
     dataset = parse(DatasetConfig, parameters["dataset"], "dataset")
     images = prepare_image_set(KeyedStore(options.out / "image_sets"), dataset)
-    monitors = {
-        name: open_monitor(options.out, images, replace(scoring, extractor=name)) for name in options.extractors
-    }
+    scorers = {name: open_scorer(options.out, images, replace(scoring, extractor=name)) for name in options.extractors}
+    measure_real(
+        options.out, images.select("train" if scoring.reference_split == "test" else "test"), scorers, options.samples
+    )
     for training in trainings:
-        measure(options.out, training, images.select(*dataset.train_splits), sorted(options.minutes), monitors)
+        measure(options.out, training, images.select(*dataset.train_splits), sorted(options.minutes), scorers)
 
 
 def read_row(row: str, seed: int, variants: dict[str, Any]) -> Training:
@@ -111,35 +142,56 @@ def configure(settings: str, seed: int, variants: dict[str, Any]) -> GanConfig:
     return config if config.schedule.depends_on_end else replace(config, epochs=MAX_EPOCHS)
 
 
-def open_monitor(out: Path, images: ImageSet, scoring: ScoringConfig) -> Monitor:
+def open_scorer(out: Path, images: ImageSet, scoring: ScoringConfig) -> Scorer:
     """Open a feature extractor and the features of the real images."""
     extractor = get_extractor(KeyedStore(out / "extractors"), images, scoring, "auto")
     reference = open_reference(KeyedStore(out / "references"), images.select(scoring.reference_split), extractor)
-    return make_monitor(extractor, reference, scoring)
+    return Scorer(extractor, reference, make_monitor(extractor, reference, scoring))
+
+
+def read_scores(out: Path) -> pd.DataFrame:
+    """Read scores.csv, or make an empty table."""
+    path = out / "scores.csv"
+    columns = ["row", "settings", "seed", "wanted_minutes"]
+    return pd.read_csv(path, keep_default_na=False, na_values="") if path.exists() else pd.DataFrame(columns=columns)
+
+
+def measure_real(out: Path, images: ImageSet, scorers: dict[str, Scorer], samples: int) -> None:
+    """Score real images, as many as samples if there are so many, unless it is done; write a row for each score."""
+    before = read_scores(out)
+    if (before["row"] == REAL).any():
+        return
+    chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:samples]
+    batches = torch.from_numpy(images.images)[chosen].split(BATCH)
+    rows = []
+    for name, (extractor, reference, _) in scorers.items():
+        features = (part.features for part in extract_features(extractor, batches, "real"))
+        fid = frechet_distance(reference.moments, Moments.of_stream(features))
+        rows.append({"row": REAL, "settings": "", "seed": 0, "images": len(chosen), "extractor": name, "fid": fid})
+    pd.DataFrame([*rows, *before.to_dict("records")]).to_csv(out / "scores.csv", index=False)
 
 
 def measure(
-    out: Path, training: Training, images: ImageSet, minutes: Sequence[float], monitors: dict[str, Monitor]
+    out: Path, training: Training, images: ImageSet, minutes: Sequence[float], scorers: dict[str, Scorer]
 ) -> None:
     """Train and score, unless it is done; write a row for each score, then the figure."""
-    path = out / "scores.csv"
-    common = {"row": training.row, "settings": training.settings, "seed": training.seed}
-    before = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=[*common, "wanted_minutes"])
+    before = read_scores(out)
     is_row = (before["row"] == training.row) & (before["seed"] == training.seed)
     is_finished = (before["settings"] == training.settings) & (before["wanted_minutes"] >= minutes[-1])
     if (is_row & is_finished).any():
         return
     rows = before[~is_row].to_dict("records")
+    common = {"row": training.row, "settings": training.settings, "seed": training.seed}
     common |= {"device": describe_device(), "torch": torch.__version__}
-    for row in train_and_score(training, images, minutes, monitors, out / "grids"):
+    for row in train_and_score(training, images, minutes, scorers, out / "grids"):
         rows.append(common | row)
         print(rows[-1], flush=True)
-        pd.DataFrame(rows).to_csv(path, index=False)
+        pd.DataFrame(rows).to_csv(out / "scores.csv", index=False)
     plot_scores(pd.DataFrame(rows)).savefig(out / "scores.png")
 
 
 def train_and_score(
-    training: Training, images: ImageSet, minutes: Sequence[float], monitors: dict[str, Monitor], grids: Path
+    training: Training, images: ImageSet, minutes: Sequence[float], scorers: dict[str, Scorer], grids: Path
 ) -> Iterator[dict[str, Any]]:
     """Train until the minutes are over, and score when each number of them is; a failure is a row without scores."""
     left = list(minutes)
@@ -149,8 +201,8 @@ def train_and_score(
             if due:
                 left = left[len(due) :]
                 progress = {"epoch": epoch.number, "images": epoch.images_seen, "minutes": round(trained, 3)}
-                for extractor, monitor in monitors.items():
-                    ((_, fid), *_) = monitor.measure(epoch.generator).items()
+                for extractor, scorer in scorers.items():
+                    ((_, fid), *_) = scorer.monitor.measure(epoch.generator).items()
                     yield {"wanted_minutes": due[-1], **progress, "extractor": extractor, "fid": fid}
                 save_grid(epoch, grids, training)
             if not left:
@@ -180,9 +232,10 @@ def plot_scores(table: pd.DataFrame) -> Figure:
     """Plot FID over minutes of training: panels by extractor, lines by row, through the means of the seeds.
 
     Args:
-        table: rows of scores.csv; those without a score are left out.
+        table: rows of scores.csv; those without a score are left out. Real images are a dashed line.
     """
     scored = table[table["fid"].notna()] if "fid" in table else table.iloc[:0]
+    real, scored = scored[scored["row"] == REAL], scored[scored["row"] != REAL]
     extractors = scored["extractor"].unique() if len(scored) else []
     figure = Figure(figsize=(6 * max(1, len(extractors)), 4), layout="constrained", dpi=80)
     for number, extractor in enumerate(extractors):
@@ -191,6 +244,8 @@ def plot_scores(table: pd.DataFrame) -> Figure:
             means = rows.groupby("wanted_minutes")[["minutes", "fid"]].mean()
             (line,) = axes.plot(means["minutes"], means["fid"], label=row)
             axes.plot(rows["minutes"], rows["fid"], ".", color=line.get_color())
+        for floor in real.loc[real["extractor"] == extractor, "fid"]:
+            axes.axhline(floor, color="grey", linestyle="--", label=REAL)
         axes.set(title=extractor, xlabel="minutes of training", ylabel="FID, EMA weights", yscale="log")
         axes.legend(frameon=False, fontsize=8)
         axes.grid(alpha=0.3)

@@ -46,8 +46,10 @@ def measure(clock, tmp_path, striped_images):
 
     def measure(row=ROW, seed=0, minutes=(1, 2.5)):
         training = quality.read_row(row, seed, {})
-        monitors = {name: Monitor(score, "fid_1k", name, 1) for name in ("imagenet", "classifier")}
-        quality.measure(tmp_path, training, striped_images.select("train"), minutes, monitors)
+        scorers = {
+            name: quality.Scorer(None, None, Monitor(score, "fid_1k", name, 1)) for name in ("imagenet", "classifier")
+        }
+        quality.measure(tmp_path, training, striped_images.select("train"), minutes, scorers)
         return pd.read_csv(tmp_path / "scores.csv")
 
     return measure
@@ -149,10 +151,11 @@ def test_a_line_of_the_figure_goes_through_the_means_of_the_seeds():
         for seed in (0, 2)
         for wanted, fid in ((1, 9.0), (2, 5.0))
     ]
+    rows += [{"row": "real images", "extractor": extractor, "fid": 1.0} for extractor in ("imagenet", "classifier")]
     figure = quality.plot_scores(pd.DataFrame([*rows, {"row": "dcgan", "seed": 3, "failure": "it became nan"}]))
     assert [axes.get_title() for axes in figure.axes] == ["imagenet", "classifier"]
     for axes in figure.axes:
-        assert [text.get_text() for text in axes.get_legend().get_texts()] == ["dcgan", "sngan"]
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == ["dcgan", "sngan", "real images"]
         assert axes.lines[0].get_xydata().tolist() == [[1, 10], [2, 6]]
 
 
@@ -166,7 +169,9 @@ def test_the_command_trains_scores_and_writes(tmp_path):
         "--extractors", "imagenet",
     ]  # fmt: skip
     subprocess.run(command, check=True, timeout=300)
-    table = pd.read_csv(tmp_path / "out/scores.csv")
+    real, *trained = pd.read_csv(tmp_path / "out/scores.csv").to_dict("records")
+    assert (real["row"], real["images"], real["fid"] > 0) == ("real images", 24, True)
+    table = pd.DataFrame(trained)
     assert table[["row", "seed", "extractor", "epoch"]].to_numpy().tolist() == [
         [ROW, 4, "imagenet", 1],
         [f"lsgan:{SMALL}", 4, "imagenet", 1],
