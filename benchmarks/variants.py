@@ -58,7 +58,7 @@ def main() -> None:
     with TemporaryDirectory() as scratch:
         scorer = open_scorer(scratch)  # fits the classifier, once
         floors = Rows(options.out / "floors.csv", dict(scorer.extractor.provenance))
-        measure_floors(floors, scorer.images, scorer.extractor, scorer.scoring)
+        measure_floors(floors, scorer.images, scorer.extractor, scorer.scoring, len(scorer.images))
         with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), torch.set_num_threads, (1,)) as pool:
             trainings = product([scratch], [options.out], options.variants, SEEDS)
             rows = [row for found in pool.map(measure, *zip(*trainings, strict=True)) for row in found]
