@@ -9,10 +9,10 @@ its scores state the minutes that it has taken. ``epochs`` matter only to a sche
 with them.
 
 OUT gets scores.csv, with a row for each score as soon as it is measured, the first of real images from another split
-than the reference; scores.png, FID over minutes; and a grid of samples for each training in grids/. Fréchet distances
+than the reference; scores.png, the scores over minutes; and a grid of samples for each training in grids/. FID and KID
 are by a few samples of the averaged weights (EMA), with fixed features (``imagenet``) and with those of the classifier,
-which is fitted once. The same command goes on where it was interrupted: a finished training is not repeated, any other
-begins anew.
+which is fitted once. With ``--images``, which trains with few images, the share of copies of them is measured as well.
+The same command goes on where it was interrupted: a finished training is not repeated, any other begins anew.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -31,28 +32,32 @@ import torch
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 from PIL import Image
+from torch import Tensor
 
 from devices import describe_device
 from gan_pipelines.core.config import ConfigError, merge, parse, suggest
+from gan_pipelines.core.devices import resolve_device
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.figures import make_image_grid
-from gan_pipelines.gan import VARIANTS, Epoch, GanConfig, Monitor, TrainingDiverged, train
+from gan_pipelines.gan import VARIANTS, Epoch, GanConfig, TrainedGenerator, TrainingDiverged, train
 from gan_pipelines.gan.variants import parse_variant
 from gan_pipelines.images import DatasetConfig, ImageSet, prepare_image_set
 from gan_pipelines.metrics import (
     FeatureExtractor,
     Moments,
-    MonitorConfig,
+    Nearness,
     Reference,
     ScoringConfig,
     extract_features,
+    find_copies,
     frechet_distance,
     get_extractor,
-    make_monitor,
+    kernel_distance,
+    labels_like,
     open_reference,
 )
 from gan_pipelines.metrics.config import ExtractorName
-from scores import read_parameters
+from scores import read_parameters, stratified_order
 
 MAX_EPOCHS = 1_000_000
 """Epochs of a training that only its minutes end."""
@@ -60,6 +65,9 @@ REAL = "real images"
 """Name of the row of real images, the floor of all scores."""
 BATCH = 500
 """Real images whose features are computed at once."""
+SAMPLING_SEED = 0
+SCORES = {"fid": "FID", "kid": "KID", "copies": "share of copies"}
+"""Titles of the scores, by their columns."""
 
 
 class Scorer(NamedTuple):
@@ -68,12 +76,32 @@ class Scorer(NamedTuple):
     Attributes:
         extractor: of the features.
         reference: the real images to score against.
-        monitor: measures a generator.
+        training: the images of the trainings, if they are few enough to look for copies of them.
+        samples: number of images to score.
     """
 
     extractor: FeatureExtractor
     reference: Reference
-    monitor: Monitor
+    training: Reference | None
+    samples: int
+
+    def score(self, generator: TrainedGenerator) -> dict[str, float]:
+        """Score samples of a generator, with the class frequencies of the reference."""
+        labels = labels_like(self.reference.images, self.samples, generator)
+        return self.score_images(generator.sample_batches(self.samples, seed=SAMPLING_SEED, labels=labels), "generated")
+
+    def score_images(self, batches: Iterable[Tensor], kind: str) -> dict[str, float]:
+        """Score images (N, C, H, W) uint8, in batches."""
+        device = resolve_device("auto")
+        batches = (batch.to(device) for batch in batches)
+        made = torch.cat([part.features.cpu() for part in extract_features(self.extractor.to(device), batches, kind)])
+        scores = {"fid": frechet_distance(self.reference.moments, Moments.of(made))}
+        scores["kid"], _ = kernel_distance(made, self.reference.features)
+        if self.training is not None:
+            cpu = torch.device("cpu")
+            nearness = Nearness.of(made, self.training.features, self.training.radii(cpu))
+            scores["copies"] = find_copies(nearness, self.training.heldout_nearness(cpu)).share
+        return scores
 
 
 class Training(NamedTuple):
@@ -103,6 +131,7 @@ def main() -> None:
     parser.add_argument("--minutes", nargs="+", type=float, default=[2.0, 4.0, 8.0], help="when to score")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--extractors", nargs="+", default=["imagenet", "classifier"], choices=get_args(ExtractorName))
+    parser.add_argument("--images", type=int, help="train with so many images, with the classes of all")
     parser.add_argument("--samples", type=int, default=5_000, help="samples of a score")
     parser.add_argument("--reference-split", help="real images to score against, if not those of the environment")
     options = parser.parse_args()
@@ -110,19 +139,27 @@ def main() -> None:
     parameters = read_parameters(options.env, options.data, options.image_folder)
     trainings = [read_row(row, seed, parameters["variants"]) for seed, row in product(options.seeds, options.rows)]
     scoring = parse(ScoringConfig, parameters["scoring"], "scoring")
-    scoring = replace(
-        scoring,
-        during_training=MonitorConfig(samples=options.samples),
-        reference_split=options.reference_split or scoring.reference_split,
-    )
+    scoring = replace(scoring, reference_split=options.reference_split or scoring.reference_split)
     dataset = parse(DatasetConfig, parameters["dataset"], "dataset")
     images = prepare_image_set(KeyedStore(options.out / "image_sets"), dataset)
-    scorers = {name: open_scorer(options.out, images, replace(scoring, extractor=name)) for name in options.extractors}
-    measure_real(
-        options.out, images.select("train" if scoring.reference_split == "test" else "test"), scorers, options.samples
-    )
+    training_set = take_first(images.select(*dataset.train_splits), options.images)
+    scorers = {
+        name: open_scorer(options, images, training_set, replace(scoring, extractor=name))
+        for name in options.extractors
+    }
+    measure_real(options.out, images.select("train" if scoring.reference_split == "test" else "test"), scorers)
     for training in trainings:
-        measure(options.out, training, images.select(*dataset.train_splits), sorted(options.minutes), scorers)
+        measure(options.out, training, training_set, sorted(options.minutes), scorers)
+
+
+def take_first(images: ImageSet, count: int | None) -> ImageSet:
+    """Take so many images from the beginning of a random order with even classes, or all."""
+    return images if count is None else images.take(order_images(images)[:count].numpy(), "first")
+
+
+def order_images(images: ImageSet) -> Tensor:
+    """Order images at random, so that the classes are about equally frequent in every part of the order."""
+    return stratified_order(torch.from_numpy(images.labels), torch.Generator().manual_seed(0))
 
 
 def read_row(row: str, seed: int, variants: dict[str, Any]) -> Training:
@@ -142,32 +179,38 @@ def configure(settings: str, seed: int, variants: dict[str, Any]) -> GanConfig:
     return config if config.schedule.depends_on_end else replace(config, epochs=MAX_EPOCHS)
 
 
-def open_scorer(out: Path, images: ImageSet, scoring: ScoringConfig) -> Scorer:
+def open_scorer(
+    options: argparse.Namespace, images: ImageSet, training_set: ImageSet, scoring: ScoringConfig
+) -> Scorer:
     """Open a feature extractor and the features of the real images."""
-    extractor = get_extractor(KeyedStore(out / "extractors"), images, scoring, "auto")
-    reference = open_reference(KeyedStore(out / "references"), images.select(scoring.reference_split), extractor)
-    return Scorer(extractor, reference, make_monitor(extractor, reference, scoring))
+    extractor = get_extractor(KeyedStore(options.out / "extractors"), images, scoring, "auto")
+    open_features = partial(open_reference, KeyedStore(options.out / "references"), extractor=extractor)
+    reference, training = images.select(scoring.reference_split), None
+    if options.images is not None:
+        training = open_features(training_set, heldout=reference)
+    return Scorer(extractor, open_features(reference), training, options.samples)
 
 
 def read_scores(out: Path) -> pd.DataFrame:
-    """Read scores.csv, or make an empty table."""
+    """Read scores.csv, if it is there already."""
     path = out / "scores.csv"
-    columns = ["row", "settings", "seed", "wanted_minutes"]
-    return pd.read_csv(path, keep_default_na=False, na_values="") if path.exists() else pd.DataFrame(columns=columns)
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    return table.reindex(columns=list(dict.fromkeys(["row", "settings", "seed", "wanted_minutes", *table.columns])))
 
 
-def measure_real(out: Path, images: ImageSet, scorers: dict[str, Scorer], samples: int) -> None:
-    """Score real images, as many as samples if there are so many, unless it is done; write a row for each score."""
+def measure_real(out: Path, images: ImageSet, scorers: dict[str, Scorer]) -> None:
+    """Score real images, as many as samples if there are so many, unless it is done; write a row for each score.
+
+    They are taken from the end of the order, of which `take_first` takes the beginning.
+    """
     before = read_scores(out)
     if (before["row"] == REAL).any():
         return
-    chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:samples]
-    batches = torch.from_numpy(images.images)[chosen].split(BATCH)
     rows = []
-    for name, (extractor, reference, _) in scorers.items():
-        features = (part.features for part in extract_features(extractor, batches, "real"))
-        fid = frechet_distance(reference.moments, Moments.of_stream(features))
-        rows.append({"row": REAL, "settings": "", "seed": 0, "images": len(chosen), "extractor": name, "fid": fid})
+    for name, scorer in scorers.items():
+        chosen = torch.from_numpy(images.images[order_images(images)[-scorer.samples :].numpy()])
+        row = {"row": REAL, "settings": "", "seed": 0, "images": len(chosen), "extractor": name}
+        rows.append(row | scorer.score_images(chosen.split(BATCH), "real"))
     pd.DataFrame([*rows, *before.to_dict("records")]).to_csv(out / "scores.csv", index=False)
 
 
@@ -202,8 +245,8 @@ def train_and_score(
                 left = left[len(due) :]
                 progress = {"epoch": epoch.number, "images": epoch.images_seen, "minutes": round(trained, 3)}
                 for extractor, scorer in scorers.items():
-                    ((_, fid), *_) = scorer.monitor.measure(epoch.generator).items()
-                    yield {"wanted_minutes": due[-1], **progress, "extractor": extractor, "fid": fid}
+                    scores = scorer.score(epoch.generator)
+                    yield {"wanted_minutes": due[-1], **progress, "extractor": extractor, **scores}
                 save_grid(epoch, grids, training)
             if not left:
                 return
@@ -229,24 +272,26 @@ def save_grid(epoch: Epoch, grids: Path, training: Training) -> None:
 
 
 def plot_scores(table: pd.DataFrame) -> Figure:
-    """Plot FID over minutes of training: panels by extractor, lines by row, through the means of the seeds.
+    """Plot scores over minutes of training: a panel for each score and extractor, in it a line for each row of means.
 
     Args:
         table: rows of scores.csv; those without a score are left out. Real images are a dashed line.
     """
-    scored = table[table["fid"].notna()] if "fid" in table else table.iloc[:0]
-    real, scored = scored[scored["row"] == REAL], scored[scored["row"] != REAL]
+    scored = table[table["extractor"].notna()] if "extractor" in table else table.iloc[:0]
+    names = [name for name in SCORES if name in scored]
     extractors = scored["extractor"].unique() if len(scored) else []
-    figure = Figure(figsize=(6 * max(1, len(extractors)), 4), layout="constrained", dpi=80)
-    for number, extractor in enumerate(extractors):
-        axes = figure.add_subplot(1, len(extractors), number + 1)
+    figure = Figure(figsize=(6 * max(1, len(extractors)), 4 * max(1, len(names))), layout="constrained", dpi=80)
+    for number, (name, extractor) in enumerate(product(names, extractors)):
+        axes = figure.add_subplot(len(names), len(extractors), number + 1)
         for row, rows in scored[scored["extractor"] == extractor].groupby("row", sort=False):
-            means = rows.groupby("wanted_minutes")[["minutes", "fid"]].mean()
-            (line,) = axes.plot(means["minutes"], means["fid"], label=row)
-            axes.plot(rows["minutes"], rows["fid"], ".", color=line.get_color())
-        for floor in real.loc[real["extractor"] == extractor, "fid"]:
-            axes.axhline(floor, color="grey", linestyle="--", label=REAL)
-        axes.set(title=extractor, xlabel="minutes of training", ylabel="FID, EMA weights", yscale="log")
+            if row == REAL:
+                axes.axhline(rows[name].iloc[0], color="grey", linestyle="--", label=REAL)
+                continue
+            means = rows.groupby("wanted_minutes")[["minutes", name]].mean()
+            (line,) = axes.plot(means["minutes"], means[name], label=row)
+            axes.plot(rows["minutes"], rows[name], ".", color=line.get_color())
+        axes.set(title=f"features: {extractor}", xlabel="minutes of training", ylabel=f"{SCORES[name]}, EMA weights")
+        axes.set_yscale("log" if name == "fid" else "linear")
         axes.legend(frameon=False, fontsize=8)
         axes.grid(alpha=0.3)
     return figure

@@ -11,7 +11,7 @@ import pytest
 
 import quality
 from gan_pipelines.core.config import ConfigError
-from gan_pipelines.gan import Monitor, TrainingDiverged, train
+from gan_pipelines.gan import TrainingDiverged, train
 from pictures import write_pictures
 
 SMALL = "networks.width=4,networks.latent_size=4,batch_size=20"
@@ -42,13 +42,11 @@ def measure(clock, tmp_path, striped_images):
 
     def score(generator):
         clock.seconds += 3600
-        return {"fid_1k": 100.0 / generator.training["epoch"], "is_1k": 1.0}
+        return {"fid": 100.0 / generator.training["epoch"], "kid": 0.5}
 
     def measure(row=ROW, seed=0, minutes=(1, 2.5)):
         training = quality.read_row(row, seed, {})
-        scorers = {
-            name: quality.Scorer(None, None, Monitor(score, "fid_1k", name, 1)) for name in ("imagenet", "classifier")
-        }
+        scorers = {name: SimpleNamespace(score=score) for name in ("imagenet", "classifier")}
         quality.measure(tmp_path, training, striped_images.select("train"), minutes, scorers)
         return pd.read_csv(tmp_path / "scores.csv")
 
@@ -145,18 +143,23 @@ def test_a_line_of_the_figure_goes_through_the_means_of_the_seeds():
             "minutes": wanted,
             "extractor": extractor,
             "fid": fid + seed,
+            "kid": fid - seed,
         }
         for extractor in ("imagenet", "classifier")
         for row in ("dcgan", "sngan")
         for seed in (0, 2)
         for wanted, fid in ((1, 9.0), (2, 5.0))
     ]
-    rows += [{"row": "real images", "extractor": extractor, "fid": 1.0} for extractor in ("imagenet", "classifier")]
+    rows += [
+        {"row": "real images", "extractor": extractor, "fid": 1.0, "kid": 0.0}
+        for extractor in ("imagenet", "classifier")
+    ]
     figure = quality.plot_scores(pd.DataFrame([*rows, {"row": "dcgan", "seed": 3, "failure": "it became nan"}]))
-    assert [axes.get_title() for axes in figure.axes] == ["imagenet", "classifier"]
+    assert [axes.get_title() for axes in figure.axes] == ["features: imagenet", "features: classifier"] * 2
+    assert [axes.get_ylabel().split(",")[0] for axes in figure.axes] == ["FID", "FID", "KID", "KID"]
     for axes in figure.axes:
         assert [text.get_text() for text in axes.get_legend().get_texts()] == ["dcgan", "sngan", "real images"]
-        assert axes.lines[0].get_xydata().tolist() == [[1, 10], [2, 6]]
+    assert [axes.lines[0].get_xydata().tolist() for axes in figure.axes[1:3]] == [[[1, 10], [2, 6]], [[1, 8], [2, 4]]]
 
 
 @pytest.mark.integration
@@ -165,16 +168,17 @@ def test_the_command_trains_scores_and_writes(tmp_path):
     write_pictures(tmp_path / "data", count=12, size=32)
     command = [
         sys.executable, quality.__file__, tmp_path / "out", "--env=cifar10_32", f"--data={tmp_path / 'data'}",
-        "--image-folder", "--rows", ROW, f"lsgan:{SMALL}", "--minutes", "0.0001", "--seeds", "4", "--samples=24",
-        "--extractors", "imagenet",
+        "--image-folder", "--rows", ROW, f"mean squares=lsgan:{SMALL}", "--minutes", "0.0001", "--seeds", "4",
+        "--samples=24", "--extractors", "imagenet", "--reference-split=test", "--images=20",
     ]  # fmt: skip
     subprocess.run(command, check=True, timeout=300)
     real, *trained = pd.read_csv(tmp_path / "out/scores.csv").to_dict("records")
-    assert (real["row"], real["images"], real["fid"] > 0) == ("real images", 24, True)
-    table = pd.DataFrame(trained)
-    assert table[["row", "seed", "extractor", "epoch"]].to_numpy().tolist() == [
-        [ROW, 4, "imagenet", 1],
-        [f"lsgan:{SMALL}", 4, "imagenet", 1],
+    assert (real["row"], real["images"], real["extractor"], real["fid"] > 0) == ("real images", 24, "imagenet", True)
+    assert [(row["row"], row["settings"], row["seed"], row["epoch"], row["images"]) for row in trained] == [
+        (ROW, ROW, 4, 1, 20),
+        ("mean squares", f"lsgan:{SMALL}", 4, 1, 20),
     ]
-    assert table["fid"].gt(0).all()
-    assert table["minutes"].gt(0.0001).all()
+    for row in trained:
+        assert row["fid"] > 0
+        assert 0 <= row["copies"] <= 1
+        assert row["minutes"] > 0.0001
