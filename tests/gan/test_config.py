@@ -9,6 +9,7 @@ from gan_pipelines.core.config import ConfigError, merge, parse
 from gan_pipelines.gan import VARIANTS, GanConfig, OptimizerConfig, ScheduleConfig
 from gan_pipelines.gan.config import NetworkFamilyName
 from gan_pipelines.gan.networks import FAMILIES
+from gan_pipelines.gan.variants import parse_variant
 
 ADAM = ("adam", 2e-4, 0.5, 0.999)
 SLOW, FAST = ("adam", 1e-4, 0.0, 0.9), ("adam", 4e-4, 0.0, 0.9)
@@ -137,6 +138,14 @@ def test_the_rows_follow_their_papers(variant):
     linear, cosine = ScheduleConfig(kind="linear"), ScheduleConfig(kind="cosine", factor=0.25, penalty_factor=0.1)
     schedules = {"sngan": linear, "sngan_projection": linear, "r3gan": cosine, "r3gan_conditional": cosine}
     assert row.schedule == schedules.get(variant, ScheduleConfig())
+
+
+def test_a_schedule_of_another_kind_takes_nothing_from_that_of_the_row():
+    config = parse_variant("r3gan", {"schedule": {"kind": "step", "every_epochs": 5}})
+    assert config.schedule == ScheduleConfig(kind="step", every_epochs=5)
+    assert parse_variant("r3gan", {"schedule": {"factor": 0.5}}).schedule == ScheduleConfig("cosine", 30, 0.5, 0.1)
+    with pytest.raises(ConfigError, match=r"variants\.r3gan\.schedule is 'linear'"):
+        parse_variant("r3gan", {"schedule": "linear"})
 
 
 def test_every_family_has_a_name():

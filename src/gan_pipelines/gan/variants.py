@@ -113,9 +113,14 @@ VARIANTS: Final[dict[str, GanConfig]] = {
 def parse_variant(variant: str, overrides: Mapping[str, Any] | None) -> GanConfig:
     """Apply the settings of a variant, or None, to its row in `VARIANTS`.
 
+    A kind of schedule takes nothing from the row's schedule, whose settings may not be those of this kind.
+
     Raises:
         ConfigError: if a setting is unknown, has the wrong type, or is not allowed.
     """
     path, overrides = f"variants.{variant}", overrides or {}
     require(isinstance(overrides, Mapping), path, overrides, "a mapping of settings")
-    return parse(GanConfig, merge(asdict(VARIANTS[variant]), overrides), path)
+    row, schedule = asdict(VARIANTS[variant]), overrides.get("schedule")
+    if isinstance(schedule, Mapping) and "kind" in schedule:
+        row.pop("schedule")
+    return parse(GanConfig, merge(row, overrides), path)
