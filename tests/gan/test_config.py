@@ -143,7 +143,9 @@ def test_the_rows_follow_their_papers(variant):
 def test_a_schedule_of_another_kind_takes_nothing_from_that_of_the_row():
     config = parse_variant("r3gan", {"schedule": {"kind": "step", "every_epochs": 5}})
     assert config.schedule == ScheduleConfig(kind="step", every_epochs=5)
-    assert parse_variant("r3gan", {"schedule": {"factor": 0.5}}).schedule == ScheduleConfig("cosine", 30, 0.5, 0.1)
+    assert parse_variant("r3gan", {"schedule": {"factor": 0.5}}).schedule == ScheduleConfig(
+        kind="cosine", factor=0.5, penalty_factor=0.1
+    )
     with pytest.raises(ConfigError, match=r"variants\.r3gan\.schedule is 'linear'"):
         parse_variant("r3gan", {"schedule": "linear"})
 
