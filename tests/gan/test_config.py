@@ -106,6 +106,7 @@ ROWS = {
     "lsgan": ("dcgan", *SMALL, "batch", "none", False, "least_squares", [], 1, ADAM, ADAM, 64),
     "wgan": ("dcgan", *SMALL, "batch", "none", False, "wasserstein", 0.01, 5, RMSPROP, RMSPROP, 64),
     "wgan_gp": ("dcgan", *SMALL, "none", "none", False, "wasserstein", [("line", 1.0, 10.0)], 5, SLOW, SLOW, 64),
+    "dragan": ("dcgan", *SMALL, "none", "none", False, "non_saturating", [("dragan", 1.0, 10.0)], 1, ADAM, ADAM, 64),
     "acgan": ("acgan", *SMALL, "batch", "none", False, "non_saturating", [], 1, ADAM, ADAM, 100),
     "sagan": ("dcgan", *SMALL, "none", "both", True, "hinge", [], 1, SLOW, FAST, 128),
     "sngan": ("resnet", 128, 128, "none", "discriminator", False, "hinge", [], 5, MIDDLE, MIDDLE, 64),

@@ -51,6 +51,7 @@ ROWS = {
     "lsgan": "85c844920f34d2c5",
     "wgan": "9298925f93f4957f",
     "wgan_gp": "0b678b76514fbbf1",
+    "dragan": "2320f943b5e7b899",
     "acgan": "d1386a0044bc59c7",
     "sagan": "3f45cc1bf31029c5",
     "sngan": "9b5c5871f90c69de",

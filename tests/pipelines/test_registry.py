@@ -9,7 +9,7 @@ import pytest
 from gan_pipelines.pipeline_registry import register_pipelines
 
 VARIANTS = {
-    "mlp_gan", "dcgan", "cdcgan", "lsgan", "wgan", "wgan_gp", "acgan", "sagan", "sngan", "sngan_projection",
+    "mlp_gan", "dcgan", "cdcgan", "lsgan", "wgan", "wgan_gp", "dragan", "acgan", "sagan", "sngan", "sngan_projection",
     "r3gan", "r3gan_conditional",
 }  # fmt: skip
 

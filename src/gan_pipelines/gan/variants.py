@@ -87,6 +87,14 @@ VARIANTS: Final[dict[str, GanConfig]] = {
         discriminator_optimizer=_adam(1e-4, 0.0, 0.9),
         batch_size=64,
     ),
+    # Kodali et al. 2017, "On Convergence and Stability of GANs", algorithm 1, on DCGAN's networks. No batch norm in the
+    # discriminator, since the penalty is on the gradient at single images.
+    "dragan": GanConfig(
+        networks=NetworkConfig(discriminator_norm="none"),
+        objective="non_saturating",
+        penalties=(PenaltyConfig(at="dragan", target_norm=1.0, weight=10.0),),
+        batch_size=64,
+    ),
     # Odena et al. 2017, "Conditional Image Synthesis with Auxiliary Classifier GANs".
     "acgan": GanConfig(networks=NetworkConfig(family="acgan"), objective="non_saturating", batch_size=100),
     # Zhang et al. 2019, "Self-Attention Generative Adversarial Networks", on DCGAN's networks.
