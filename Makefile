@@ -19,7 +19,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 .PHONY: help install imagenet ray run check test test-all lint schema ui viz viz-static clean \
-	$(addprefix measure-,augmentation fashion_mnist planted quality robustness scores speed variants)
+	$(addprefix measure-,augmentation fashion_mnist planted robustness scores speed variants)
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z%_-]+:.*## / {printf "make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,16 +103,6 @@ measure-fashion_mnist: .venv/installed  ## train and score all objectives on DAT
 	$(BIN)/python benchmarks/fashion_mnist.py all $(MEASURED)/fashion_mnist --data $(DATASETS)
 	cp $(addprefix $(MEASURED)/fashion_mnist/,history.csv scores.csv) $(RESULTS)/fashion_mnist
 	$(MAKE) results-fashion_mnist
-
-QUALITY = $(BIN)/python benchmarks/quality.py
-measure-quality: .venv/installed-imagenet  ## train with 500 images of DATA, with and without augmentation, then write quality.md
-	$(QUALITY) $(MEASURED)/few_pictures --env cifar10_quick --data $(DATASETS) --images 500 \
-		--rows "without=dcgan" "with=dcgan:differentiable_transforms.kinds=[colour, translation, cutout]" \
-		--minutes 2 5 8 --samples 2000 --reference-split test --extractors imagenet
-	mkdir -p $(RESULTS)/quality/few_pictures
-	cp $(addprefix $(MEASURED)/few_pictures/,scores.csv scores.png) $(RESULTS)/quality/few_pictures
-	for row in without with; do cp $(MEASURED)/few_pictures/grids/$$row-0.png $(RESULTS)/quality/few_pictures/$$row.png; done
-	$(MAKE) results-quality
 
 SCORES = $(BIN)/python benchmarks/scores.py
 measure-scores: .venv/installed-imagenet  ## score real and generated images of DATA and the digits, then write scores.md

@@ -12,7 +12,7 @@ from typing import Any
 
 import jinja2
 
-from pages import augmentation, fashion_mnist, gpu, quality, robustness, scores, speed, variants
+from pages import augmentation, fashion_mnist, gpu, robustness, scores, speed, variants
 from plot_scores import write_figures
 from plot_speed import write_figure
 
@@ -22,7 +22,6 @@ PAGES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "augmentation": augmentation.compute,
     "fashion_mnist": fashion_mnist.compute,
     "gpu": gpu.compute,
-    "quality": quality.compute,
     "robustness": robustness.compute,
     "scores": scores.compute,
     "speed": speed.compute,
