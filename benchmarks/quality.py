@@ -88,7 +88,8 @@ class Scorer(NamedTuple):
     def score(self, generator: TrainedGenerator) -> dict[str, float]:
         """Score samples of a generator, with the class frequencies of the reference."""
         labels = labels_like(self.reference.images, self.samples, generator)
-        return self.score_images(generator.sample_batches(self.samples, seed=SAMPLING_SEED, labels=labels), "generated")
+        samples = generator.sample_batches(self.samples, seed=SAMPLING_SEED, labels=labels, device="auto")
+        return self.score_images(samples, "generated")
 
     def score_images(self, batches: Iterable[Tensor], kind: str) -> dict[str, float]:
         """Score images (N, C, H, W) uint8, in batches."""
