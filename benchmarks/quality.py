@@ -6,13 +6,14 @@ A row is a variant with the settings that the environment has for it, if any, an
 its own. Trainings run one after another, each with all cores or the GPU. Only their own minutes count, not those of
 scores. A training is scored after the first epoch in which each number of minutes is over, and ends with the last one;
 its scores state the minutes that it has taken. ``epochs`` matter only to a schedule that ends: then the training ends
-with them.
+with them; a schedule that would end later is cut off.
 
 OUT gets scores.csv, with a row for each score as soon as it is measured, the first of real images from another split
 than the reference; scores.png, the scores over minutes; and a grid of samples for each training in grids/. FID and KID
 are by a few samples of the averaged weights (EMA), with fixed features (``imagenet``) and with those of the classifier,
 which is fitted once. With ``--images``, which trains with few images, the share of copies of them is measured as well.
-The same command goes on where it was interrupted: a finished training is not repeated, any other begins anew.
+The same command goes on where it was interrupted: a finished training is not repeated, any other begins anew. Rows with
+other options need another OUT.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
@@ -35,7 +37,7 @@ from PIL import Image
 from torch import Tensor
 
 from devices import describe_device
-from gan_pipelines.core.config import ConfigError, merge, parse, suggest
+from gan_pipelines.core.config import ConfigError, merge, parse, require, suggest
 from gan_pipelines.core.devices import resolve_device
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.figures import make_image_grid
@@ -62,7 +64,7 @@ from scores import read_parameters, stratified_order
 MAX_EPOCHS = 1_000_000
 """Epochs of a training that only its minutes end."""
 REAL = "real images"
-"""Name of the row of real images, the floor of all scores."""
+"""Name of the row of real images, for comparison."""
 BATCH = 500
 """Real images whose features are computed at once."""
 SAMPLING_SEED = 0
@@ -142,25 +144,34 @@ def main() -> None:
     scoring = parse(ScoringConfig, parameters["scoring"], "scoring")
     scoring = replace(scoring, reference_split=options.reference_split or scoring.reference_split)
     dataset = parse(DatasetConfig, parameters["dataset"], "dataset")
+    # The share of copies needs held-out images to compare with.
+    is_heldout = options.images is None or scoring.reference_split not in dataset.train_splits
+    require(is_heldout, "--reference-split", scoring.reference_split, "a split without training images, with --images")
     images = prepare_image_set(KeyedStore(options.out / "image_sets"), dataset)
-    training_set = take_first(images.select(*dataset.train_splits), options.images)
+    training_set = choose_images(images.select(*dataset.train_splits), options.images)
     scorers = {
         name: open_scorer(options, images, training_set, replace(scoring, extractor=name))
         for name in options.extractors
     }
-    measure_real(options.out, images.select("train" if scoring.reference_split == "test" else "test"), scorers)
+    other_split = images.select("train" if scoring.reference_split == "test" else "test")
+    measure_real(options.out, leave_out(other_split, training_set) if options.images else other_split, scorers)
     for training in trainings:
         measure(options.out, training, training_set, sorted(options.minutes), scorers)
 
 
-def take_first(images: ImageSet, count: int | None) -> ImageSet:
-    """Take so many images from the beginning of a random order with even classes, or all."""
-    return images if count is None else images.take(order_images(images)[:count].numpy(), "first")
+def choose_images(images: ImageSet, count: int | None) -> ImageSet:
+    """Choose so many images at random, with the class frequencies of all; None chooses all."""
+    if count is None:
+        return images
+    order = stratified_order(torch.from_numpy(images.labels), torch.Generator().manual_seed(0))
+    return images.take(order[:count].sort().values.numpy(), "chosen")
 
 
-def order_images(images: ImageSet) -> Tensor:
-    """Order images at random, so that the classes are about equally frequent in every part of the order."""
-    return stratified_order(torch.from_numpy(images.labels), torch.Generator().manual_seed(0))
+def leave_out(images: ImageSet, others: ImageSet) -> ImageSet:
+    """Leave out the images that others have, pixel by pixel."""
+    left_out = {digest.tobytes() for digest in others.image_hashes}
+    kept = [row for row, digest in enumerate(images.image_hashes) if digest.tobytes() not in left_out]
+    return images.take(np.array(kept), "left")
 
 
 def read_row(row: str, seed: int, variants: dict[str, Any]) -> Training:
@@ -200,17 +211,14 @@ def read_scores(out: Path) -> pd.DataFrame:
 
 
 def measure_real(out: Path, images: ImageSet, scorers: dict[str, Scorer]) -> None:
-    """Score real images, as many as samples if there are so many, unless it is done; write a row for each score.
-
-    They are taken from the end of the order, of which `take_first` takes the beginning.
-    """
+    """Score real images, as many as samples if there are so many, unless it is done; write a row for each score."""
     before = read_scores(out)
     if (before["row"] == REAL).any():
         return
     rows = []
     for name, scorer in scorers.items():
-        chosen = torch.from_numpy(images.images[order_images(images)[-scorer.samples :].numpy()])
-        row = {"row": REAL, "settings": "", "seed": 0, "images": len(chosen), "extractor": name}
+        chosen = torch.from_numpy(choose_images(images, scorer.samples).images)
+        row = {"row": REAL, "settings": "", "seed": 0, "scored_images": len(chosen), "extractor": name}
         rows.append(row | scorer.score_images(chosen.split(BATCH), "real"))
     pd.DataFrame([*rows, *before.to_dict("records")]).to_csv(out / "scores.csv", index=False)
 
@@ -245,8 +253,8 @@ def train_and_score(
             if due:
                 left = left[len(due) :]
                 progress = {"epoch": epoch.number, "images": epoch.images_seen, "minutes": round(trained, 3)}
-                for extractor, scorer in scorers.items():
-                    scores = scorer.score(epoch.generator)
+                scored = {extractor: scorer.score(epoch.generator) for extractor, scorer in scorers.items()}
+                for extractor, scores in scored.items():  # all at once, so that no interruption falls between them
                     yield {"wanted_minutes": due[-1], **progress, "extractor": extractor, **scores}
                 save_grid(epoch, grids, training)
             if not left:

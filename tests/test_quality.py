@@ -165,15 +165,21 @@ def test_a_line_of_the_figure_goes_through_the_means_of_the_seeds():
 @pytest.mark.integration
 def test_the_command_trains_scores_and_writes(tmp_path):
     pytest.importorskip("timm")
-    write_pictures(tmp_path / "data", count=12, size=32)
+    write_pictures(tmp_path / "data", count=22, size=32)
     command = [
         sys.executable, quality.__file__, tmp_path / "out", "--env=cifar10_32", f"--data={tmp_path / 'data'}",
         "--image-folder", "--rows", ROW, f"mean squares=lsgan:{SMALL}", "--minutes", "0.0001", "--seeds", "4",
-        "--samples=24", "--extractors", "imagenet", "--reference-split=test", "--images=20",
+        "--samples=24", "--extractors", "imagenet", "--images=20",
     ]  # fmt: skip
+    refused = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    assert "--reference-split is 'train', but must be a split without training images, with --images." in refused.stderr
+    command.append("--reference-split=test")
     subprocess.run(command, check=True, timeout=300)
     real, *trained = pd.read_csv(tmp_path / "out/scores.csv").to_dict("records")
-    assert (real["row"], real["images"], real["extractor"], real["fid"] > 0) == ("real images", 24, "imagenet", True)
+    # 44 images of which 20 are trained with; none of the others is a copy.
+    assert (real["row"], real["scored_images"], real["extractor"]) == ("real images", 24, "imagenet")
+    assert real["fid"] > 0
+    assert real["copies"] < 0.5
     assert [(row["row"], row["settings"], row["seed"], row["epoch"], row["images"]) for row in trained] == [
         (ROW, ROW, 4, 1, 20),
         ("mean squares", f"lsgan:{SMALL}", 4, 1, 20),

@@ -57,7 +57,7 @@ R1_R2 = [("real", 0.0, 0.025), ("fake", 0.0, 0.025)]  # gamma / 2
         ),
         (
             {"penalties": [], "schedule": {"kind": "cosine", "penalty_factor": 0.5}},
-            "schedule.penalty_factor is 0.5, but must be 1 without penalties",
+            "schedule.penalty_factor is 0.5, but must be set to 1 where penalties is []",
         ),
         ({"penalties": [{"target_norm": float("inf")}]}, "penalties.0.target_norm is inf"),
         ({"schedule": {"every_epochs": 0}}, "schedule.every_epochs is 0"),
@@ -147,6 +147,8 @@ def test_a_schedule_of_another_kind_takes_nothing_from_that_of_the_row():
     assert parse_variant("r3gan", {"schedule": {"factor": 0.5}}).schedule == ScheduleConfig(
         kind="cosine", factor=0.5, penalty_factor=0.1
     )
+    same_kind = parse_variant("r3gan", {"schedule": {"kind": "cosine", "factor": 0.5}})
+    assert same_kind.schedule == ScheduleConfig(kind="cosine", factor=0.5, penalty_factor=0.1)
     with pytest.raises(ConfigError, match=r"variants\.r3gan\.schedule is 'linear'"):
         parse_variant("r3gan", {"schedule": "linear"})
 

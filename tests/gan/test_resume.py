@@ -42,7 +42,7 @@ def config(tiny_gan):
         tiny_gan,
         epochs=4,
         penalties=(PenaltyConfig(), PenaltyConfig(at="dragan", every_steps=3)),
-        schedule=ScheduleConfig(kind="linear"),
+        schedule=ScheduleConfig(kind="cosine", penalty_factor=0.1),
         transforms=TransformConfig(horizontal_flip=True, rotation_degrees=10, crop_padding=1),
         differentiable_transforms=DifferentiableTransformConfig(
             kinds=("colour", "translation", "cutout"), probability=0.5, target_sign=0.0, ramp_images=160

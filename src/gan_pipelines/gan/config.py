@@ -141,7 +141,8 @@ class OptimizerConfig:
 class ScheduleConfig:
     """Learning rates of both networks, and weights of the penalties, by epoch.
 
-    The average of the generator's weights has no schedule beyond its warm-up, see ``ema_decay``.
+    The average of the generator's weights has no schedule beyond its warm-up, see ``ema_decay``. With another ``kind``
+    than that of the variant's schedule, the other settings begin from their defaults.
 
     Attributes:
         kind: of the learning rates. ``constant``; ``step``: times ``factor`` every ``every_epochs``; ``linear``: to 0
@@ -184,7 +185,7 @@ class ScheduleConfig:
 
 def _follow_cosine(last: float, progress: float) -> float:
     """From 1 at the ``progress`` 0 to ``last`` at 1."""
-    return last + (1 - last) * (1 + math.cos(math.pi * min(progress, 1))) / 2
+    return last + (1 - last) * (1 + math.cos(math.pi * progress)) / 2
 
 
 @config
@@ -287,7 +288,7 @@ class GanConfig:
             allowed = "null beside spectral_norm, which divides the size of the weights out"
             require(spectral == "none", "weight_clip", clip, allowed)
         is_used = bool(penalties) or self.schedule.penalty_factor == 1
-        require(is_used, "schedule.penalty_factor", self.schedule.penalty_factor, "1 without penalties")
+        require(is_used, "schedule.penalty_factor", self.schedule.penalty_factor, "set to 1 where penalties is []")
         require(
             self.objective != "wasserstein" or bool(clip or penalties or spectral != "none"),
             "objective",

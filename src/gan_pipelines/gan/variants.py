@@ -111,7 +111,8 @@ VARIANTS: Final[dict[str, GanConfig]] = {
     "sngan_projection": _sngan("resnet_projection"),
     # Huang et al. 2024, "The GAN is dead; long live the GAN! A Modern GAN Baseline", the settings for CIFAR-10. The
     # authors' code lets beta2 rise from 0.9 to 0.99, and the half-life of the EMA to 5 million images, a decay of
-    # 0.9999; here both have the last values, and the EMA its own warm-up. There are no transforms here.
+    # 0.9999; here both have the last values, and the EMA its own warm-up. The authors' schedules end after 20 million
+    # images, and here with the training. There are no transforms here.
     "r3gan": _r3gan("r3gan"),
     # The same for labelled images.
     "r3gan_conditional": _r3gan("r3gan_projection"),
@@ -121,7 +122,7 @@ VARIANTS: Final[dict[str, GanConfig]] = {
 def parse_variant(variant: str, overrides: Mapping[str, Any] | None) -> GanConfig:
     """Apply the settings of a variant, or None, to its row in `VARIANTS`.
 
-    A kind of schedule takes nothing from the row's schedule, whose settings may not be those of this kind.
+    A schedule of another kind takes nothing from that of the row, whose settings are not those of this kind.
 
     Raises:
         ConfigError: if a setting is unknown, has the wrong type, or is not allowed.
@@ -129,6 +130,6 @@ def parse_variant(variant: str, overrides: Mapping[str, Any] | None) -> GanConfi
     path, overrides = f"variants.{variant}", overrides or {}
     require(isinstance(overrides, Mapping), path, overrides, "a mapping of settings")
     row, schedule = asdict(VARIANTS[variant]), overrides.get("schedule")
-    if isinstance(schedule, Mapping) and "kind" in schedule:
+    if isinstance(schedule, Mapping) and schedule.get("kind", row["schedule"]["kind"]) != row["schedule"]["kind"]:
         row.pop("schedule")
     return parse(GanConfig, merge(row, overrides), path)
