@@ -59,15 +59,12 @@ from gan_pipelines.metrics import (
     open_reference,
 )
 from gan_pipelines.metrics.config import ExtractorName
-from scores import read_parameters, stratified_order
+from scores import BATCH, read_parameters, stratified_order
 
 MAX_EPOCHS = 1_000_000
 """Epochs of a training that only its minutes end."""
 REAL = "real images"
 """Name of the row of real images, for comparison."""
-BATCH = 500
-"""Real images whose features are computed at once."""
-SAMPLING_SEED = 0
 SCORES = {"fid": "FID", "kid": "KID", "copies": "share of copies"}
 """Titles of the scores, by their columns."""
 
@@ -79,19 +76,19 @@ class Scorer(NamedTuple):
         extractor: of the features.
         reference: the real images to score against.
         training: the images of the trainings, if they are few enough to look for copies of them.
-        samples: number of images to score.
+        config: number of images to score, and the sampling seed.
     """
 
     extractor: FeatureExtractor
     reference: Reference
     training: Reference | None
-    samples: int
+    config: ScoringConfig
 
     def score(self, generator: TrainedGenerator) -> dict[str, float]:
         """Score samples of a generator, with the class frequencies of the reference."""
-        labels = labels_like(self.reference.images, self.samples, generator)
-        samples = generator.sample_batches(self.samples, seed=SAMPLING_SEED, labels=labels, device="auto")
-        return self.score_images(samples, "generated")
+        count, seed = self.config.samples, self.config.seed
+        labels = labels_like(self.reference.images, count, generator)
+        return self.score_images(generator.sample_batches(count, seed=seed, labels=labels, device="auto"), "generated")
 
     def score_images(self, batches: Iterable[Tensor], kind: str) -> dict[str, float]:
         """Score images (N, C, H, W) uint8, in batches."""
@@ -142,19 +139,21 @@ def main() -> None:
     parameters = read_parameters(options.env, options.data, options.image_folder)
     trainings = [read_row(row, seed, parameters["variants"]) for seed, row in product(options.seeds, options.rows)]
     scoring = parse(ScoringConfig, parameters["scoring"], "scoring")
-    scoring = replace(scoring, reference_split=options.reference_split or scoring.reference_split)
+    reference_split = options.reference_split or scoring.reference_split
+    scoring = replace(scoring, samples=options.samples, reference_split=reference_split)
     dataset = parse(DatasetConfig, parameters["dataset"], "dataset")
     # The share of copies needs held-out images to compare with.
-    is_heldout = options.images is None or scoring.reference_split not in dataset.train_splits
-    require(is_heldout, "--reference-split", scoring.reference_split, "a split without training images, with --images")
+    is_heldout = options.images is None or reference_split not in dataset.train_splits
+    require(is_heldout, "--reference-split", reference_split, "a split without training images, with --images")
     images = prepare_image_set(KeyedStore(options.out / "image_sets"), dataset)
     training_set = choose_images(images.select(*dataset.train_splits), options.images)
+    few_images = None if options.images is None else training_set
     scorers = {
-        name: open_scorer(options, images, training_set, replace(scoring, extractor=name))
+        name: open_scorer(options.out, images, few_images, replace(scoring, extractor=name))
         for name in options.extractors
     }
-    other_split = images.select("train" if scoring.reference_split == "test" else "test")
-    measure_real(options.out, leave_out(other_split, training_set) if options.images else other_split, scorers)
+    other_split = images.select("train" if reference_split == "test" else "test")
+    measure_real(options.out, leave_out(other_split, few_images) if few_images else other_split, scorers)
     for training in trainings:
         measure(options.out, training, training_set, sorted(options.minutes), scorers)
 
@@ -191,16 +190,13 @@ def configure(settings: str, seed: int, variants: dict[str, Any]) -> GanConfig:
     return config if config.schedule.depends_on_end else replace(config, epochs=MAX_EPOCHS)
 
 
-def open_scorer(
-    options: argparse.Namespace, images: ImageSet, training_set: ImageSet, scoring: ScoringConfig
-) -> Scorer:
-    """Open a feature extractor and the features of the real images."""
-    extractor = get_extractor(KeyedStore(options.out / "extractors"), images, scoring, "auto")
-    open_features = partial(open_reference, KeyedStore(options.out / "references"), extractor=extractor)
-    reference, training = images.select(scoring.reference_split), None
-    if options.images is not None:
-        training = open_features(training_set, heldout=reference)
-    return Scorer(extractor, open_features(reference), training, options.samples)
+def open_scorer(out: Path, images: ImageSet, few_images: ImageSet | None, scoring: ScoringConfig) -> Scorer:
+    """Open a feature extractor and the features of the real images, also of those of the trainings if they are few."""
+    extractor = get_extractor(KeyedStore(out / "extractors"), images, scoring, "auto")
+    open_features = partial(open_reference, KeyedStore(out / "references"), extractor=extractor)
+    reference = images.select(scoring.reference_split)
+    training = None if few_images is None else open_features(few_images, heldout=reference)
+    return Scorer(extractor, open_features(reference), training, scoring)
 
 
 def read_scores(out: Path) -> pd.DataFrame:
@@ -217,7 +213,7 @@ def measure_real(out: Path, images: ImageSet, scorers: dict[str, Scorer]) -> Non
         return
     rows = []
     for name, scorer in scorers.items():
-        chosen = torch.from_numpy(choose_images(images, scorer.samples).images)
+        chosen = torch.from_numpy(choose_images(images, scorer.config.samples).images)
         row = {"row": REAL, "settings": "", "seed": 0, "scored_images": len(chosen), "extractor": name}
         rows.append(row | scorer.score_images(chosen.split(BATCH), "real"))
     pd.DataFrame([*rows, *before.to_dict("records")]).to_csv(out / "scores.csv", index=False)
