@@ -3,25 +3,24 @@
     python benchmarks/quality.py OUT --env cifar10_quick --rows dcgan "small batches=dcgan:batch_size=32" --minutes 2 8
 
 A row is a variant with the settings that the environment has for it, if any, and with changes; it may have a name of
-its own. Trainings run one after another, each with all cores or the GPU. Only their own minutes count, not those of
-scores. A training is scored after the first epoch in which each number of minutes is over, and ends with the last one;
-its scores state the minutes that it has taken. ``epochs`` matter only to a schedule that ends: then the training ends
-with them; a schedule that would end later is cut off.
+its own. First the speed of every row is measured: a few steps of each in turn, several times. Let nothing else run
+then. From there on, minutes are images at that speed, so that a training may run beside other work. It has the number
+of epochs that comes nearest to the last minutes, and its schedule ends with them. It is scored after the epochs that
+come nearest to each number of minutes; the scores state the minutes of these epochs.
 
-OUT gets scores.csv, with a row for each score as soon as it is measured, the first of real images from another split
-than the reference; scores.png, the scores over minutes; and a grid of samples for each training in grids/. FID and KID
-are by a few samples of the averaged weights (EMA), with fixed features (``imagenet``) and with those of the classifier,
-which is fitted once. With ``--images``, which trains with few images, the share of copies of them is measured as well.
-The same command goes on where it was interrupted: a finished training is not repeated, any other begins anew. Rows with
-other options need another OUT.
+OUT gets speeds.csv; scores.csv, with a row for each score as soon as it is measured, the first of real images from
+another split than the reference; scores.png, the scores over minutes; and a grid of samples for each training in
+grids/. FID and KID are by a few samples of the averaged weights (EMA), with fixed features (``imagenet``) and with
+those of the classifier, which is fitted once. With ``--images``, which trains with few images, the share of copies of
+them is measured as well. The same command goes on where it was interrupted, from checkpoints. Once the speeds are
+there, commands with some of the rows or seeds may run at the same time. Rows with other options need another OUT.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -31,6 +30,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import pandas as pd
 import torch
+from filelock import FileLock
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 from PIL import Image
@@ -41,7 +41,15 @@ from gan_pipelines.core.config import ConfigError, merge, parse, require, sugges
 from gan_pipelines.core.devices import resolve_device
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.figures import make_image_grid
-from gan_pipelines.gan import VARIANTS, Epoch, GanConfig, TrainedGenerator, TrainingDiverged, train
+from gan_pipelines.gan import (
+    VARIANTS,
+    CheckpointStore,
+    Epoch,
+    GanConfig,
+    TrainedGenerator,
+    TrainingDiverged,
+    train,
+)
 from gan_pipelines.gan.variants import parse_variant
 from gan_pipelines.images import DatasetConfig, ImageSet, prepare_image_set
 from gan_pipelines.metrics import (
@@ -61,8 +69,10 @@ from gan_pipelines.metrics import (
 from gan_pipelines.metrics.config import ExtractorName
 from scores import BATCH, read_parameters, stratified_order
 
-MAX_EPOCHS = 1_000_000
-"""Epochs of a training that only its minutes end."""
+STEPS = 40
+"""Discriminator steps of a round in which a speed is measured."""
+ROUNDS = 3
+"""Rounds in which a speed is measured, after one to warm up."""
 REAL = "real images"
 """Name of the row of real images, for comparison."""
 SCORES = {"fid": "FID", "kid": "KID", "copies": "share of copies"}
@@ -120,6 +130,24 @@ class Training(NamedTuple):
     config: GanConfig
 
 
+class Schedule(NamedTuple):
+    """When a training is scored and ends.
+
+    Attributes:
+        epochs: wanted minutes by the number of the epoch that comes nearest to them, in ascending order.
+        epoch_minutes: minutes of an epoch.
+    """
+
+    epochs: dict[int, float]
+    epoch_minutes: float
+
+    @classmethod
+    def nearest(cls, minutes: Iterable[float], images_per_minute: float, num_images: int) -> Schedule:
+        """Choose the epochs, at least one. If several numbers of minutes are nearest to one, it is for the last."""
+        epoch_minutes = num_images / images_per_minute
+        return cls({max(1, round(wanted / epoch_minutes)): wanted for wanted in sorted(minutes)}, epoch_minutes)
+
+
 def main() -> None:
     """Train and score what is not yet done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -154,8 +182,10 @@ def main() -> None:
     }
     other_split = images.select("train" if reference_split == "test" else "test")
     measure_real(options.out, leave_out(other_split, few_images) if few_images else other_split, scorers)
+    speeds = measure_speeds(options.out, trainings, training_set)
     for training in trainings:
-        measure(options.out, training, training_set, sorted(options.minutes), scorers)
+        schedule = Schedule.nearest(options.minutes, speeds[training.settings], len(training_set))
+        measure(options.out, training, training_set, schedule, scorers)
 
 
 def choose_images(images: ImageSet, count: int | None) -> ImageSet:
@@ -186,8 +216,7 @@ def configure(settings: str, seed: int, variants: dict[str, Any]) -> GanConfig:
         raise ConfigError(f"--rows has {variant}, which is not a variant; {suggest(variant, list(VARIANTS))}")
     # A comma separates settings only in front of the next name, since lists have commas too.
     changed: Any = OmegaConf.to_container(OmegaConf.from_dotlist(re.split(r",(?=[\w.]+=)", changes) if changes else []))
-    config = replace(parse_variant(variant, merge(variants.get(variant) or {}, changed)), seed=seed)
-    return config if config.schedule.depends_on_end else replace(config, epochs=MAX_EPOCHS)
+    return replace(parse_variant(variant, merge(variants.get(variant) or {}, changed)), seed=seed)
 
 
 def open_scorer(out: Path, images: ImageSet, few_images: ImageSet | None, scoring: ScoringConfig) -> Scorer:
@@ -203,7 +232,8 @@ def read_scores(out: Path) -> pd.DataFrame:
     """Read scores.csv, if it is there already."""
     path = out / "scores.csv"
     table = pd.read_csv(path) if path.exists() else pd.DataFrame()
-    return table.reindex(columns=list(dict.fromkeys(["row", "settings", "seed", "wanted_minutes", *table.columns])))
+    columns = ["row", "settings", "seed", "wanted_minutes", "epoch", "failure"]
+    return table.reindex(columns=list(dict.fromkeys([*columns, *table.columns])))
 
 
 def measure_real(out: Path, images: ImageSet, scorers: dict[str, Scorer]) -> None:
@@ -219,54 +249,91 @@ def measure_real(out: Path, images: ImageSet, scorers: dict[str, Scorer]) -> Non
     pd.DataFrame([*rows, *before.to_dict("records")]).to_csv(out / "scores.csv", index=False)
 
 
-def measure(
-    out: Path, training: Training, images: ImageSet, minutes: Sequence[float], scorers: dict[str, Scorer]
-) -> None:
+def measure_speeds(out: Path, trainings: Sequence[Training], images: ImageSet) -> Mapping[str, float]:
+    """Measure the speed of all rows in turn, unless it is done.
+
+    Returns:
+        median images per minute, by settings.
+    """
+    path = out / "speeds.csv"
+    rows = pd.read_csv(path).to_dict("records") if path.exists() else []
+    known = {row["settings"] for row in rows}
+    running = {
+        training.settings: run_epochs(replace(training.config, epochs=ROUNDS + 1), repeat(images, training.config))
+        for training in trainings
+        if training.settings not in known
+    }
+    for number, (settings, epochs) in product(range(ROUNDS + 1), running.items()):
+        speed = 60 * next(epochs).metrics["images_per_second"]
+        common = {"device": describe_device(), "torch": torch.__version__}
+        rows += [{"settings": settings, "round": number, "images_per_minute": round(speed), **common}] * (number > 0)
+    table = pd.DataFrame(rows)
+    table.to_csv(path, index=False)
+    return table.groupby("settings")["images_per_minute"].median().to_dict()
+
+
+def repeat(images: ImageSet, config: GanConfig) -> ImageSet:
+    """Take the images of a round, again and again if there are too few."""
+    return images.take(np.arange(STEPS * config.batch_size) % len(images), "round")
+
+
+def measure(out: Path, training: Training, images: ImageSet, schedule: Schedule, scorers: Mapping[str, Scorer]) -> None:
     """Train and score, unless it is done; write a row for each score, then the figure."""
-    before = read_scores(out)
-    is_row = (before["row"] == training.row) & (before["seed"] == training.seed)
-    is_finished = (before["settings"] == training.settings) & (before["wanted_minutes"] >= minutes[-1])
-    if (is_row & is_finished).any():
-        return
-    rows = before[~is_row].to_dict("records")
     common = {"row": training.row, "settings": training.settings, "seed": training.seed}
-    common |= {"device": describe_device(), "torch": torch.__version__}
-    for row in train_and_score(training, images, minutes, scorers, out / "grids"):
-        rows.append(common | row)
-        print(rows[-1], flush=True)
-        pd.DataFrame(rows).to_csv(out / "scores.csv", index=False)
-    plot_scores(pd.DataFrame(rows)).savefig(out / "scores.png")
+    done = select(read_scores(out), common)
+    if schedule.epochs.keys() <= {*done["epoch"]} or done["failure"].notna().any():
+        return
+    left = {epoch: minutes for epoch, minutes in schedule.epochs.items() if epoch not in {*done["epoch"]}}
+    for rows in train_and_score(training, images, schedule._replace(epochs=left), scorers, out):
+        add_scores(out, [common | {"device": describe_device(), "torch": torch.__version__} | row for row in rows])
+    plot_scores(read_scores(out)).savefig(out / "scores.png")
+
+
+def select(table: pd.DataFrame, values: Mapping[str, Any]) -> pd.DataFrame:
+    """Select the rows that have these values."""
+    return table[(table[[*values]] == pd.Series(values)).all(axis="columns")]
+
+
+def add_scores(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add rows to scores.csv; those of the same training with other settings go."""
+    with FileLock(out / "scores.lock"):
+        table = read_scores(out)
+        same = select(table, {name: rows[0][name] for name in ("row", "seed")})
+        others = table.drop(same[same["settings"] != rows[0]["settings"]].index)
+        pd.DataFrame([*others.to_dict("records"), *rows]).to_csv(out / "scores.csv", index=False)
+    for row in rows:
+        print(row, flush=True)
 
 
 def train_and_score(
-    training: Training, images: ImageSet, minutes: Sequence[float], scorers: dict[str, Scorer], grids: Path
-) -> Iterator[dict[str, Any]]:
-    """Train until the minutes are over, and score when each number of them is; a failure is a row without scores."""
-    left = list(minutes)
+    training: Training, images: ImageSet, schedule: Schedule, scorers: Mapping[str, Scorer], out: Path
+) -> Iterator[list[dict[str, Any]]]:
+    """Train, and score after the epochs of the schedule; a failure is a row without scores."""
+    config = replace(training.config, epochs=max(schedule.epochs))
     try:
-        for epoch, trained in clock_epochs(training.config, images):
-            due = [wanted for wanted in left if trained >= wanted or epoch.number == training.config.epochs]
-            if due:
-                left = left[len(due) :]
-                progress = {"epoch": epoch.number, "images": epoch.images_seen, "minutes": round(trained, 3)}
-                scored = {extractor: scorer.score(epoch.generator) for extractor, scorer in scorers.items()}
-                for extractor, scores in scored.items():  # all at once, so that no interruption falls between them
-                    yield {"wanted_minutes": due[-1], **progress, "extractor": extractor, **scores}
-                save_grid(epoch, grids, training)
-            if not left:
-                return
+        for epoch in run_epochs(config, images, CheckpointStore(out / "checkpoints")):
+            if epoch.number not in schedule.epochs:
+                continue
+            progress = {
+                "wanted_minutes": schedule.epochs[epoch.number],
+                "epoch": epoch.number,
+                "images": epoch.images_seen,
+                "minutes": epoch.number * schedule.epoch_minutes,
+            }
+            save_grid(epoch, out / "grids", training)
+            # All at once, so that no interruption falls between them.
+            yield [
+                progress | {"extractor": extractor} | scorer.score(epoch.generator)
+                for extractor, scorer in scorers.items()
+            ]
     except TrainingDiverged as error:
-        yield {"wanted_minutes": minutes[-1], "failure": str(error)}
+        yield [{"wanted_minutes": max(schedule.epochs.values()), "failure": str(error)}]
 
 
-def clock_epochs(config: GanConfig, images: ImageSet) -> Iterator[tuple[Epoch, float]]:
-    """Train; yield each epoch with the minutes of training until then, without those between the epochs."""
-    trained, started = 0.0, time.perf_counter()
-    options = {"class_names": images.class_names, "data_hash": images.content_hash}
-    for epoch in train(config, images.images, images.labels, **options):
-        trained += (time.perf_counter() - started) / 60
-        yield epoch, trained
-        started = time.perf_counter()
+def run_epochs(config: GanConfig, images: ImageSet, checkpoints: CheckpointStore | None = None) -> Iterator[Epoch]:
+    """Train, epoch by epoch."""
+    names = {"class_names": images.class_names, "data_hash": images.content_hash}
+    return train(config, images.images, images.labels, **names, checkpoints=checkpoints)
 
 
 def save_grid(epoch: Epoch, grids: Path, training: Training) -> None:
