@@ -167,12 +167,12 @@ def main() -> None:
     parameters = read_parameters(options.env, options.data, options.image_folder)
     trainings = [read_row(row, seed, parameters["variants"]) for seed, row in product(options.seeds, options.rows)]
     scoring = parse(ScoringConfig, parameters["scoring"], "scoring")
-    reference_split = options.reference_split or scoring.reference_split
+    reference_split = (options.reference_split,) if options.reference_split else scoring.reference_split
     scoring = replace(scoring, samples=options.samples, reference_split=reference_split)
     dataset = parse(DatasetConfig, parameters["dataset"], "dataset")
     # The share of copies needs held-out images to compare with.
-    is_heldout = options.images is None or reference_split not in dataset.train_splits
-    require(is_heldout, "--reference-split", reference_split, "a split without training images, with --images")
+    is_heldout = options.images is None or not {*reference_split} & {*dataset.train_splits}
+    require(is_heldout, "--reference-split", scoring.reference, "a split without training images, with --images")
     images = prepare_image_set(KeyedStore(options.out / "image_sets"), dataset)
     training_set = choose_images(images.select(*dataset.train_splits), options.images)
     few_images = None if options.images is None else training_set
@@ -180,7 +180,7 @@ def main() -> None:
         name: open_scorer(options.out, images, few_images, replace(scoring, extractor=name))
         for name in options.extractors
     }
-    other_split = images.select("train" if reference_split == "test" else "test")
+    other_split = images.select("train" if "test" in reference_split else "test")
     measure_real(options.out, leave_out(other_split, few_images) if few_images else other_split, scorers)
     speeds = measure_speeds(options.out, trainings, training_set)
     for training in trainings:
@@ -223,7 +223,7 @@ def open_scorer(out: Path, images: ImageSet, few_images: ImageSet | None, scorin
     """Open a feature extractor and the features of the real images, also of those of the trainings if they are few."""
     extractor = get_extractor(KeyedStore(out / "extractors"), images, scoring, "auto")
     open_features = partial(open_reference, KeyedStore(out / "references"), extractor=extractor)
-    reference = images.select(scoring.reference_split)
+    reference = images.select(*scoring.reference_split)
     training = None if few_images is None else open_features(few_images, heldout=reference)
     return Scorer(extractor, open_features(reference), training, scoring)
 

@@ -228,7 +228,7 @@ def score(out: Path, settings: Settings, images: ImageSet, paths: list[Path]) ->
     extractor = get_extractor(KeyedStore(out / "extractors"), images, scoring, "auto")
     reference = open_reference(
         KeyedStore(out / "references"),
-        images.select(scoring.reference_split),
+        images.select(*scoring.reference_split),
         extractor,
         "auto",
         heldout=images.select("test"),

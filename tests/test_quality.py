@@ -11,7 +11,7 @@ import pytest
 
 import quality
 from gan_pipelines.core.config import ConfigError
-from gan_pipelines.gan import TrainingDiverged, train
+from gan_pipelines.gan import VARIANTS, TrainingDiverged, train
 from pictures import write_pictures
 
 SMALL = "networks.width=4,networks.latent_size=4,batch_size=20"
@@ -19,35 +19,34 @@ ROW = f"dcgan:{SMALL}"
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    """Time in which an epoch takes a minute, a score an hour, and all else nothing; it counts the epochs."""
-    clock = SimpleNamespace(seconds=0.0, epochs=0, fails_after=None)
+def epochs(monkeypatch):
+    """Lists the epochs that are trained; ``fail_after`` so many of a training it fails."""
+    epochs = SimpleNamespace(numbers=[], fail_after=None)
 
-    def train_slowly(*args, **options):
-        for epoch in train(*args, **options):
-            if clock.epochs == clock.fails_after:
+    def train_and_list(*args, **options):
+        for number, epoch in enumerate(train(*args, **options)):
+            if number == epochs.fail_after:
                 raise TrainingDiverged("it became nan")
-            clock.epochs += 1
-            clock.seconds += 60
+            epochs.numbers.append(epoch.number)
             yield epoch
 
-    monkeypatch.setattr(quality, "train", train_slowly)
-    monkeypatch.setattr(quality, "time", SimpleNamespace(perf_counter=lambda: clock.seconds))
-    return clock
+    monkeypatch.setattr(quality, "train", train_and_list)
+    return epochs
 
 
 @pytest.fixture
-def measure(clock, tmp_path, striped_images):
-    """Measures a row; returns the table."""
+def measure(epochs, tmp_path, striped_images):
+    """Measures a row that trains an epoch a minute; returns the table."""
+    images = striped_images.select("train")
 
     def score(generator):
-        clock.seconds += 3600
         return {"fid": 100.0 / generator.training["epoch"], "kid": 0.5}
 
-    def measure(row=ROW, seed=0, minutes=(1, 2.5)):
+    def measure(row=ROW, seed=0, minutes=(1, 2.9), score=score):
         training = quality.read_row(row, seed, {})
         scorers = {name: SimpleNamespace(score=score) for name in ("imagenet", "classifier")}
-        quality.measure(tmp_path, training, striped_images.select("train"), minutes, scorers)
+        schedule = quality.Schedule.nearest(minutes, len(images), len(images))
+        quality.measure(tmp_path, training, images, schedule, scorers)
         return pd.read_csv(tmp_path / "scores.csv")
 
     return measure
@@ -80,58 +79,90 @@ def test_a_variant_that_there_is_not_is_named():
         quality.configure("dcgam:epochs=3", 0, {})
 
 
-def test_scores_follow_the_epochs_in_which_the_minutes_of_training_are_over(measure, clock, tmp_path):
+def test_speeds_are_medians_of_rounds_in_turn_without_the_first(monkeypatch, tmp_path, striped_images):
+    order = []
+    speeds = {"dcgan": [99, 1, 4, 2], "lsgan": [99, 7, 5, 6], "wgan": [99, 8, 8, 8]}
+
+    def run_epochs(config, images):
+        name = next(name for name, variant in VARIANTS.items() if variant.objective == config.objective)
+        assert len(images) == quality.STEPS * config.batch_size
+        for speed in speeds[name][: config.epochs]:
+            order.append(name)
+            yield SimpleNamespace(metrics={"images_per_second": speed})
+
+    def measure(*rows):
+        trainings = [quality.read_row(row, 0, {}) for row in rows]
+        return quality.measure_speeds(tmp_path, trainings, striped_images.select("train"))
+
+    monkeypatch.setattr(quality, "run_epochs", run_epochs)
+    monkeypatch.setitem(VARIANTS, "dcgan", VARIANTS["dcgan"])
+    monkeypatch.delitem(VARIANTS, "mlp_gan")  # with the objective of dcgan
+    assert measure("dcgan", "named=lsgan", "dcgan") == {"dcgan": 120, "lsgan": 360}
+    assert order == ["dcgan", "lsgan"] * 4
+    assert measure("dcgan", "wgan") == {"dcgan": 120, "lsgan": 360, "wgan": 480}
+    assert order[8:] == ["wgan"] * 4
+
+
+def test_the_nearest_epochs_are_scored_and_the_last_of_equals_counts():
+    schedule = quality.Schedule.nearest([2.6, 0.1, 0.6, 9], images_per_minute=100, num_images=200)
+    assert schedule == ({1: 2.6, 4: 9}, 2.0)
+
+
+def test_scores_are_rows_with_the_minutes_of_their_epochs(measure, epochs, tmp_path):
     table = measure()
     assert table["extractor"].tolist() == ["imagenet", "classifier"] * 2
-    assert table["wanted_minutes"].tolist() == [1, 1, 2.5, 2.5]
-    assert table["minutes"].tolist() == [1, 1, 3, 3]  # the hours of scoring are left out
+    assert table["wanted_minutes"].tolist() == [1, 1, 2.9, 2.9]
+    assert table["minutes"].tolist() == [1, 1, 3, 3]
     assert table["epoch"].tolist() == [1, 1, 3, 3]
     assert table["images"].tolist() == [40, 40, 120, 120]
     assert table["fid"].tolist() == pytest.approx([100, 100, 100 / 3, 100 / 3])
-    assert clock.epochs == 3
+    assert epochs.numbers == [1, 2, 3]
     assert (tmp_path / "scores.png").stat().st_size > 0
     assert [path.suffix for path in (tmp_path / "grids").iterdir()] == [".png"]
 
 
-def test_of_minutes_that_are_over_in_one_epoch_the_last_are_scored(measure):
-    assert measure(minutes=(0.1, 0.5, 1.5))["wanted_minutes"].tolist() == [0.5, 0.5, 1.5, 1.5]
+def test_a_schedule_ends_with_the_minutes(measure, monkeypatch):
+    configs = []
+    monkeypatch.setattr(quality, "train", lambda config, *_, **options: configs.append(config) or iter([]))
+    with pytest.raises(FileNotFoundError):
+        measure(f"{ROW},epochs=50,schedule.kind=linear")
+    assert [config.epochs for config in configs] == [3]
 
 
-def test_a_training_whose_schedule_ends_is_scored_at_its_end(measure, clock):
-    table = measure(f"{ROW},epochs=2,schedule.kind=linear", minutes=(1, 50, 60))
-    assert table["epoch"].tolist() == [1, 1, 2, 2]
-    assert table["wanted_minutes"].tolist() == [1, 1, 60, 60]
-    assert clock.epochs == 2
+def test_what_is_finished_is_not_repeated(measure, epochs):
+    measure()
+    assert len(measure()) == 4
+    assert epochs.numbers == [1, 2, 3]
+    assert measure(seed=1)["seed"].tolist() == [0] * 4 + [1] * 4
+    assert len(measure(minutes=(1, 5))) == 10
+    assert epochs.numbers == [1, 2, 3, 1, 2, 3, 4, 5]
 
 
-def test_what_is_finished_is_not_repeated_and_what_was_interrupted_begins_anew(measure, clock, tmp_path):
-    whole = measure()
-    measure(seed=1)
-    written = pd.read_csv(tmp_path / "scores.csv")
-    written.iloc[:-2].to_csv(tmp_path / "scores.csv", index=False)  # seed 1 was cut off after a minute
-    clock.epochs = 0
-    assert len(measure()) == 6
-    assert clock.epochs == 0
-    pd.testing.assert_frame_equal(measure(seed=1), written)
-    assert clock.epochs == 3
-    assert len(measure(minutes=(1, 4))[lambda table: table["seed"] == 0]) == len(whole)
-    assert clock.epochs == 7
+def test_an_interrupted_training_has_each_score_once(measure, epochs):
+    def interrupt(generator):
+        if generator.training["epoch"] == 3:
+            raise KeyboardInterrupt
+        return {"fid": 100.0 / generator.training["epoch"], "kid": 0.5}
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(score=interrupt)
+    assert measure()["epoch"].tolist() == [1, 1, 3, 3]
 
 
-def test_a_row_with_other_settings_is_measured_again(measure, clock):
+def test_a_row_with_other_settings_is_measured_again(measure, epochs):
     measure(f"small={ROW}")
     table = measure(f"small={ROW},objective=hinge")
     assert table["settings"].unique().tolist() == [f"{ROW},objective=hinge"]
-    assert clock.epochs == 6
+    assert epochs.numbers == [1, 2, 3] * 2
 
 
-def test_a_failure_is_a_row_and_not_repeated(measure, clock):
-    clock.fails_after = 1
+def test_a_failure_is_a_row_and_not_repeated(measure, epochs):
+    epochs.fail_after = 1
     for _ in range(2):
         table = measure()
         assert table["failure"].tolist()[-1] == "it became nan"
         assert table["fid"].isna().tolist() == [False, False, True]
-        assert clock.epochs == 1
+        assert epochs.numbers == [1]
 
 
 def test_a_line_of_the_figure_goes_through_the_means_of_the_seeds():
@@ -187,4 +218,5 @@ def test_the_command_trains_scores_and_writes(tmp_path):
     for row in trained:
         assert row["fid"] > 0
         assert 0 <= row["copies"] <= 1
-        assert row["minutes"] > 0.0001
+        assert row["minutes"] > 0
+    assert pd.read_csv(tmp_path / "out/speeds.csv")["round"].tolist() == [1, 1, 2, 2, 3, 3]

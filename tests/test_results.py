@@ -7,6 +7,7 @@ import shutil
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 import augmentation
 import ingestion
@@ -56,7 +57,7 @@ def test_the_page_on_metrics_states_numbers_of_the_page_on_scores():
 
 @pytest.mark.parametrize("page", pages.PAGES)
 def test_a_page_is_what_its_rows_give(page):
-    assert (pages.RESULTS / f"{page}.md").read_text() == pages.render(page)
+    assert pages.locate(page).read_text() == pages.render(page)
 
 
 def test_the_scores_of_both_precisions_are_written_as_the_page_reads_them():
@@ -103,3 +104,12 @@ def test_the_class_whose_recall_changes_most_may_be_one_whose_recall_rises(tmp_p
     table.loc[rows, "recall_difference"] = 0.5
     table.to_csv(tmp_path / "digits_class_comparisons.csv", index=False)
     assert str(pages.PAGES["augmentation"](tmp_path)["most_changed"]["class"]) == "4"
+
+
+def test_the_choices_that_the_page_on_the_experiments_declares_are_those_of_the_configuration():
+    choices = pd.read_csv(pages.RESULTS / "experiments/choices.csv").to_dict("records")
+    assert len(choices) > 20
+    for choice in choices:
+        assert pages.experiments.read(choice["experiment"], choice["setting"]) == yaml.safe_load(choice["value"]), (
+            choice
+        )

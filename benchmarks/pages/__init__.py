@@ -1,4 +1,4 @@
-"""Write pages of docs/results, and figures of their rows, from the rows beside them: `make results-<page>`.
+"""Write pages of docs/results, figures of their rows, and docs/experiments.md from rows: `make results-<page>`.
 
 A page has a template, templates/<page>.md.jinja, and a module here that computes its numbers from the rows in
 docs/results/<page>/. So no number of a page is typed by hand.
@@ -12,7 +12,7 @@ from typing import Any
 
 import jinja2
 
-from pages import augmentation, fashion_mnist, gpu, robustness, scores, speed, variants
+from pages import augmentation, experiments, fashion_mnist, gpu, robustness, scores, speed, variants
 from plot_scores import write_figures
 from plot_speed import write_figure
 
@@ -20,6 +20,7 @@ RESULTS = Path(__file__).parents[2] / "docs/results"
 
 PAGES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "augmentation": augmentation.compute,
+    "experiments": experiments.compute,
     "fashion_mnist": fashion_mnist.compute,
     "gpu": gpu.compute,
     "robustness": robustness.compute,
@@ -33,9 +34,14 @@ FIGURES: dict[str, Callable[[Path], None]] = {"scores": write_figures, "speed": 
 """Writes the figures of a page to the folder of its rows, by page."""
 
 
+def locate(page: str) -> Path:
+    """The file of a page: among the results, but for the overview of the experiments."""
+    return (RESULTS.parent if page == "experiments" else RESULTS) / f"{page}.md"
+
+
 def write(page: str) -> None:
     """Write a page and its figures."""
-    (RESULTS / f"{page}.md").write_text(render(page))
+    locate(page).write_text(render(page))
     if page in FIGURES:
         FIGURES[page](RESULTS / page)
 

@@ -21,7 +21,9 @@ def compute(folder: Path) -> dict[str, Any]:
     runs = scores.set_index([*scores.columns[: scores.columns.get_loc("weights") + 1]])
     fids = runs["fid"].unstack("weights")
     objectives = scores.query("variant == 'mlp_gan' and precision == 'bf16'")
+    published = pd.read_csv(folder.parent / "experiments/published.csv").query("figure == 'judgements'")
     return {
+        "published": published.to_dict("records"),
         "epochs": plain.assign(epoch=plain["epoch"] - 1).set_index(["variant", "epoch"]),
         "largest_step": steps.max(),
         "median_step": steps.median(),

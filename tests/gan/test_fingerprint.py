@@ -40,7 +40,8 @@ DEFAULTS = {
         },
         "ema_decay": 0.999,
         "preview_weights": "ema", "on_collapse": "warn",
-        "batch_size": 64, "epochs": 25, "seed": 0, "precision": "auto", "compilation": "none",
+        "batch_size": 64, "drop_last": True, "repeat_batches": False, "epochs": 25, "seed": 0, "precision": "auto",
+        "compilation": "none",
     },
     PenaltyConfig: {"at": "line", "target_norm": 1.0, "one_sided": False, "weight": 10.0, "every_steps": 1},
 }  # fmt: skip
@@ -131,7 +132,8 @@ OTHER_VALUES = {
     },
     GanConfig: {
         "objective": "non_saturating", "weight_clip": 0.01, "discriminator_steps": 2, "ema_decay": 0.5,
-        "batch_size": 8, "seed": 1, "precision": "bf16", "compilation": "default",
+        "batch_size": 8, "drop_last": False, "repeat_batches": True, "seed": 1, "precision": "bf16",
+        "compilation": "default",
     },
 }  # fmt: skip
 PARTS = {

@@ -101,6 +101,20 @@ def test_a_training_goes_on_bit_for_bit_from_any_step(config, tiny_images, store
     assert len({row["transform_probability"] for row in resumed.history}) > 1
 
 
+@pytest.mark.parametrize(
+    ("changes", "stopped", "saved"), [({"drop_last": False}, 51, 43), ({"repeat_batches": True}, 24, 16)]
+)
+def test_it_goes_on_among_incomplete_and_repeated_batches(config, tiny_images, store, changes, stopped, saved):
+    config = replace(config, discriminator_steps=2, **changes)
+    uninterrupted = run(config, tiny_images)[-1]
+    with pytest.raises(Stop):
+        run(config, tiny_images, store, on_step=stop_after(stopped))
+    seen = []
+    resumed = run(config, tiny_images, store, on_step=seen.append)[-1]
+    assert seen[0] == saved
+    assert weights_hash(resumed.generator) == weights_hash(uninterrupted.generator)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_any_networks_go_on_bit_for_bit_and_are_read_as_they_were_written(config, store, tmp_path, family):
     digits = load_digits()

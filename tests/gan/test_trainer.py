@@ -181,13 +181,30 @@ def test_the_generator_steps_once_in_discriminator_steps_also_across_epochs(tiny
     assert counts == [3, 6, 9]
 
 
+@pytest.mark.parametrize(
+    ("changes", "images", "generator_steps"), [({"drop_last": False}, 43, 6), ({"repeat_batches": True}, 80, 10)]
+)
+def test_batches_may_be_incomplete_or_repeated(tiny_gan, tiny_images, changes, images, generator_steps, monkeypatch):
+    updates = []
+    follow = TrainingState.update_ema
+    monkeypatch.setattr(TrainingState, "update_ema", lambda state: updates.append(state.images_seen) or follow(state))
+    epochs = run(replace(tiny_gan, **changes), tiny_images)
+    assert [epoch.images_seen for epoch in epochs] == [images, 2 * images]
+    assert len(updates) == generator_steps
+
+
+def test_a_single_image_in_the_last_batch_is_refused(tiny_gan, tiny_images):
+    with pytest.raises(ConfigError, match="drop_last is False, but must be true: the last batch has a single image"):
+        next(train(replace(tiny_gan, drop_last=False), tiny_images[:41], device="cpu"))
+
+
 def test_a_step_of_one_network_leaves_the_other_alone(tiny_gan, tiny_images):
     data = TrainingData.prepare(tiny_images, None, (), CPU)
     state = TrainingState(replace(tiny_gan, discriminator_steps=5), data)
     generator = [parameter.clone() for parameter in state.generator.parameters()]
     discriminator = [parameter.clone() for parameter in state.discriminator.parameters()]
     fake = state.generator(state.draw_latents(8))
-    for real, _ in data.batches(torch.arange(43), 8):
+    for real, _ in data.batches(torch.arange(43), tiny_gan):
         trainer._discriminator_step(state, real, fake.detach(), None, [True])
     assert all(map(torch.equal, generator, state.generator.parameters()))
     assert not any(map(torch.equal, discriminator, state.discriminator.parameters()))

@@ -140,6 +140,7 @@ def test_a_monitor_that_measures_otherwise_has_another_key(tmp_path):
         replace(config, is_splits=5),
         replace(config, seed=1),
         replace(config, during_training=MonitorConfig(samples=99)),
+        replace(config, during_training=MonitorConfig(batch=9)),
     ]
     keys = {make_monitor(extractor, reference, each, "cpu").key for each in [config, *changed]}
-    assert len(keys) == 4
+    assert len(keys) == 5

@@ -71,7 +71,7 @@ def score(striped_images, tmp_path):
     def score(generator, config=CONFIG, *, network=None, images=striped_images, provenance=PROVENANCE):
         network = network or Projection()
         extractor = FeatureExtractor(network, {**provenance, "name": type(network).__name__})
-        reference = open_reference(KeyedStore(tmp_path), images.select(config.reference_split), extractor, "cpu")
+        reference = open_reference(KeyedStore(tmp_path), images.select(*config.reference_split), extractor, "cpu")
         return score_generator(generator, extractor, reference, config, "cpu")
 
     return score
@@ -143,6 +143,8 @@ def test_the_reference_is_in_the_comparability_key_and_the_seed_in_the_identity(
     assert test.value != base.value
     assert seed.comparability == base.comparability
     assert seed.identity != base.identity
+    both = score(generator, replace(CONFIG, reference_split=["train", "test"]))[0]
+    assert both.comparability["reference_split"] == "train + test"
     with pytest.raises(ConfigError, match="no split 'dev'"):
         score(generator, replace(CONFIG, reference_split="dev"))
 
@@ -241,11 +243,32 @@ def test_a_monitor_measures_the_same_fid_and_inception_score(generator, striped_
     scores = score(generator, same_samples)
     expected = {each.metric: each.value for each in scores if each.identity["weights"] == "raw"}
     state = torch.get_rng_state()
-    assert monitor.measure(generator) == pytest.approx({"fid_300": expected["fid"], "is_300": expected["is"]})
+    spread = next(each.spread for each in scores if each.metric == "is" and each.identity["weights"] == "raw")
+    measured = {"fid_300": expected["fid"], "is_300": expected["is"], "spread_of_is_300": spread}
+    assert monitor.measure(generator) == pytest.approx(measured)
     assert torch.equal(torch.get_rng_state(), state)
     other = replace(config, during_training=MonitorConfig(samples=1000, every_epochs=4, weights="raw"))
     assert make_monitor(extractor, reference, other, "cpu").metric == "fid_1k"
     assert make_monitor(extractor, reference, other, "cpu").key != monitor.key
+
+
+def test_a_monitor_compares_the_first_samples_with_as_many_real_ones_if_asked_for(generator, striped_images, tmp_path):
+    extractor = FeatureExtractor(Projection(), PROVENANCE)
+    images = striped_images.select("train")
+    reference = open_reference(KeyedStore(tmp_path), images, extractor, "cpu")
+    config = replace(CONFIG, during_training=MonitorConfig(samples=300, batch=len(images)))
+    measured = make_monitor(extractor, reference, config, "cpu").measure(generator)
+    samples = generator.sample(300, seed=CONFIG.seed + 2**31)[: len(images)]
+    both = (Projection()(each).features for each in (samples, torch.from_numpy(images.images)))
+    statistics = [fid_features_to_statistics(features) for features in both]
+    expected = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    assert measured[f"fid_{len(images)}"] == pytest.approx(expected, rel=1e-3)
+    assert measured["fid_300"] != measured[f"fid_{len(images)}"]
+    few = replace(CONFIG, during_training=MonitorConfig(samples=300, batch=len(images) + 1))
+    with pytest.raises(ConfigError, match=r"scoring\.during_training\.batch is 41, but must be at most the 40 images"):
+        make_monitor(extractor, reference, few, "cpu")
+    with pytest.raises(ConfigError, match="batch is 300, but must be below samples, 300"):
+        MonitorConfig(samples=300, batch=300)
 
 
 def test_without_classes_there_is_no_inception_score(generator, striped_images, score, tmp_path):

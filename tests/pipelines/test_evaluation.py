@@ -22,13 +22,15 @@ class Flat(nn.Module):
         (["train", "test", "valid"], "test", "valid"),
         (["train", "valid"], "train", "valid"),
         (["train"], "train", None),
+        (["train", "test", "valid"], ["test", "train"], "valid"),
+        (["train", "test"], ["test", "train"], None),
     ],
 )
 def test_held_out_images_are_those_of_test_or_else_of_valid(striped_images, tmp_path, splits, reference, heldout):
     extractor = FeatureExtractor(Flat(), {"name": "flat", "weights_hash": "0"})
     images, scoring = striped_images.select(*splits), ScoringConfig(reference_split=reference)
     opened = nodes.open_reference(KeyedStore(tmp_path), images, extractor, scoring, "cpu")
-    assert opened.images.content_hash == images.select(reference).content_hash
+    assert opened.images.content_hash == images.select(*scoring.reference_split).content_hash
     expected = heldout and images.select(heldout).content_hash
     assert (opened.heldout and opened.heldout.images.content_hash) == expected
 

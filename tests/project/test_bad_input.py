@@ -264,6 +264,9 @@ case("two channels")(lambda _: preflight(dataset__channels=2))
 case("a train split that does not exist")(lambda _: preflight(dataset__train_splits=["train", "extra"]))
 case("a reference split that does not exist")(lambda _: preflight(scoring__reference_split="dev"))
 case("a batch larger than the dataset")(lambda _: preflight(variants__wgan_gp__batch_size=2000))
+case("a last batch of a single image")(
+    lambda _: preflight(variants__wgan_gp__batch_size=4, variants__wgan_gp__drop_last=False)
+)
 case("more discriminator steps than batches of an epoch")(
     lambda _: preflight(variants__wgan_gp__discriminator_steps=100)
 )

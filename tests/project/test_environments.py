@@ -93,6 +93,8 @@ UNLESS_STATED = both("betas", (0.5, 0.999)) | {
     "differentiable_transforms.probability": 1.0,
     "differentiable_transforms.target_sign": None,
     "differentiable_transforms.ramp_images": 500_000,
+    "drop_last": True,
+    "repeat_batches": False,
     "ema_decay": 0.999,
     "preview_weights": "raw",  # as the reports show
     "on_collapse": "warn",
@@ -132,7 +134,7 @@ SHARED = {
         "classifier.schedule": "cosine",
         "classifier.seed": 0,
         "is_splits": 10,
-        "reference_split": "train",
+        "reference_split": ("train",),
         "seed": 0,
         "during_training.weights": "raw",  # as the reports score
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ from gan_pipelines.core.errors import ProjectError, first_line
 
 Step = Callable[..., dict[str, Tensor]]
 """Trains on a batch: takes tensors, or None for what there is not, and returns named tensors."""
+Shapes = tuple[torch.Size | None, ...]
+"""Shapes of a step's inputs."""
 LAUNCHED_STEPS = 10
 """Steps that are launched kernel by kernel before one is recorded.
 
@@ -50,11 +53,11 @@ class RecordedStep:
         self._optimizers = optimizers
         self._stream = stream
         self._learning_rates: list[float] = []
-        self._launches = 0
-        self._recording: _Recording | None = None
+        self._launches: Counter[Shapes] = Counter()
+        self._recordings: dict[Shapes, _Recording] = {}
 
     def __call__(self, *inputs: Tensor | None) -> dict[str, Tensor]:
-        """Train on a batch, of the same shapes each time.
+        """Train on a batch; of batches of other shapes there are other recordings.
 
         Returns:
             what the step returns, in tensors that its next call may overwrite.
@@ -64,13 +67,16 @@ class RecordedStep:
         """
         learning_rates = [group["lr"] for optimizer in self._optimizers for group in optimizer.param_groups]
         if learning_rates != self._learning_rates:
-            self._learning_rates, self._launches, self._recording = learning_rates, 0, None
-        if self._launches < LAUNCHED_STEPS:
-            self._launches += 1
+            self._learning_rates = learning_rates
+            self._launches.clear()
+            self._recordings.clear()
+        shapes = tuple(None if each is None else each.shape for each in inputs)
+        if self._launches[shapes] < LAUNCHED_STEPS:
+            self._launches[shapes] += 1
             return self._launch(inputs)
-        if self._recording is None:
-            self._recording = self._record(inputs)
-        return _replay(self._recording, inputs)
+        if shapes not in self._recordings:
+            self._recordings[shapes] = self._record(inputs)
+        return _replay(self._recordings[shapes], inputs)
 
     def _launch(self, inputs: tuple[Tensor | None, ...]) -> dict[str, Tensor]:
         self._stream.wait_stream(torch.cuda.current_stream())

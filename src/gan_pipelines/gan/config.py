@@ -256,6 +256,10 @@ class GanConfig:
         on_collapse: what to do once the generator has made a single image for three epochs, and diverse ones before:
             ``warn`` goes on, ``stop`` ends the training as failed after that epoch.
         batch_size: real images of a step; 2 or more, since batch norm needs two.
+        drop_last: leave out the last batch of an epoch if it is incomplete. Otherwise it counts in the metrics of the
+            epoch as much as the others.
+        repeat_batches: all ``discriminator_steps`` before a generator step take the same batch, so that an epoch has as
+            many generator steps as batches. Otherwise each takes the next batch.
         epochs: passes of the discriminator over the real images.
         seed: of the weights, the order of the images, and every latent.
         precision: ``auto`` is bf16 where the device computes in it natively, and fp32 elsewhere.
@@ -276,6 +280,8 @@ class GanConfig:
     preview_weights: WeightSet = "ema"
     on_collapse: OnCollapse = "warn"
     batch_size: BatchSize = 64
+    drop_last: Switch = True
+    repeat_batches: Switch = False
     epochs: Count = 25
     seed: Seed = 0
     precision: Precision = "auto"
@@ -295,6 +301,21 @@ class GanConfig:
             self.objective,
             "bounded by a penalty, weight_clip or networks.spectral_norm: without, a critic's loss falls for ever",
         )
+
+    @property
+    def steps_per_batch(self) -> int:
+        """Discriminator steps in a row that take the same batch."""
+        return self.discriminator_steps if self.repeat_batches else 1
+
+    def steps_per_epoch(self, num_images: int) -> int:
+        """Number of discriminator steps in an epoch of so many images."""
+        batches = num_images / self.batch_size
+        return (math.floor(batches) if self.drop_last else math.ceil(batches)) * self.steps_per_batch
+
+    def images_per_epoch(self, num_images: int) -> int:
+        """Number of real images shown in an epoch of so many images; a batch that is repeated counts each time."""
+        left_out = num_images % self.batch_size if self.drop_last else 0
+        return (num_images - left_out) * self.steps_per_batch
 
 
 @config

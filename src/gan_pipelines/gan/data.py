@@ -14,6 +14,7 @@ from gan_pipelines.core.config import require
 from gan_pipelines.core.devices import free_memory
 from gan_pipelines.core.hashing import hash_dataset, hash_images
 from gan_pipelines.core.pixels import to_float
+from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.gan.health import diversity
 from gan_pipelines.gan.networks import ImageShape
 
@@ -101,20 +102,21 @@ class TrainingData:
     def __len__(self) -> int:
         return len(self.images)
 
-    def batches(self, order: Tensor, batch_size: int, done: int = 0) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Iterate over whole batches on the training device.
+    def batches(self, order: Tensor, config: GanConfig, done: int = 0) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Iterate over the batches of an epoch's discriminator steps, on the training device.
 
         Args:
             order: (number of images,) indices, the order in which the images are shown.
-            batch_size: images per batch; an incomplete last batch is left out.
-            done: number of batches to skip.
+            config: size of the batches, and which are repeated or left out.
+            done: number of steps to skip.
 
         Yields:
-            images (batch_size, C, H, W) float32 in [-1, 1], and labels (batch_size,) or None.
+            images (N, C, H, W) float32 in [-1, 1], and labels (N,) or None; N is ``batch_size``, or less in the last
+            batch.
         """
-        order = order.to(self.images.device)
-        for start in range(done * batch_size, len(order) - batch_size + 1, batch_size):
-            chosen = order[start : start + batch_size]
+        batches = order.to(self.images.device).split(config.batch_size)
+        for step in range(done, config.steps_per_epoch(len(order))):
+            chosen = batches[step // config.steps_per_batch]
             labels = None if self.labels is None else self._to_device(self.labels[chosen])
             yield to_float(self._to_device(self.images[chosen])), labels
 

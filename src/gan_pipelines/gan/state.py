@@ -71,11 +71,11 @@ class EpochProgress:
         for name, value in metrics.items():
             self.sums[name] = self.sums.get(name, 0) + value
 
-    def metrics(self, batch_size: int, started: float) -> dict[str, float]:
+    def metrics(self, images: int, started: float) -> dict[str, float]:
         """Average the metrics over the steps, and add ``images_per_second``.
 
         Args:
-            batch_size: images of one discriminator step.
+            images: number of real images shown in the epoch.
             started: `time.perf_counter` at the start of the epoch.
         """
         values = torch.stack(list(self.sums.values())).tolist()  # waits for the device
@@ -83,7 +83,7 @@ class EpochProgress:
         metrics = dict(zip(self.sums, values, strict=True))
         for name in metrics:
             metrics[name] /= self.generator_steps if name.startswith("generator_") else self.steps
-        metrics["images_per_second"] = self.steps * batch_size / self.seconds
+        metrics["images_per_second"] = images / self.seconds
         return metrics
 
 

@@ -128,7 +128,7 @@ def train(  # noqa: PLR0913 (all but the images are keywords)
             training resumes), and after each discriminator step.
 
     Yields:
-        an `Epoch` after each pass over the images. An incomplete last batch is left out. A training that is not
+        an `Epoch` after each pass over the images. A training that is not
         repeated yields its last epoch only; so does one that fails in the first epoch after an interruption, if it has
         a best one.
 
@@ -158,16 +158,19 @@ def check_steps(config: GanConfig, num_images: int) -> None:
         num_images: number of training images.
 
     Raises:
-        ConfigError: if there are fewer images than a batch has, or fewer batches than ``discriminator_steps``.
+        ConfigError: if there are fewer images than a batch has, or fewer batches than ``discriminator_steps``, or if
+            the last batch has a single image.
     """
-    steps = num_images // config.batch_size
-    require(steps >= 1, "batch_size", config.batch_size, f"at most the {num_images} images")
+    require(config.batch_size <= num_images, "batch_size", config.batch_size, f"at most the {num_images} images")
+    steps = config.steps_per_epoch(num_images)
     require(
         config.discriminator_steps <= steps,
         "discriminator_steps",
         config.discriminator_steps,
         f"at most the {steps} batches of an epoch",
     )
+    is_single = not config.drop_last and num_images % config.batch_size == 1
+    require(not is_single, "drop_last", False, "true: the last batch has a single image, and batch norm needs two")
 
 
 @dataclass(frozen=True)
@@ -320,11 +323,11 @@ def _train_epoch(
     progress = state.epoch_progress
     steps = steps or choose_steps(state)
     started = time.perf_counter() - progress.seconds
-    for images, labels in data.batches(progress.order, config.batch_size, done=progress.steps):
+    for images, labels in data.batches(progress.order, config, done=progress.steps):
         _train_step(state, progress, steps, images, labels)
         progress.seconds = time.perf_counter() - started
         after_step()
-    metrics = progress.metrics(config.batch_size, started)
+    metrics = progress.metrics(config.images_per_epoch(len(data)), started)
     state.epoch_progress = None
     return metrics
 
@@ -343,7 +346,7 @@ def _train_step(
     metrics = steps[has_generator_step, *due](images, labels)
     progress.add(metrics | state.transform_probability.adapt(metrics["real_accuracy"], state.steps))
     progress.steps += 1
-    state.images_seen += state.config.batch_size
+    state.images_seen += len(images)
     if has_generator_step:
         state.update_ema()
         progress.generator_steps += 1
@@ -375,19 +378,19 @@ def _compute_step(
     # 2017 and of Gulrajani et al. 2017. After a single one, both steps share the generated images, as in DCGAN's own
     # code: this saves a forward pass.
     shares_batch = config.discriminator_steps == 1
-    fake = _generate(state, labels, with_gradient=shares_batch)
+    fake = _generate(state, len(real), labels, with_gradient=shares_batch)
     metrics = _discriminator_step(state, real, fake.detach(), labels, due)
     if has_generator_step:
         if not shares_batch:
-            fake = _generate(state, labels, with_gradient=True)
+            fake = _generate(state, len(real), labels, with_gradient=True)
         metrics |= _generator_step(state, real, fake, labels)
     return metrics
 
 
-def _generate(state: TrainingState, labels: Tensor | None, with_gradient: bool) -> Tensor:
+def _generate(state: TrainingState, count: int, labels: Tensor | None, with_gradient: bool) -> Tensor:
     """Generate a batch from new latents; without a gradient where only the discriminator is trained with it."""
     with autocast(state.device, state.config.precision), torch.set_grad_enabled(with_gradient):
-        fake: Tensor = state.generator(state.draw_latents(state.config.batch_size), labels)
+        fake: Tensor = state.generator(state.draw_latents(count), labels)
     return fake
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, Strict
 
 from gan_pipelines.classifier.config import ClassifierConfig
-from gan_pipelines.core.config import Count, Integer, Seed, config, require
+from gan_pipelines.core.config import Count, Integer, Seed, config, require, split_texts
 from gan_pipelines.gan.config import WeightSet
 
 ClipName = Literal[
@@ -21,6 +23,9 @@ ClipName = Literal[
 ]
 DinoName = Literal["dinov2-vit-s-14", "dinov2-vit-b-14", "dinov2-vit-l-14", "dinov2-vit-g-14"]
 ExtractorName = Literal["classifier", "imagenet", "inception", "vgg16", ClipName, DinoName]
+Splits = Annotated[
+    tuple[str, ...], BeforeValidator(split_texts, json_schema_input_type=str | list[str]), Field(min_length=1)
+]
 WITHOUT_FILE = ("classifier", "imagenet")
 """Extractors whose weights are fitted or come with a package."""
 MIN_IMAGES = 6
@@ -35,11 +40,18 @@ class MonitorConfig:
         samples: number of images to generate; scores are named by it, as in ``fid_5k``.
         every_epochs: epochs between two measurements; the last epoch is measured as well.
         weights: set of weights of the generator.
+        batch: number of images of a second FID, of so many generated against so many real ones, as where one batch is
+            scored; so few make it far too high. Null for none.
     """
 
     samples: Integer = 5_000
     every_epochs: Count = 5
     weights: WeightSet = "ema"
+    batch: Annotated[int, Strict(), Field(ge=2)] | None = None
+
+    def __post_init__(self) -> None:
+        fits = self.batch is None or self.batch < self.samples
+        require(fits, "batch", self.batch, f"below samples, {self.samples}")
 
 
 @config
@@ -55,7 +67,7 @@ class ScoringConfig:
         classifier: how the ``classifier`` is fitted.
         samples: number of images to generate.
         is_splits: number of parts over which the mean and the spread of the Inception Score are taken.
-        reference_split: split of the real images that the generated ones are compared with.
+        reference_split: split of the real images that the generated ones are compared with, or several.
         seed: of the generated images; those of ``during_training`` have another.
         during_training: scores of a few samples during training.
     """
@@ -65,7 +77,7 @@ class ScoringConfig:
     classifier: ClassifierConfig = ClassifierConfig()
     samples: Integer = 50_000
     is_splits: Count = 10
-    reference_split: str = "train"
+    reference_split: Splits = ("train",)
     seed: Seed = 0
     during_training: MonitorConfig = MonitorConfig()
 
@@ -77,6 +89,11 @@ class ScoringConfig:
         require(self.samples >= needed, "samples", self.samples, f"{needed} or more")
         monitored = self.during_training.samples
         require(monitored >= needed, "during_training.samples", monitored, f"{needed} or more")
+
+    @property
+    def reference(self) -> str:
+        """Name of the reference: ``train``, or ``train + test``."""
+        return " + ".join(self.reference_split)
 
 
 def abbreviate(count: int) -> str:

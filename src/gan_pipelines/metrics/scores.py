@@ -361,7 +361,7 @@ def _comparability(
         "extractor": extractor.provenance["name"],
         "extractor_weights": extractor.provenance["weights_hash"],
         "resize_filter": reference.images.resize_filter,
-        "reference_split": config.reference_split,
+        "reference_split": config.reference,
         "reference_hash": reference.images.content_hash,
         "class_frequencies": "reference",
     }
@@ -379,19 +379,26 @@ def make_monitor(
 ) -> Monitor:
     """Make the monitor that scores a generator during its training.
 
-    It measures ``fid_<samples>``, such as ``fid_5k``, and ``is_<samples>`` if the extractor classifies. Images and
-    features are held one batch at a time; only the logits are kept.
+    It measures ``fid_<samples>``, such as ``fid_5k``, and ``fid_<batch>`` if a batch is asked for; if the extractor
+    classifies, ``is_<samples>`` and ``spread_of_is_<samples>``, its standard deviation over the splits. Images and
+    features are held one batch at a time; only the logits are kept, and the features of the batch.
 
     Args:
         extractor: the extractor of the reference's features.
         reference: real images to compare with.
         config: sampling seed, splits of the Inception Score, and settings of the monitor.
         device: where to compute.
+
+    Raises:
+        ConfigError: if the batch is larger than the reference.
     """
     monitor = config.during_training
     target = resolve_device(device)
     network, moments = extractor.to(target), reference.moments.to(target)
-    size = abbreviate(monitor.samples)
+    size, batch, count = abbreviate(monitor.samples), monitor.batch or 0, len(reference.features)
+    require(batch <= count, "scoring.during_training.batch", batch, f"at most the {count} images of the reference")
+    chosen = torch.randperm(count, generator=torch.Generator().manual_seed(config.seed))[:batch]
+    real_batch = reference.features[chosen].to(target)
 
     def measure(generator: TrainedGenerator) -> dict[str, float]:
         _require_same_kind(generator, reference.images)
@@ -403,19 +410,26 @@ def make_monitor(
             device=device,
         )
         logits: list[Tensor] = []
+        first = torch.empty(0, device=target)
 
         def features() -> Iterator[Tensor]:
+            nonlocal first
             for prediction in extract_features(network, batches, "generated"):
                 logits.append(prediction.logits)
+                first = torch.cat([first, prediction.features])[:batch]
                 yield prediction.features
 
         scores = {f"fid_{size}": frechet_distance(moments, Moments.of_stream(features()))}
+        if batch:
+            scores[f"fid_{abbreviate(batch)}"] = frechet_distance(Moments.of(real_batch), Moments.of(first))
         predictions = torch.cat(logits)
         if predictions.shape[1]:
-            scores[f"is_{size}"] = inception_score(predictions, config.is_splits)[0]
+            value, spread = inception_score(predictions, config.is_splits)
+            scores |= {f"is_{size}": value, f"spread_of_is_{size}": spread}
         return scores
 
-    key = hash_values(MONITOR_VERSION, reference.key, asdict(monitor), config.seed, config.is_splits)
+    settings = {name: value for name, value in asdict(monitor).items() if value is not None}
+    key = hash_values(MONITOR_VERSION, reference.key, settings, config.seed, config.is_splits)
     return Monitor(measure, metric=f"fid_{size}", key=key, every_epochs=monitor.every_epochs)
 
 

@@ -261,10 +261,11 @@ def _check_replicates(
 
 
 def _check_scoring(scoring: ScoringConfig, split_sizes: Counter[str], source: ImageSource) -> None:
-    split = scoring.reference_split
-    _require_split("scoring.reference_split", split, split_sizes)
+    for split in scoring.reference_split:
+        _require_split("scoring.reference_split", split, split_sizes)
+    count = sum(split_sizes[split] for split in scoring.reference_split)
     allowed = f"a split with {MIN_IMAGES} images or more"
-    require(split_sizes[split] >= MIN_IMAGES, "scoring.reference_split", split, allowed)
+    require(count >= MIN_IMAGES, "scoring.reference_split", scoring.reference, allowed)
     if scoring.extractor != "classifier":
         open_pretrained(scoring.extractor, scoring.extractor_weights)
     else:
@@ -300,7 +301,7 @@ def _require_classes(what: str, source: ImageSource) -> None:
 
 
 def _check_class_sizes(scoring: ScoringConfig, source: ImageSource) -> None:
-    real = Counter(item.label for item in source.items if item.split == scoring.reference_split)
+    real = Counter(item.label for item in source.items if item.split in scoring.reference_split)
     class_sizes = np.array([real[label] for label in range(len(source.class_names))])
     check_class_sizes(source.class_names, class_sizes, scoring.samples)
 

@@ -68,8 +68,7 @@ def train_generator(  # noqa: PLR0913 (most are keywords)
     fingerprint = gan.fingerprint(config, train_images.content_hash, device)
     if fresh:
         checkpoints.discard(fingerprint)
-    images_per_epoch = len(train_images) // config.batch_size * config.batch_size
-    with TrainingProgress(config.epochs, images_per_epoch, progress_lines) as progress:
+    with TrainingProgress(config.epochs, config.images_per_epoch(len(train_images)), progress_lines) as progress:
 
         def on_step(images_seen: int) -> None:
             if on_start is not None and not progress.has_begun:

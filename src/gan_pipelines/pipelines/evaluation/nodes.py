@@ -37,11 +37,12 @@ def open_reference(
     device: DeviceName,
 ) -> metrics.Reference:
     """Open the features of reference and held-out images; extract them only if the store does not hold them yet."""
-    split = scoring.reference_split
-    heldout = [name for name in HELDOUT_SPLITS if name != split and image_set.split_sizes.get(name, 0) >= MIN_IMAGES]
+    sizes = image_set.split_sizes
+    others = [split for split in HELDOUT_SPLITS if split not in scoring.reference_split]
+    heldout = [split for split in others if sizes.get(split, 0) >= MIN_IMAGES]
     return metrics.open_reference(
         references,
-        image_set.select(split),
+        image_set.select(*scoring.reference_split),
         extractor,
         device,
         heldout=image_set.select(heldout[0]) if heldout else None,
@@ -91,7 +92,7 @@ def score_folder(
 
     Memorisation is measured where the reference are images to train on.
     """
-    is_training_set = scoring.reference_split in dataset.train_splits
+    is_training_set = {*scoring.reference_split} <= {*dataset.train_splits}
     scores = metrics.score_images(
         pictures, folder.label, extractor, reference, scoring, device, is_training_set=is_training_set
     )

@@ -1,0 +1,125 @@
+"""The numbers of the page on the five experiments: what was published, what is measured, and what was chosen."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import yaml
+
+from gan_pipelines.core.config import parse
+from gan_pipelines.gan.config import GanConfig
+from gan_pipelines.gan.variants import parse_variant
+from gan_pipelines.images.config import DatasetConfig
+from gan_pipelines.metrics.config import ScoringConfig
+from pages import fashion_mnist
+
+CONF = Path(__file__).parents[2] / "conf"
+IMAGES = {
+    "cifar10_64": 60_000,
+    "cifar10_64_attention": 50_000,
+    "playing_cards": 7_624,
+    "cifar10_32": 50_000,
+    "fashion_mnist": 60_000,
+}
+"""Number of training images, by experiment."""
+SECTIONS = {"dataset": DatasetConfig, "scoring": ScoringConfig}
+
+
+class Duration(NamedTuple):
+    """How long a training takes.
+
+    Attributes:
+        images: real images that the discriminator sees.
+        cpu: images per second on two cores; None if not measured.
+        gpu: the same on an H100.
+    """
+
+    images: int
+    cpu: float | None
+    gpu: float | None
+
+
+def compute(folder: Path) -> dict[str, Any]:
+    """Published figures beside ours, durations, and choices with the values that the configuration has."""
+    published = pd.read_csv(folder / "published.csv", dtype={"epoch": "Int64"})
+    choices = pd.read_csv(folder / "choices.csv")
+    return {
+        "published": dict(list(published.groupby("experiment", sort=False))),
+        "durations": {pair: estimate(folder, *pair) for pair in list_variants()},
+        "choices": [
+            row | {"value": show(read(row["experiment"], row["setting"]))} for row in choices.to_dict("records")
+        ],
+        "wgan_gp": read_scores(folder.parent / "gpu/scores.csv"),
+        "judgements": fashion_mnist.compute(folder.parent / "fashion_mnist")["epochs"],
+    }
+
+
+def list_variants() -> list[tuple[str, str]]:
+    """The variants of each experiment."""
+    return [(experiment, variant) for experiment in IMAGES for variant in load(experiment)["variants"]]
+
+
+def load(experiment: str) -> dict[str, Any]:
+    """The parameters of an experiment, as its file states them."""
+    parameters: dict[str, Any] = yaml.safe_load((CONF / experiment / "parameters.yml").read_text())
+    return parameters
+
+
+def configure(experiment: str, variant: str) -> GanConfig:
+    """The settings of a variant in an experiment."""
+    return parse_variant(variant, load(experiment)["variants"][variant])
+
+
+def read(experiment: str, setting: str) -> Any:
+    """The value of a setting, such as ``variants.wgan.discriminator_steps``, whether stated or a default."""
+    section, *names = setting.split(".")
+    if section == "variants":
+        value: Any = asdict(configure(experiment, names.pop(0)))
+    elif section in SECTIONS:
+        value = asdict(parse(SECTIONS[section], load(experiment)[section], section))
+    else:
+        value = load(experiment)[section]
+    for name in names:
+        value = value[name]
+    return [*value] if isinstance(value, tuple) else value
+
+
+def show(value: Any) -> str:
+    """A value as it stands in a file of settings."""
+    text: str = yaml.safe_dump(value, default_flow_style=True)
+    return text.splitlines()[0]
+
+
+def estimate(folder: Path, experiment: str, variant: str) -> Duration:
+    """Count the images of a training, and look up how fast they are seen."""
+    config, parameters = configure(experiment, variant), load(experiment)
+    workload = f"{variant} {parameters['dataset']['image_size']}"
+    rates = [
+        read_rate(folder.parent / path, workload, config.precision)
+        for path in ("speed/speed.jsonl", "gpu/recorded.jsonl")
+    ]
+    return Duration(config.epochs * config.images_per_epoch(IMAGES[experiment]), *rates)
+
+
+def read_rate(path: Path, workload: str, precision: str) -> float | None:
+    """Median speed of this project in a workload of `training_speed.py`; None if it was not measured."""
+    rows = pd.read_json(path, lines=True)
+    of_workload = rows[(rows["workload"] == workload) & (rows["contender"] == f"ours {precision}")]
+    return of_workload["images_per_second"].median() if len(of_workload) else None
+
+
+def read_scores(path: Path) -> dict[str, float]:
+    """FID, Inception Score and progress of the last generator, raw weights."""
+    rows = pd.read_csv(path).query("samples.notna() and weights == 'raw'").set_index("metric")
+    last = rows.loc["fid"]
+    return {
+        "fid": last["value"],
+        "is": rows.loc["is", "value"],
+        "samples": last["samples"],
+        "epoch": last["epoch"],
+        "epochs": last["epochs"],
+        "accuracy": last["heldout_accuracy"],
+    }
