@@ -19,7 +19,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 .PHONY: help install imagenet ray run check test test-all lint schema ui viz viz-static clean \
-	$(addprefix measure-,augmentation fashion_mnist planted robustness scores speed variants)
+	$(addprefix measure-,augmentation fashion_mnist planted robustness scores serving speed variants)
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z%_-]+:.*## / {printf "make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,13 @@ measure-augmentation: .venv/installed  ## run the experiment on the digits, then
 measure-planted: .venv/installed  ## run that experiment with images of known effect, then write augmentation.md
 	$(BIN)/python benchmarks/planted_truths.py $(RESULTS)/augmentation
 	$(MAKE) results-augmentation
+
+measure-serving: .venv/installed  ## measure the newest model of cdcgan as a service, then write serving.md
+	rm -f $(RESULTS)/serving/service.csv
+	$(BIN)/python benchmarks/serving.py $$(ls -d data/06_models/digits/cdcgan/model/*/model | tail -1) \
+		$(RESULTS)/serving/service.csv
+	$(BIN)/python benchmarks/serving_parity.py $(RESULTS)/serving/parity.csv
+	$(MAKE) results-serving
 
 measure-variants: .venv/installed  ## train every variant on the digits with three seeds, sweep three, then write variants.md
 	$(BIN)/python benchmarks/variants.py $(RESULTS)/variants

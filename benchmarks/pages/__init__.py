@@ -12,7 +12,7 @@ from typing import Any
 
 import jinja2
 
-from pages import augmentation, experiments, fashion_mnist, gpu, robustness, scores, speed, variants
+from pages import augmentation, experiments, fashion_mnist, gpu, robustness, scores, serving, speed, variants
 from plot_scores import write_figures
 from plot_speed import write_figure
 
@@ -25,6 +25,7 @@ PAGES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "gpu": gpu.compute,
     "robustness": robustness.compute,
     "scores": scores.compute,
+    "serving": serving.compute,
     "speed": speed.compute,
     "variants": variants.compute,
 }
