@@ -7,7 +7,7 @@ from kedro.pipeline import Pipeline
 from gan_pipelines.core.config import suggest
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.gan.variants import VARIANTS
-from gan_pipelines.pipelines import augmentation, evaluation, ingestion, reporting, sampling, training
+from gan_pipelines.pipelines import augmentation, evaluation, export, ingestion, reporting, sampling, training
 
 DEFAULT_VARIANT = "cdcgan"
 
@@ -29,9 +29,9 @@ class Pipelines(dict[str, Pipeline]):
 def register_pipelines() -> dict[str, Pipeline]:
     """Create all pipelines.
 
-    They are ``ingest`` and ``compare``; for each variant ``train_``, ``evaluate_``, ``sample_`` and
-    ``augment_<variant>``; for pictures made elsewhere ``evaluate_folder`` and ``augment_folder``; and ``__default__``,
-    which trains and scores one variant, and then runs its experiment.
+    They are ``ingest`` and ``compare``; for each variant ``train_``, ``evaluate_``, ``sample_``,
+    ``export_`` and ``augment_<variant>``; for pictures made elsewhere ``evaluate_folder`` and ``augment_folder``; and
+    ``__default__``, which trains and scores one variant, and then runs its experiment.
     """
     ingest = ingestion.create_pipeline()
     monitoring = evaluation.create_monitoring_pipeline()
@@ -39,9 +39,11 @@ def register_pipelines() -> dict[str, Pipeline]:
     for variant in VARIANTS:
         evaluate = ingest + evaluation.create_pipeline(variant)
         check = training.create_check_pipeline(variant)
-        pipelines[f"train_{variant}"] = monitoring + training.create_pipeline(variant) + evaluate + check
+        model = export.create_pipeline(variant)
+        pipelines[f"train_{variant}"] = monitoring + training.create_pipeline(variant) + evaluate + model + check
         pipelines[f"evaluate_{variant}"] = evaluate
         pipelines[f"sample_{variant}"] = sampling.create_pipeline(variant)
+        pipelines[f"export_{variant}"] = ingest + model + export.create_scoring_pipeline(variant)
         pipelines[f"augment_{variant}"] = monitoring + ingest + augmentation.create_pipeline(variant)
     folder = ingestion.create_folder_pipeline()
     pipelines["evaluate_folder"] = folder + evaluation.create_folder_pipeline()

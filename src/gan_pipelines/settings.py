@@ -20,6 +20,7 @@ defer_mlflow_commands()
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # it is for the three files of a model
 
 # Kedro and kedro-mlflow cause ten lines of OmegaConf warnings in each run.
 warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)

@@ -2,6 +2,7 @@ from .atomic import CSVDataset as CSVDataset
 from .atomic import JSONDataset as JSONDataset
 from .atomic import MatplotlibDataset as MatplotlibDataset
 from .atomic import TextDataset as TextDataset
+from .exported_generator_dataset import ExportedGeneratorDataset as ExportedGeneratorDataset
 from .gan_config_dataset import GanConfigDataset as GanConfigDataset
 from .generator_dataset import GeneratorDataset as GeneratorDataset
 from .handles import CheckpointStoreDataset as CheckpointStoreDataset

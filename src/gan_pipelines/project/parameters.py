@@ -15,6 +15,7 @@ from gan_pipelines.gan.config import GanConfig, SamplingConfig
 from gan_pipelines.gan.variants import VARIANTS, parse_variant
 from gan_pipelines.images.config import DatasetConfig, FolderConfig
 from gan_pipelines.metrics.config import ScoringConfig
+from gan_pipelines.serving.config import ExportConfig
 from gan_pipelines.tracking.entries import PARAMETERS
 
 
@@ -47,6 +48,7 @@ SECTIONS: Final[Mapping[str, type]] = {
     "scoring": ScoringConfig,
     "augmentation": AugmentationConfig,
     "sampling": SamplingConfig,
+    "export": ExportConfig,
     "folder": FolderConfig,
     "reporting": ReportingConfig,
     "runtime": RuntimeConfig,
@@ -64,6 +66,7 @@ class Parameters:
     scoring: ScoringConfig | None = None
     augmentation: AugmentationConfig | None = None
     sampling: SamplingConfig | None = None
+    export: ExportConfig | None = None
     folder: FolderConfig | None = None
     reporting: ReportingConfig | None = None
     runtime: RuntimeConfig | None = None

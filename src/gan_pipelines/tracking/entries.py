@@ -27,6 +27,8 @@ class EntryLogging:
         findings: log metrics, tags and sentences of the saved `Findings`.
         tags: tags of the run, each with the key of the saved mapping that holds its value.
         dataset: log the splits of the saved manifest, which is a versioned entry, as inputs of the run.
+        model: log the saved `ExportedGenerator`, which is a versioned entry, as a model; ``params:export`` says whether
+            to register it.
     """
 
     file: Switch = False
@@ -34,6 +36,7 @@ class EntryLogging:
     findings: Switch = False
     tags: Mapping[str, str] | None = None
     dataset: Switch = False
+    model: Switch = False
 
 
 def read_logging(catalog: DataCatalog, names: Iterable[str]) -> dict[str, EntryLogging]:
@@ -48,7 +51,7 @@ def read_logging(catalog: DataCatalog, names: Iterable[str]) -> dict[str, EntryL
         if METADATA_KEY in metadata:
             path = f"{name}.metadata.{METADATA_KEY}"
             found[name] = parse(EntryLogging, metadata[METADATA_KEY], path)
-            for setting in ("file", "dataset"):
+            for setting in ("file", "dataset", "model"):
                 is_asked = getattr(found[name], setting)
                 is_possible = not is_asked or is_versioned(catalog[name])
                 require(is_possible, f"{path}.{setting}", True, "false: the entry is not versioned")

@@ -27,6 +27,7 @@ from gan_pipelines.tracking.tags import VERSION
 from gan_pipelines.tracking.views import AUGMENTATION, SCORES, VIEWS, View, comparable_scores
 
 if TYPE_CHECKING:
+    from gan_pipelines.serving import ExportedGenerator
     from gan_pipelines.tracking.tracker import MlflowTracker
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ ADDRESS_VARIABLE = "MLFLOW_TRACKING_URI"
 RUN_VARIABLE = "MLFLOW_RUN_ID"
 VARIANTS = f"{PARAMETERS}variants."
 FOLDER = f"{PARAMETERS}folder"
+EXPORT = f"{PARAMETERS}export"
 
 
 class TrackingHooks:
@@ -137,12 +139,15 @@ class TrackingHooks:
             self.tracker.set_tags(**data.tags)
             self.sentences += data.sentences
             self._add_views(data.tags)
-        path = find_saved_path(self.catalog, dataset_name, self.save_version) if asked.file or asked.dataset else None
+        is_path_needed = asked.file or asked.dataset or asked.model
+        path = find_saved_path(self.catalog, dataset_name, self.save_version) if is_path_needed else None
         if path and asked.file:
             self.tracker.log_files(path, dataset_name.rpartition(".")[2])
         if path and asked.dataset:
             name = self.catalog.load("params:experiment")
             self.tracker.log_dataset(name, path, data["split_sizes"], data["split_hashes"])
+        if path and asked.model:
+            self._log_model(dataset_name.partition(".")[0], path, data)
 
     @hook_impl(wrapper=True)
     def after_pipeline_run(self) -> Generator[None]:
@@ -163,6 +168,17 @@ class TrackingHooks:
             yield
         self._describe(str(error) if isinstance(error, ProjectError) else first_line(error))
         self.tracker.end_run("FAILED")
+
+    def _log_model(self, name: str, path: Path, exported: ExportedGenerator) -> None:
+        """Log the model that a run has saved, and what it was scored with."""
+        export = self.catalog.load(EXPORT)
+        dataset = None
+        if exported.scores:
+            dataset = self.catalog.load("params:experiment"), exported.scores[0]["comparability"]["reference_hash"]
+        params = asdict(exported.config) | {"epoch": exported.training["epoch"]}
+        self.tracker.log_model(
+            name, path, params, exported.findings, dataset, export.registered_model_name, export.champion
+        )
 
     def list_addresses(self) -> dict[str, str]:
         """List the addresses of the views in MLflow that show what this run has found, by their names."""

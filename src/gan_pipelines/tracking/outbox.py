@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from gan_pipelines.core.errors import first_line
 from gan_pipelines.core.files import atomic_write
+from gan_pipelines.tracking.models import log_model
 from gan_pipelines.tracking.outages import is_outage
 from gan_pipelines.tracking.tags import PARENT, VERSION
 
@@ -28,7 +29,9 @@ RETRY_SECONDS = 30.0
 MAX_PAUSE_SECONDS = 600.0
 
 LOG_CHILD = "log_child"
-"""Name of the one call that is not a method of `MlflowClient`: a finished nested run, see `_log_child`."""
+"""Name of a call that is not a method of `MlflowClient`: a finished nested run, see `_log_child`."""
+LOG_MODEL = "log_model"
+"""Another one: a saved model, see `models.log_model`."""
 INHERITED = ("variant", VERSION)
 """Tags that a nested run has from its parent, so that nested runs can be filtered and grouped by them."""
 METRICS_PER_CALL = 1000
@@ -37,7 +40,9 @@ METRICS_PER_CALL = 1000
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a method of `MlflowClient` on a run or, for ``set_experiment_tag``, an experiment, or `LOG_CHILD`.
+    """A call of a method of `MlflowClient` on a run or, for ``set_experiment_tag``, an experiment.
+
+    `LOG_CHILD` and `LOG_MODEL` are functions in place of such methods.
 
     Its arguments are JSON.
     """
@@ -51,6 +56,8 @@ class Call:
         arguments = dict(self.arguments)
         if self.method == LOG_CHILD:
             _log_child(client, self.run_id, **arguments)
+        elif self.method == LOG_MODEL:
+            log_model(client, self.run_id, **arguments)
         elif self.method == "log_inputs":
             _log_inputs(client, self.run_id, **arguments)
         elif self.method == "log_batch":

@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 
 from gan_pipelines.core.config import flatten
 from gan_pipelines.core.errors import first_line
+from gan_pipelines.core.findings import Findings
 from gan_pipelines.tracking.liveness import RunningRuns
+from gan_pipelines.tracking.models import FID
 from gan_pipelines.tracking.outages import is_outage
-from gan_pipelines.tracking.outbox import LOG_CHILD, METRICS_PER_CALL, Call, Outbox
+from gan_pipelines.tracking.outbox import LOG_CHILD, LOG_MODEL, METRICS_PER_CALL, Call, Outbox
 from gan_pipelines.tracking.provenance import COMMIT_TAG, DIRTY_TAG, find_commit
 from gan_pipelines.tracking.views import View
 
@@ -240,6 +242,44 @@ class MlflowTracker:
             for split, count in sizes.items()
         ]
         self._outbox.add(Call(self.run_id, "log_inputs", {"datasets": datasets}))
+
+    def log_model(
+        self,
+        name: str,
+        path: Path,
+        params: Mapping[str, Any],
+        findings: Findings | None,
+        dataset: tuple[str, str] | None,
+        registered_name: str | None = None,
+        champion: bool = False,
+    ) -> None:
+        """Log a saved model as an output of the run, with its scores.
+
+        Args:
+            name: name of the model.
+            path: folder of the model, which stays.
+            params: what it was made with.
+            findings: its scores in brief, or None.
+            dataset: name and hash of the images that it was scored with, or None.
+            registered_name: name in MLflow's model registry, or None.
+            champion: whether the registered version with the lowest comparable FID gets the alias ``champion``.
+        """
+        if self.run_id is None:
+            return
+        now = _now()
+        scores = {} if findings is None else findings.metrics
+        fid = {FID: f"{scores[FID]:.6g}"} if FID in scores else {}
+        arguments = {
+            "name": name,
+            "path": str(path.absolute()),
+            "params": [(param, str(value)) for param, value in flatten(params).items()],
+            "metrics": [(metric, value, now, 0) for metric, value in scores.items()],
+            "tags": fid | ({} if findings is None else dict(findings.tags)),
+            "dataset": None if dataset is None else (dataset[0], dataset[1][:DIGEST_LENGTH]),
+            "registered_name": registered_name,
+            "champion": champion,
+        }
+        self._outbox.add(Call(self.run_id, LOG_MODEL, arguments))
 
     def share_view(self, view: View) -> None:
         """Write a view of the list of runs, which the whole experiment shares."""

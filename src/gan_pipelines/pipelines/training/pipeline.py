@@ -74,7 +74,7 @@ def create_check_pipeline(variant: str) -> Pipeline:
         [
             node(
                 check_training,
-                inputs=["failure", "score_findings", "neighbours"],
+                inputs=["failure", "score_findings", "neighbours", "model"],
                 outputs=None,
                 name="check_training",
             )
