@@ -18,7 +18,7 @@ export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install imagenet ray run check test test-all lint schema ui viz viz-static clean \
+.PHONY: help install imagenet ray run check test test-all lint schema ui serve viz viz-static clean \
 	$(addprefix measure-,augmentation fashion_mnist planted robustness scores serving speed variants)
 
 help:  ## list the targets
@@ -53,6 +53,10 @@ schema: .venv/installed  ## write the JSON schema of the parameters, for editors
 
 ui: .venv/installed  ## compare runs in MLflow's browser interface
 	$(BIN)/kedro ui
+
+VARIANT ?= cdcgan
+serve: .venv/installed  ## serve the newest model of VARIANT with MLflow's server, on this machine
+	$(BIN)/kedro serve $(VARIANT)
 
 viz: .venv/installed-viz  ## see the pipelines in kedro-viz
 	$(BIN)/kedro viz run

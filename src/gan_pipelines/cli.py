@@ -17,6 +17,7 @@ from yaml import YAMLError
 from gan_pipelines.core.config import ConfigError, merge, parse, require
 from gan_pipelines.core.errors import first_line, printable
 from gan_pipelines.core.files import atomic_write
+from gan_pipelines.gan.variants import DEFAULT_VARIANT
 from gan_pipelines.project.hooks import install_excepthook
 from gan_pipelines.project.parameters import RuntimeConfig
 from gan_pipelines.project.session import ProjectSession, check_runner_name
@@ -66,6 +67,24 @@ def ui(metadata: ProjectMetadata, env: str | None, host: str | None, port: str |
     asked = {name: value for name, value in {"host": host, "port": port}.items() if value}
     settings = ProjectSession.create(metadata.project_path, env=env).load_context().config_loader["mlflow"]
     sys.exit(show_interface(merge(settings, {"ui": asked})))
+
+
+@cli.command()
+@env_option
+@click.argument("variant", default=DEFAULT_VARIANT)
+@click.option("--version", metavar="VERSION", help="Version of the model in the catalog; the newest if left out.")
+@click.option("--host", "-h", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", "-p", type=click.IntRange(1, 65535), default=5001, show_default=True, help="Port to listen on.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that answer.")
+@click.pass_obj
+def serve(
+    metadata: ProjectMetadata, env: str | None, variant: str, version: str | None, host: str, port: int, workers: int
+) -> None:
+    """Serve the model of VARIANT that a training or an export has left in the catalog."""
+    from gan_pipelines.project import service  # noqa: PLC0415 (loads PyTorch)
+
+    context = ProjectSession.create(metadata.project_path, env=env).load_context()
+    service.serve(service.find_model(context, variant, version), host, port, workers)
 
 
 @cli.command()

@@ -6,10 +6,8 @@ from kedro.pipeline import Pipeline
 
 from gan_pipelines.core.config import suggest
 from gan_pipelines.core.errors import ProjectError
-from gan_pipelines.gan.variants import VARIANTS
+from gan_pipelines.gan.variants import DEFAULT_VARIANT, VARIANTS
 from gan_pipelines.pipelines import augmentation, evaluation, export, ingestion, reporting, sampling, training
-
-DEFAULT_VARIANT = "cdcgan"
 
 
 class PipelineUnknown(ProjectError, KeyError):

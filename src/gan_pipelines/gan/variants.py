@@ -117,6 +117,8 @@ VARIANTS: Final[dict[str, GanConfig]] = {
     # The same for labelled images.
     "r3gan_conditional": _r3gan("r3gan_projection"),
 }
+DEFAULT_VARIANT: Final = "cdcgan"
+"""Variant of the default pipeline."""
 
 
 def parse_variant(variant: str, overrides: Mapping[str, Any] | None) -> GanConfig:

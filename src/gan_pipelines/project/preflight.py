@@ -74,7 +74,7 @@ def check_run(
             resolve_device(parameters.runtime.device)
     if parameters.dataset is not None:
         _check_images(parameters.dataset, open_source(parameters.dataset), pipeline, catalog, parameters)
-    _check_entries(pipeline.inputs(), catalog, pipelines, f"kedro run --env={env}" if env else "kedro run")
+    check_entries(pipeline.inputs(), catalog, pipelines, f"kedro run --env={env}" if env else "kedro run")
     if parameters.runtime is not None and parameters.augmentation is not None:
         check_engine(parameters.runtime, catalog.load("image_sets").root)
     if parameters.sampling is not None and parameters.sampling.classes is not None:
@@ -108,8 +108,15 @@ def check_transforms(path: str, transforms: TransformConfig, dataset: DatasetCon
     require(padding < size, f"{path}.crop_padding", padding, f"below dataset.image_size, {size}")
 
 
-def _check_entries(inputs: set[str], catalog: DataCatalog, pipelines: Mapping[str, Pipeline], kedro_run: str) -> None:
-    """Raise a `ConfigError` if an entry that another run makes, or the version that is asked for, is not there."""
+def check_entries(inputs: set[str], catalog: DataCatalog, pipelines: Mapping[str, Pipeline], kedro_run: str) -> None:
+    """Raise a `ConfigError` if an entry that another run makes, or the version that is asked for, is not there.
+
+    Args:
+        inputs: names of the entries.
+        catalog: where they are looked up.
+        pipelines: all pipelines by name, one of which makes an entry.
+        kedro_run: the command that runs one, for sentences.
+    """
     if "all_runs" in inputs and not any("scores" in run or "verdicts" in run for run in catalog.load("all_runs")):
         raise ConfigError(f"There is nothing to compare yet: {kedro_run} --pipelines=train_<variant> makes scores.")
     for name in sorted(inputs, reverse=True):  # a generator before the best one

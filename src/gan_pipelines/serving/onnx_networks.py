@@ -47,13 +47,12 @@ def _trace(generator: TrainedGenerator) -> ModelProto:
     network = ImageNetwork(generator.network()).eval()
     latents, labels = torch.zeros(2, generator.config.networks.latent_size), torch.zeros(2, dtype=torch.int64)
     inputs = {"latents": latents} | ({"labels": labels} if generator.is_conditional else {})
-    batch = torch.export.Dim("images")
     program = torch.onnx.export(
         network,
         tuple(inputs.values()),
         input_names=list(inputs),
         output_names=["images"],
-        dynamic_shapes=tuple({0: batch} for _ in inputs),
+        dynamic_shapes=tuple({0: torch.export.Dim.DYNAMIC} for _ in inputs),
         opset_version=OPSET,
         optimize=False,  # onnxruntime does so when it loads a file
         verbose=False,

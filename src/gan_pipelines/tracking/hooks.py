@@ -176,9 +176,8 @@ class TrackingHooks:
         if exported.scores:
             dataset = self.catalog.load("params:experiment"), exported.scores[0]["comparability"]["reference_hash"]
         params = asdict(exported.config) | {"epoch": exported.training["epoch"]}
-        self.tracker.log_model(
-            name, path, params, exported.findings, dataset, export.registered_model_name, export.champion
-        )
+        may_win = export.champion and "failure" not in exported.training
+        self.tracker.log_model(name, path, params, exported.findings, dataset, export.registered_model_name, may_win)
 
     def list_addresses(self) -> dict[str, str]:
         """List the addresses of the views in MLflow that show what this run has found, by their names."""

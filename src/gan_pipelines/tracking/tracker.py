@@ -57,6 +57,7 @@ class MlflowTracker:
         self._ends_run = True
         self._logged_epochs = 0
         self._training: str | None = None
+        self._times: dict[tuple[str, float], int] = {}
         self._sigterm: Any = None
         self._sampler: Any = None
 
@@ -74,7 +75,7 @@ class MlflowTracker:
         self.run_id, self.experiment_id = str(run.info.run_id), str(run.info.experiment_id)
         self._pictures = mlflow.utils.file_utils.local_file_uri_to_path(f"{run.info.artifact_uri}/images")
         self._ends_run = is_own
-        self._logged_epochs, self._training = 0, None
+        self._logged_epochs, self._training, self._times = 0, None, {}
         atexit.register(self.end_run, "KILLED")
         if threading.current_thread() is threading.main_thread():
             self._sigterm = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -187,8 +188,7 @@ class MlflowTracker:
     def log_metrics(self, values: Mapping[str, float]) -> None:
         """Log metrics of the whole run."""
         if self.run_id is not None:
-            entries = [(name, value, _now(), 0) for name, value in values.items()]
-            self._outbox.add(Call(self.run_id, "log_batch", {"metrics": entries}))
+            self._outbox.add(Call(self.run_id, "log_batch", {"metrics": self._stamp(values)}))
 
     def log_picture(self, name: str, epoch: int, pixels: NDArray[np.uint8]) -> None:
         """Log a picture of an epoch at once; MLflow shows a slider over epochs. The first one says where they are.
@@ -266,14 +266,13 @@ class MlflowTracker:
         """
         if self.run_id is None:
             return
-        now = _now()
         scores = {} if findings is None else findings.metrics
         fid = {FID: f"{scores[FID]:.6g}"} if FID in scores else {}
         arguments = {
             "name": name,
             "path": str(path.absolute()),
             "params": [(param, str(value)) for param, value in flatten(params).items()],
-            "metrics": [(metric, value, now, 0) for metric, value in scores.items()],
+            "metrics": self._stamp(scores),
             "tags": fid | ({} if findings is None else dict(findings.tags)),
             "dataset": None if dataset is None else (dataset[0], dataset[1][:DIGEST_LENGTH]),
             "registered_name": registered_name,
@@ -305,6 +304,14 @@ class MlflowTracker:
         """Tag the run."""
         if self.run_id is not None:
             self._add(self.run_id, tags=tags)
+
+    def _stamp(self, values: Mapping[str, float]) -> list[tuple[str, float, int, int]]:
+        """Name, value, time and step of metrics of the whole run.
+
+        A value has the time at which it was first logged: MLflow then has it once, though run and model both have it.
+        """
+        now = _now()
+        return [(*metric, self._times.setdefault(metric, now), 0) for metric in values.items()]
 
     def _add(self, run_id: str, **entries: Mapping[str, str]) -> None:
         self._outbox.add(Call(run_id, "log_batch", {kind: list(values.items()) for kind, values in entries.items()}))

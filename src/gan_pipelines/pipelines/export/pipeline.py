@@ -42,7 +42,7 @@ def create_scoring_pipeline(variant: str) -> Pipeline:
             ),
         ],
         namespace=variant,
-        inputs={"model", "extractor", "reference"},
+        inputs={"extractor", "reference"},
         parameters={"params:scoring", "params:runtime.device"},
     )
     return create_measuring_pipeline() + scoring
