@@ -157,8 +157,9 @@ def compare_scores(exported: Sequence[Mapping[str, Any]], generator: ExportedGen
 
 
 def _compare(score: Mapping[str, Any], before: Mapping[tuple[str, str], float]) -> str:
-    weights = score["identity"]["weights"]
+    weights, samples = score["identity"]["weights"], score["comparability"]["samples"]
     known = before.get((weights, hash_key(score)))
-    origin = "which was not scored in this way" if known is None else f"whose FID is {known:.2f}"
-    samples = score["comparability"]["samples"]
-    return f"exported, {weights} weights: FID {score['value']:.2f} of {samples:,} samples; from a generator {origin}"
+    itself = (
+        "; the generator itself has no such score" if known is None else f", and {known:.2f} of the generator itself"
+    )
+    return f"exported, {weights} weights: FID {score['value']:.2f} of {samples:,} samples{itself}"
