@@ -29,6 +29,8 @@ LIBRARIES = [
     "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.tracking",
     "omegaconf",
+    "onnxruntime",
+    "onnxscript",
     "pandas",
     "scipy.stats",
     "sklearn.datasets",

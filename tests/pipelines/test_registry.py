@@ -15,7 +15,9 @@ VARIANTS = {
 
 
 def test_the_pipelines_have_their_names():
-    of_variants = {f"{verb}_{variant}" for verb in ("train", "evaluate", "sample", "augment") for variant in VARIANTS}
+    of_variants = {
+        f"{verb}_{variant}" for verb in ("train", "evaluate", "sample", "export", "augment") for variant in VARIANTS
+    }
     of_folders = {"evaluate_folder", "augment_folder"}
     assert set(register_pipelines()) == {"ingest", "compare", "__default__"} | of_variants | of_folders
 
@@ -31,7 +33,8 @@ def test_training_reads_images_and_writes_all_that_a_run_leaves():
         *(f"wgan_gp.{kind}" for kind in ("model_summary", "sample_grids", "loss_curves")),
     }
     assert {"wgan_gp.scores", "wgan_gp.score_findings", "wgan_gp.neighbours"} < pipeline.datasets()
-    assert {"wgan_gp.generator", "wgan_gp.best_generator", "wgan_gp.history", "monitor"} < pipeline.datasets()
+    kinds = ("generator", "best_generator", "history", "model")
+    assert {"monitor", *(f"wgan_gp.{kind}" for kind in kinds)} < pipeline.datasets()
 
 
 def test_evaluation_takes_the_generator_from_the_catalog():
@@ -100,11 +103,23 @@ def test_sampling_takes_the_generator_from_the_catalog():
     assert pipeline.outputs() == {"acgan.samples", "acgan.samples_grid"}
 
 
+def test_an_export_takes_the_generator_from_the_catalog_and_scores_what_it_makes():
+    pipelines = register_pipelines()
+    pipeline = pipelines["export_acgan"]
+    assert {name for name in pipeline.inputs() if not name.startswith("params:")} == {
+        "image_sets", "extractors", "references", "acgan.generator", "acgan.scores",
+    }  # fmt: skip
+    assert {"acgan.model", "acgan.exported_scores"} < pipeline.datasets()
+    alone = pipeline.to_outputs("acgan.model")
+    assert alone.inputs() == {"acgan.generator", "acgan.scores", "params:export", "params:experiment"}
+    assert {node.name for node in alone.nodes} < {node.name for node in pipelines["train_acgan"].nodes}
+
+
 @pytest.mark.integration
 def test_listing_the_pipelines_loads_no_large_package():
     code = (
         "import atexit, sys; from kedro.framework.cli.cli import main; sys.argv = ['kedro', 'registry', 'list']; "
-        "large = {'torch', 'mlflow', 'matplotlib.figure', 'pandas', 'sklearn.base', 'ray'}; "
+        "large = {'torch', 'mlflow', 'matplotlib.figure', 'onnx', 'onnxruntime', 'pandas', 'sklearn.base', 'ray'}; "
         "atexit.register(lambda: print('loaded', large & sys.modules.keys())); main()"
     )
     root = Path(__file__).parents[2]

@@ -17,6 +17,7 @@ from gan_pipelines.metrics import FeatureExtractor, ScoringConfig, make_monitor,
 from gan_pipelines.metrics.config import MonitorConfig
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.project.training import train_generator
+from gan_pipelines.serving import ExportConfig
 
 
 class Projection(nn.Module):
@@ -127,6 +128,8 @@ def run_training(tiny_gan, striped_images, tmp_path):
             "params:runtime.device": "cpu",
             "params:runtime.fresh": False,
             "params:reporting.grid_every_epochs": 5,
+            "params:export": ExportConfig(),
+            "params:experiment": "stripes",
             "train_images": images,
             "extractor": extractor,
             "reference": reference,
@@ -165,8 +168,8 @@ def test_all_that_a_failed_training_has_measured_is_saved_before_its_run_ends(
 
     catalog, raised = run_training(fail, measure_every, on_collapse="warn" if ending == "nan" else ending)
     assert raised is None if sentence is None else raised.startswith(sentence)
-    entries = ("history", "generator", "best_generator", "sample_grids", "loss_curves", "scores", "neighbours")
-    history, last, best, grids, _, scores, _ = (catalog.load(f"wgan_gp.{entry}") for entry in entries)
+    entries = ("history", "generator", "best_generator", "sample_grids", "loss_curves", "scores", "neighbours", "model")
+    history, last, best, grids, _, scores, _, model = (catalog.load(f"wgan_gp.{entry}") for entry in entries)
     assert history["epoch"].tolist() == list(range(1, epochs + 1))
     if measure_every == 1:
         assert history["fid_30"].notna().all()
@@ -176,6 +179,7 @@ def test_all_that_a_failed_training_has_measured_is_saved_before_its_run_ends(
     assert last.training["epoch"] == (best.training["epoch"] if ending == "nan" else epochs)
     assert ("epoch-0005" in grids) == (ending != "nan")
     assert catalog.load("wgan_gp.score_findings").metrics["fid"] > 0
+    assert ("The training has failed" in model.card) == (ending != "warn")
     of_last = [score for score in scores if score["identity"]["generator"] == "last"]
     assert all(any("(collapse)" in flag for flag in score["flags"]) == (ending != "nan") for score in of_last)
     for score in scores:

@@ -76,13 +76,6 @@ def test_it_has_the_scores_of_its_generator_and_of_no_other(exported):
     assert exported.findings.metrics["fid"] == 3.25
 
 
-def test_without_scores_it_says_so(generator, caplog):
-    exported = export_generator(generator, [score(version="2025-01-01T00.00.00.000Z")], ExportConfig(), "cards")
-    assert exported.findings is None
-    assert "None were measured of this version." in exported.card
-    assert f"There are no scores of version {VERSION}" in caplog.text
-
-
 def test_the_card_states_data_scores_with_keys_flags_licence_use_and_failures(exported):
     lines = exported.card.splitlines()
     for line in (
@@ -104,11 +97,15 @@ def test_the_card_states_data_scores_with_keys_flags_licence_use_and_failures(ex
     assert "99" not in exported.card
 
 
-def test_the_card_of_a_failed_training_says_so(generator):
+def test_without_scores_and_of_a_failed_training_it_says_so(generator, caplog):
     failed = replace(generator, training={**generator.training, "failure": "a loss became nan."})
-    card = export_generator(failed, [], ExportConfig(), "cards").card
-    assert "- The training has failed: a loss became nan." in card.splitlines()
-    assert "- licence: not stated" in card.splitlines()
+    exported = export_generator(failed, [score(version="2025-01-01T00.00.00.000Z")], ExportConfig(), "cards")
+    assert exported.findings is None
+    assert f"There are no scores of version {VERSION}" in caplog.text
+    lines = exported.card.splitlines()
+    assert "None were measured of this version." in lines
+    assert "- The training has failed: a loss became nan." in lines
+    assert "- licence: not stated" in lines
 
 
 def test_scores_of_the_files_are_compared_where_they_may_be(exported):
@@ -116,7 +113,7 @@ def test_scores_of_the_files_are_compared_where_they_may_be(exported):
     findings = compare_scores(again, exported)
     assert findings.metrics == {"exported/ema_fid": 3.5, "exported/raw_fid": 9.0}
     assert findings.sentences == (
-        "exported, ema weights: FID 3.50 of 40 samples; that of the generator itself is 3.25",
+        "exported, ema weights: FID 3.50 of 40 samples; the generator itself has 3.25",
         "exported, raw weights: FID 9.00 of 50 samples; the generator itself has no such score",
     )
 

@@ -159,7 +159,5 @@ def compare_scores(exported: Sequence[Mapping[str, Any]], generator: ExportedGen
 def _compare(score: Mapping[str, Any], before: Mapping[tuple[str, str], float]) -> str:
     weights, samples = score["identity"]["weights"], score["comparability"]["samples"]
     known = before.get((weights, hash_key(score)))
-    itself = (
-        "; the generator itself has no such score" if known is None else f", and {known:.2f} of the generator itself"
-    )
-    return f"exported, {weights} weights: FID {score['value']:.2f} of {samples:,} samples{itself}"
+    original = "the generator itself has no such score" if known is None else f"the generator itself has {known:.2f}"
+    return f"exported, {weights} weights: FID {score['value']:.2f} of {samples:,} samples; {original}"
