@@ -29,7 +29,6 @@ LIBRARIES = [
     "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.tracking",
     "omegaconf",
-    "onnxruntime",
     "onnxscript",
     "pandas",
     "scipy.stats",

@@ -84,7 +84,8 @@ def serve(
     from gan_pipelines.project import service  # noqa: PLC0415 (loads PyTorch)
 
     context = ProjectSession.create(metadata.project_path, env=env).load_context()
-    service.serve(service.find_model(context, variant, version), host, port, workers)
+    catalog: Any = context._get_catalog(load_versions={service.model_entry(variant): version} if version else None)
+    service.serve(service.find_model(catalog, variant, env), host, port, workers)
 
 
 @cli.command()

@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 import requests
 import torch
+from kedro.framework.project import configure_project
 from kedro.io import DataCatalog, Version
 from kedro.runner import ParallelRunner
 from mlflow.exceptions import MlflowException
@@ -48,7 +49,14 @@ from gan_pipelines.core import disk
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.core.stores import KeyedStore
-from gan_pipelines.datasets import CheckpointStoreDataset, GeneratorDataset, JSONDataset, KeyedStoreDataset, RunsDataset
+from gan_pipelines.datasets import (
+    CheckpointStoreDataset,
+    ExportedGeneratorDataset,
+    GeneratorDataset,
+    JSONDataset,
+    KeyedStoreDataset,
+    RunsDataset,
+)
 from gan_pipelines.execution import ExecutionConfig, check_engine, cluster
 from gan_pipelines.gan import (
     VARIANTS,
@@ -73,6 +81,7 @@ from gan_pipelines.project.new_experiment import check_name, check_path, suggest
 from gan_pipelines.project.parameters import RuntimeConfig, parse_parameters
 from gan_pipelines.project.preflight import check_run
 from gan_pipelines.project.reproduction import Request, check_dataset, find_run, read_parameters
+from gan_pipelines.project.service import find_model
 from gan_pipelines.project.session import check_load_versions, check_runner, check_runner_name, select_nodes
 from gan_pipelines.project.sweep import check_settings
 from gan_pipelines.tracking import database
@@ -466,6 +475,23 @@ def a_version_that_does_not_exist(folder):
         GeneratorDataset(filepath=path, version=Version(None, version)).save(generator)
     asked = GeneratorDataset(filepath=path, version=Version("2026-01-03T00.00.00.000Z", None))
     preflight("sample_acgan", datasets={"acgan.generator": asked})
+
+
+case("a name of a registered model that MLflow does not allow")(
+    lambda _: preflight(export__registered_model_name="digits/1")
+)
+case("a champion without a registered model")(lambda _: preflight(export__champion=True))
+
+
+def serve(variant):
+    """Look for the model of a variant, of which there is none."""
+    catalog = {"cdcgan.model": ExportedGeneratorDataset(filepath="model", version=Version(None, None))}
+    configure_project("gan_pipelines")
+    find_model(DataCatalog(catalog), variant)
+
+
+case("`kedro serve` of a variant that does not exist")(lambda _: serve("cdgan"))
+case("`kedro serve` of a variant without a model")(lambda _: serve("cdcgan"))
 
 
 def choose(**filters):

@@ -57,6 +57,12 @@ def test_the_settings_of_a_variant_come_back_from_beside_those_of_sections():
     assert parse_parameters(raw, ["params:variants.wgan_gp"]).variants["wgan_gp"] == VARIANTS["wgan_gp"]
 
 
+def test_a_run_of_an_earlier_version_lacks_the_settings_of_exports():
+    pipeline = register_pipelines()["export_wgan"].to_outputs("wgan.model")
+    assert read_parameters("a", {"experiment": "digits"}, pipeline) == {}
+    assert read_parameters("a", {"export.champion": "False"}, pipeline) == {"export": {"champion": False}}
+
+
 def test_lists_come_back_in_their_order():
     pipeline = register_pipelines()["augment_wgan_gp"].filter(to_nodes=["wgan_gp.resolve_config"])
     texts = {f"penalties.{place}.weight": str(place + 1.0) for place in (10, *range(10))} | {"runtime.device": "cpu"}

@@ -37,6 +37,8 @@ REPRODUCED = "reproduced"
 REPRODUCES_TAG = "reproduces_run"
 COMMIT_DIGITS = 8
 DATASET_TAG = "dataset_hash"
+LATER_SECTIONS = ("export",)
+"""Sections that runs of earlier versions do not have; they change no metric, and those of the environment serve."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,8 @@ def read_parameters(run_id: str, logged: Mapping[str, str], pipeline: Pipeline) 
             known = {
                 name: value for name, value in known.items() if name.split(".")[0] not in {*SECTIONS, "experiment"}
             }
+        if section in LATER_SECTIONS and not known:
+            continue
         if section in SECTIONS or is_variant:
             _require_complete(run_id, entry if is_variant else section, known)
             settings = _unflatten({name.removeprefix(prefix): _read(value) for name, value in known.items()})

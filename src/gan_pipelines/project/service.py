@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from kedro.framework.project import pipelines
+from kedro.io import DataCatalog
 
 from gan_pipelines.core.config import ConfigError, suggest
 from gan_pipelines.gan.variants import VARIANTS
@@ -18,23 +19,28 @@ ENVIRONMENT_MANAGER = "local"
 """MLflow's name for the environment of this process, which has all that a model needs."""
 
 
-def find_model(context: Any, variant: str, version: str | None) -> Path:
-    """Find the folder of a model in the catalog.
+def find_model(catalog: DataCatalog, variant: str, env: str | None = None) -> Path:
+    """Find the folder of a variant's model in the catalog.
 
     Args:
-        context: Kedro's.
+        catalog: with the version that is asked for; without one, it is the newest.
         variant: name of the variant.
-        version: version of the model, or None for the newest.
+        env: Kedro's environment, for the command that a sentence names.
 
     Raises:
         ConfigError: if there is no such variant, or no such model.
     """
     if variant not in VARIANTS:
         raise ConfigError(f"{variant} is not a variant; {suggest(variant, list(VARIANTS))}")
-    name = f"{variant}.model"
-    catalog = context._get_catalog(load_versions={name: version} if version else None)
-    check_entries({name}, catalog, pipelines, f"kedro run --env={context.env}" if context.env else "kedro run")
-    return Path(catalog[name]._get_load_path()).absolute()
+    name = model_entry(variant)
+    check_entries({name}, catalog, pipelines, f"kedro run --env={env}" if env else "kedro run")
+    dataset: Any = catalog[name]
+    return Path(dataset._get_load_path()).absolute()
+
+
+def model_entry(variant: str) -> str:
+    """Name of the catalog entry with the model of a variant."""
+    return f"{variant}.model"
 
 
 def serve(model: Path, host: str, port: int, workers: int) -> NoReturn:
