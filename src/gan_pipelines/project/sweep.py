@@ -33,6 +33,8 @@ from gan_pipelines.tracking.sweeps import SweepRun, tagging
 
 KINDS = ("train", "augment")
 """Pipelines that can be swept, before ``_<variant>``."""
+WITHOUT_RESULT = ("export", "runtime")
+"""Sections that change no result: the same run with others is finished."""
 ONE_AFTER_ANOTHER = {"engine": "process"}
 """Settings of each run, whose own tasks would compete with the other runs."""
 LOGS = "logs"
@@ -220,14 +222,14 @@ def _describe(combination: Combination, outcome: Outcome) -> str:
 
 
 def _hash_request(project_path: Path, env: str | None, combination: Combination, params: Mapping[str, Any]) -> str:
-    """Identify a run by all its settings but those of the machine. Raises a `ConfigError` if one is wrong."""
+    """Identify a run by all its settings that change a result. Raises a `ConfigError` if one is wrong."""
     runtime_params = merge(dict(params), combination.parameters)
     session = ProjectSession.create(project_path, env=env, runtime_params=runtime_params)
     assert isinstance(session, ProjectSession)
     parameters = session.read_parameters()
     parse_parameters(parameters, pipelines[combination.pipeline].inputs())
     return hash_values(
-        [combination.pipeline, env, {name: value for name, value in parameters.items() if name != "runtime"}]
+        [combination.pipeline, env, {name: value for name, value in parameters.items() if name not in WITHOUT_RESULT}]
     )
 
 
