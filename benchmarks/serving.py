@@ -2,9 +2,9 @@
 
     python benchmarks/serving.py MODEL ROWS [--rounds 300] [--clients 200] [--seconds 60] [--bodies 1000]
 
-MODEL is what a training has left in the catalog, such as data/06_models/digits/cdcgan/model/<version>/model. It is served
-in a fresh virtual environment with nothing but its own requirements. Latencies of onnxruntime and of PyTorch, without
-torch.compile, are measured in turns, with as many threads as each chooses. Adds rows to ROWS, a CSV, after each
+MODEL is what a training has left in the catalog, such as data/06_models/digits/cdcgan/model/<version>/model. It is
+served in a fresh virtual environment with nothing but its own requirements. Latencies of onnxruntime and of PyTorch,
+without torch.compile, are measured in turns, with as many threads as each chooses. Adds rows to ROWS, a CSV, after each
 measurement.
 """
 

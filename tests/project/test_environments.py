@@ -20,6 +20,7 @@ from gan_pipelines.gan.variants import parse_variant
 from gan_pipelines.images.config import DatasetConfig
 from gan_pipelines.metrics.config import ScoringConfig
 from gan_pipelines.project.preflight import check_transforms
+from gan_pipelines.serving import ExportConfig
 
 CONF = Path(__file__).parents[2] / "conf"
 OWN_SECTIONS = ("dataset", "variants", "scoring", "augmentation", "reporting")
@@ -278,8 +279,9 @@ def test_nothing_of_base_leaks_into_an_experiment(env, tmp_path):
     assert load(env, "globals") == {"experiment": env}
     assert spoilt["experiment"] == env
     # What a user asks for, on a machine, is no part of an experiment.
-    assert set(spoilt) == {"experiment", "sampling", "folder", "runtime", *OWN_SECTIONS}
+    assert set(spoilt) == {"experiment", "sampling", "export", "folder", "runtime", *OWN_SECTIONS}
     assert spoilt["sampling"] == {"count": 16, "classes": None, "seed": 0, "truncation": None, "weights": "ema"}
+    assert ExportConfig(**spoilt["export"]) == ExportConfig()
     engine = {"engine": "pool", "workers": None, "address": None, "cpus_per_task": 1, "gpus_per_task": 0}
     assert spoilt["runtime"] == {"device": "auto", "fresh": False, "system_metrics": True, **engine}
 
