@@ -4,8 +4,8 @@
 
 MODEL is what a training has left in the catalog, such as data/06_models/digits/cdcgan/model/<version>/model. It is
 served in a fresh virtual environment with nothing but its own requirements. Latencies of onnxruntime and of PyTorch,
-without torch.compile, are measured in turns, with as many threads as each chooses. Adds rows to ROWS, a CSV, after each
-measurement.
+without torch.compile, are measured in turns, with as many threads as PyTorch chooses. Adds rows to ROWS, a CSV, after
+each measurement.
 """
 
 from __future__ import annotations
@@ -146,7 +146,9 @@ def measure_latency(model: Path, rows: Rows, rounds: int) -> None:
     version = description["version"]
     generator = TrainedGenerator.load(model.parents[2] / "generator.safetensors" / version / "generator.safetensors")
     network = generator.network()
-    session = onnxruntime.InferenceSession(model / "artifacts/ema.onnx", providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(model / "artifacts/ema.onnx", options, providers=["CPUExecutionProvider"])
     for count in (1, 64):
         latents = torch.randn(count, description["latent_size"])
         labels = torch.arange(count) % max(1, len(generator.class_names))

@@ -37,15 +37,16 @@ def register_pipelines() -> dict[str, Pipeline]:
     for variant in VARIANTS:
         evaluate = ingest + evaluation.create_pipeline(variant)
         check = training.create_check_pipeline(variant)
-        model = export.create_pipeline(variant)
+        model = export.create_pipeline(variant, after=["score_findings", "neighbours"])
         pipelines[f"train_{variant}"] = monitoring + training.create_pipeline(variant) + evaluate + model + check
         pipelines[f"evaluate_{variant}"] = evaluate
         pipelines[f"sample_{variant}"] = sampling.create_pipeline(variant)
-        pipelines[f"export_{variant}"] = ingest + model + export.create_scoring_pipeline(variant)
+        files = export.create_pipeline(variant) + export.create_scoring_pipeline(variant)
+        pipelines[f"export_{variant}"] = ingest + files
         pipelines[f"augment_{variant}"] = monitoring + ingest + augmentation.create_pipeline(variant)
     folder = ingestion.create_folder_pipeline()
     pipelines["evaluate_folder"] = folder + evaluation.create_folder_pipeline()
     pipelines["augment_folder"] = folder + augmentation.create_folder_pipeline()
-    experiment = augmentation.create_pipeline(DEFAULT_VARIANT, after=["score_findings", "neighbours"])
+    experiment = augmentation.create_pipeline(DEFAULT_VARIANT, after=["score_findings", "neighbours", "model"])
     pipelines["__default__"] = pipelines[f"train_{DEFAULT_VARIANT}"] + experiment
     return pipelines

@@ -48,12 +48,16 @@ def test_the_default_scores_a_conditional_variant_and_then_runs_its_experiment()
     default = [node.name for node in pipelines["__default__"].nodes]
     train, augment = ([node.name for node in pipelines[f"{verb}_cdcgan"].nodes] for verb in ("train", "augment"))
     assert {*default} == {*train, *augment}
-    scored = max(default.index(f"cdcgan.{name}") for name in ("score_generators", "show_neighbours", "check_training"))
+    scored = max(
+        default.index(f"cdcgan.{name}")
+        for name in ("score_generators", "show_neighbours", "export_generator", "check_training")
+    )
     assert scored < default.index("cdcgan.train_generators")
 
 
-def test_a_training_is_checked_after_all_else():
-    assert register_pipelines()["train_wgan_gp"].nodes[-1].name == "wgan_gp.check_training"
+def test_a_training_is_checked_after_all_else_and_exported_just_before():
+    nodes = [node.name for node in register_pipelines()["train_wgan_gp"].nodes]
+    assert nodes[-2:] == ["wgan_gp.export_generator", "wgan_gp.check_training"]
 
 
 def test_the_experiment_takes_images_and_trains_generators_of_its_own():

@@ -18,6 +18,7 @@ from dataclasses import replace
 from functools import cache, reduce
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 from urllib.error import URLError
 
 import mlflow
@@ -32,6 +33,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST
 from omegaconf import OmegaConf
 from PIL import Image
+from torch import nn
 
 import odd_pictures
 from gan_pipelines import cli, settings
@@ -84,6 +86,7 @@ from gan_pipelines.project.reproduction import Request, check_dataset, find_run,
 from gan_pipelines.project.service import find_model
 from gan_pipelines.project.session import check_load_versions, check_runner, check_runner_name, select_nodes
 from gan_pipelines.project.sweep import check_settings
+from gan_pipelines.serving.onnx_networks import to_onnx
 from gan_pipelines.tracking import database
 from gan_pipelines.tracking.database import set_up_alone
 from gan_pipelines.tracking.hooks import check_asked_run
@@ -93,6 +96,7 @@ from gan_pipelines.tracking.sweeps import SweepRun
 from gan_pipelines.tracking.tracker import MAX_PARAM_LENGTH
 from odd_folders import LATIN_1, ODD_FOLDERS
 from pictures import write_pictures
+from random_generators import make_generator
 
 PROJECT = Path(__file__).parents[2]
 TABLE = {
@@ -481,6 +485,17 @@ case("a name of a registered model that MLflow does not allow")(
     lambda _: preflight(export__registered_model_name="digits/1")
 )
 case("a champion without a registered model")(lambda _: preflight(export__champion=True))
+
+
+@case("networks that ONNX cannot express")
+def networks_that_onnx_cannot_express(_):
+    class Branching(nn.Module):
+        def forward(self, latents, labels=None):
+            return latents if latents.sum().item() > 0 else -latents
+
+    generator = make_generator("mlp_gan", size=8)
+    with patch.object(TrainedGenerator, "network", lambda *_: Branching()):
+        to_onnx(generator)
 
 
 def serve(variant):

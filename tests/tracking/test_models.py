@@ -10,6 +10,7 @@ from mlflow.entities import LoggedModelStatus
 
 from gan_pipelines.core.findings import Findings
 from gan_pipelines.tracking import MlflowTracker, outbox
+from gan_pipelines.tracking.models import delete_models
 
 CODE = """
 import mlflow
@@ -95,6 +96,15 @@ def test_no_champion_is_marked_unasked(local, log):
     log(findings(4.0), registered_name="digits")
     assert local.get_registered_model("digits").aliases == {}
     assert [int(version.version) for version in local.search_model_versions("name='digits'")] == [1]
+
+
+@pytest.mark.parametrize("name", [None, "digits"])
+def test_the_models_of_a_run_are_deleted_unless_they_are_registered(local, log, name):
+    run_id, model_id = log(findings(4.0), registered_name=name)
+    run = local.get_run(run_id)
+    delete_models(local, run)
+    left = [model.model_id for model in local.search_logged_models([run.info.experiment_id])]
+    assert left == ([] if name is None else [model_id])
 
 
 def test_a_model_that_an_outage_has_left_incomplete_is_replaced(local, log, model, monkeypatch):

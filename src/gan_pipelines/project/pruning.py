@@ -367,12 +367,15 @@ def _find_runs(client: Any, runs: Sequence[Run], versions: set[str], before: flo
         if version in versions and not is_deleted(run) and (is_old or is_deleted(whole)):
             folder = find_artifacts(run)
             size = 0 if folder is None else count_bytes(folder)
-            yield Item(RUNS, whole.info.run_name, size, _hiding(client, run.info.run_id))
+            yield Item(RUNS, whole.info.run_name, size, _hiding(client, run))
 
 
-def _hiding(client: Any, run_id: str) -> Callable[[], bool]:
+def _hiding(client: Any, run: Run) -> Callable[[], bool]:
     def discard() -> bool:
-        client.delete_run(run_id)
+        from gan_pipelines.tracking.models import delete_models  # noqa: PLC0415 (loads MLflow)
+
+        client.delete_run(run.info.run_id)
+        delete_models(client, run)
         return True
 
     return discard

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import Tensor, nn
 
+from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.pixels import to_uint8
 from gan_pipelines.gan import WEIGHT_SETS, TrainedGenerator, WeightSet
 
@@ -18,6 +19,10 @@ OPSET: Final = 20
 """Version of ONNX's operators."""
 PROVIDERS: Final = ("CPUExecutionProvider",)
 """What onnxruntime computes with."""
+
+
+class ExportFailed(ProjectError):
+    """Networks that PyTorch's exporter cannot convert."""
 
 
 class ImageNetwork(nn.Module):
@@ -37,6 +42,9 @@ def to_onnx(generator: TrainedGenerator) -> dict[WeightSet, bytes]:
 
     The inputs are ``latents`` (N, latent_size) float32 and, of a conditional generator, ``labels`` (N,) int64; the
     output is ``images`` (N, C, H, W) uint8. N is free.
+
+    Raises:
+        ExportFailed: if the networks have something that ONNX lacks.
     """
     traced = _trace(generator)
     return {weights: _with_weights(traced, generator.weights[weights]) for weights in WEIGHT_SETS}
@@ -47,16 +55,23 @@ def _trace(generator: TrainedGenerator) -> ModelProto:
     network = ImageNetwork(generator.network()).eval()
     latents, labels = torch.zeros(2, generator.config.networks.latent_size), torch.zeros(2, dtype=torch.int64)
     inputs = {"latents": latents} | ({"labels": labels} if generator.is_conditional else {})
-    program = torch.onnx.export(
-        network,
-        tuple(inputs.values()),
-        input_names=list(inputs),
-        output_names=["images"],
-        dynamic_shapes=tuple({0: torch.export.Dim.DYNAMIC} for _ in inputs),
-        opset_version=OPSET,
-        optimize=False,  # onnxruntime does so when it loads a file
-        verbose=False,
-    )
+    try:
+        program = torch.onnx.export(
+            network,
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=["images"],
+            dynamic_shapes=tuple({0: torch.export.Dim.DYNAMIC} for _ in inputs),
+            opset_version=OPSET,
+            optimize=False,  # onnxruntime does so when it loads a file
+            verbose=False,
+        )
+    except torch.onnx.errors.OnnxExporterError as error:
+        family, cause = generator.config.networks.family, type(error.__cause__ or error).__name__
+        raise ExportFailed(
+            f"The {family} networks cannot be exported to ONNX ({cause}): make them such that torch.export can trace "
+            "them. All else of the training is saved."
+        ) from error
     assert program is not None
     traced = program.model_proto
     for node in traced.graph.node:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric, Run
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
@@ -62,6 +62,15 @@ def log_model(  # noqa: PLR0913 (most are keywords)
     client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     if registered_name is not None:
         _register(client, registered_name, model, run_id, tags, champion)
+
+
+def delete_models(client: Any, run: Run) -> None:
+    """Mark the models of a run as deleted, unless they are in the registry: a service may use them."""
+    run_id = run.info.run_id
+    if client.search_model_versions(f"run_id = '{run_id}'"):
+        return
+    for model in client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'"):
+        client.delete_logged_model(model.model_id)
 
 
 def _log_origin(client: Any, path: Path, model: LoggedModel) -> None:

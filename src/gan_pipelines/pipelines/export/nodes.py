@@ -11,9 +11,13 @@ from gan_pipelines.core.runtime import DeviceName
 
 
 def export_generator(
-    generator: gan.TrainedGenerator, scores: list[dict[str, Any]], export: serving.ExportConfig, experiment: str
+    generator: gan.TrainedGenerator,
+    scores: list[dict[str, Any]],
+    export: serving.ExportConfig,
+    experiment: str,
+    *_saved: object,
 ) -> serving.ExportedGenerator:
-    """Export a generator, with those of the scores that are its own."""
+    """Export a generator, with those of the scores that are its own, after all else that must be saved."""
     return serving.export_generator(generator, scores, export, experiment)
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kedro.pipeline import Pipeline, node
 
 from gan_pipelines.pipelines.evaluation import create_measuring_pipeline
 from gan_pipelines.pipelines.export.nodes import compare_scores, export_generator, score_exported
 
 
-def create_pipeline(variant: str) -> Pipeline:
-    """From a generator and its scores to a model."""
+def create_pipeline(variant: str, after: Sequence[str] = ()) -> Pipeline:
+    """From a generator and its scores to a model.
+
+    Args:
+        variant: name of the variant.
+        after: entries of the variant that are to be there before, although the export does not need them.
+    """
     return Pipeline(
         [
             node(
                 export_generator,
-                inputs=["generator", "scores", "params:export", "params:experiment"],
+                inputs=["generator", "scores", "params:export", "params:experiment", *after],
                 outputs="model",
                 name="export_generator",
             )
