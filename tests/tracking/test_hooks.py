@@ -19,10 +19,11 @@ from kedro.pipeline import Pipeline, node
 
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.findings import Findings
-from gan_pipelines.datasets import JSONDataset, TrackerDataset
+from gan_pipelines.datasets import ExportedGeneratorDataset, JSONDataset, TrackerDataset
 from gan_pipelines.gan import VARIANTS, TrainingDiverged
 from gan_pipelines.metrics import ScoringConfig
 from gan_pipelines.project.parameters import RuntimeConfig
+from gan_pipelines.serving import ExportConfig
 from gan_pipelines.tracking import MlflowTracker
 from gan_pipelines.tracking.entries import read_logging
 from gan_pipelines.tracking.errors import TrackingUnavailable
@@ -170,6 +171,37 @@ def test_the_file_of_this_run_is_logged_if_the_metadata_says_so(local, tmp_path,
     assert logged == (["report/report.json"] if is_logged else [])
     if is_logged:
         assert VERSION in Path(local.download_artifacts(run_id, "report/report.json")).read_text()
+
+
+@pytest.mark.parametrize("failure", [{}, {"failure": "a loss became nan."}])
+def test_a_model_is_logged_and_registered_as_the_parameters_say(local, tmp_path, failure):
+    folder = tmp_path / "model" / VERSION / "model"
+    folder.parent.mkdir(parents=True)
+    mlflow.pyfunc.save_model(folder, loader_module="json", pip_requirements=["numpy"])
+    found = Findings({"fid": 2.5}, {"score_key": "abc"}, ())
+    exported = SimpleNamespace(
+        config=VARIANTS["wgan_gp"],
+        training={"epoch": 3, **failure},
+        findings=found,
+        scores=[{"comparability": {"reference_hash": "ab" * 32}}],
+    )
+    catalog = make_catalog(tmp_path)
+    catalog["params:export"] = MemoryDataset(ExportConfig(registered_model_name="digits", champion=True))
+    metadata = {"mlflow": {"model": True}}
+    catalog["wgan_gp.model"] = ExportedGeneratorDataset(
+        filepath=str(tmp_path / "model"), version=Version(None, VERSION), metadata=metadata
+    )
+    hooks, run_id = begin(tmp_path, catalog)
+    hooks.logging |= read_logging(catalog, ["wgan_gp.model"])
+    hooks.after_dataset_saved("wgan_gp.model", exported)
+    run_wrapper(hooks.after_pipeline_run())
+    (output,) = local.get_run(run_id).outputs.model_outputs
+    logged = local.get_logged_model(output.model_id)
+    assert (logged.name, logged.params["epoch"], logged.params["penalties.0.weight"]) == ("wgan_gp", "3", "10.0")
+    (metric,) = logged.metrics
+    assert (metric.key, metric.value, metric.dataset_name, metric.dataset_digest) == ("fid", 2.5, "digits", "ab" * 6)
+    assert local.get_model_version("digits", "1").tags["fid"] == "2.5"
+    assert set(local.get_registered_model("digits").aliases) == (set() if failure else {"champion"})
 
 
 def test_the_splits_of_a_dataset_are_inputs_of_the_run(local, tmp_path):
