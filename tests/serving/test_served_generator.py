@@ -8,6 +8,8 @@ import json
 import random
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from gan_pipelines.serving.served_generator import (
     FAILED,
     MAX_IMAGES,
     UNREADABLE,
+    ServedGenerator,
     draw_latents,
 )
 
@@ -122,8 +125,10 @@ WRONG = {
     "count is True, but must be a whole number, 1 or more.": {"count": True},
     "count is '3', but must be a whole number, 1 or more.": {"count": "3"},
     "seed is -1, but must be a whole number from 0 to 2^63 - 1.": {"seed": -1},
-    "truncation is 0, but must be a number greater than 0.": {"truncation": 0},
-    "truncation is nan, but must be a number greater than 0.": {"truncation": float("nan")},
+    "truncation is 0, but must be a finite number greater than 0.": {"truncation": 0},
+    "truncation is nan, but must be a finite number greater than 0.": {"truncation": float("nan")},
+    "weights is '', but must be ema or raw.": {"weights": ""},
+    "weights is ['ema'], but must be ema or raw.": {"weights": ["ema"]},
     "weights is 'best', but must be ema or raw.": {"weights": "best"},
     "format is 'gif', but must be png or array.": {"format": "gif"},
     "classes is [], but must be a list of one name or more.": {"classes": []},
@@ -169,6 +174,25 @@ def test_too_many_images_are_too_many_requests(conditional, requests):
     with pytest.raises(MlflowException, match=f"^One request may ask for {MAX_IMAGES} images") as caught:
         conditional[1].predict(requests)
     assert caught.value.get_http_status_code() == 429
+
+
+@pytest.mark.parametrize("huge", [10**400, -(10**400)])
+def test_numbers_that_no_float_can_hold_are_refused(conditional, huge):
+    for request in ({"truncation": huge}, {"latents": [[huge] * 8]}, {"seed": huge}):
+        with pytest.raises(MlflowException, match="but must be") as caught:
+            ask(conditional[1], **request)
+        assert caught.value.get_http_status_code() == 400
+
+
+def test_large_images_may_be_fewer(conditional_model, tmp_path):
+    artifacts = {path.stem: str(path) for path in (conditional_model[1] / "artifacts").iterdir()}
+    description = json.loads(Path(artifacts["description"]).read_text())
+    for size, most in ((128, 256), (256, 64), (4096, 1)):
+        artifacts["description"] = str(tmp_path / "description.json")
+        Path(artifacts["description"]).write_text(json.dumps(description | {"image_shape": [3, size, size]}))
+        served = ServedGenerator()
+        served.load_context(SimpleNamespace(artifacts=artifacts))
+        assert served.max_images == most
 
 
 def test_as_many_images_as_are_allowed_are_made(unconditional):

@@ -11,7 +11,6 @@ import difflib
 import io
 import json
 import logging
-import math
 import reprlib
 import sys
 from collections.abc import Callable, Iterator
@@ -35,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 MAX_IMAGES: Final = 256
 """Maximum number of images of one HTTP request."""
+MAX_PIXELS: Final = 2**22
+"""Maximum number of pixels of all these images: 256 images of 128x128."""
 BATCH: Final = 32
 """Images that are computed at once; more would take memory, and no less time."""
 PROVIDERS: Final = ["CPUExecutionProvider"]
@@ -127,6 +128,8 @@ class ServedGenerator(PythonModel):
         description = json.loads(Path(context.artifacts["description"]).read_text())
         self.latent_size: int = description["latent_size"]
         self.class_names: list[str] | None = description["class_names"] if description["is_conditional"] else None
+        _, height, width = description["image_shape"]
+        self.max_images = max(1, min(MAX_IMAGES, MAX_PIXELS // (height * width)))
         self.sessions = {
             weights: onnxruntime.InferenceSession(context.artifacts[weights], providers=PROVIDERS)
             for weights in WEIGHT_SETS
@@ -142,7 +145,7 @@ class ServedGenerator(PythonModel):
                 could not be made.
         """
         try:
-            allowed = MAX_IMAGES
+            allowed = self.max_images
             orders = []
             for request in model_input:
                 orders.append(self.check(request, allowed))
@@ -159,30 +162,16 @@ class ServedGenerator(PythonModel):
         for name in request.model_extra or ():
             known = ", ".join(Request.model_fields)
             refuse(f"{reprlib.repr(name)} is not a setting of a request; known are {known}.")
-        weights = request.weights or "ema"
-        require(weights in WEIGHT_SETS, "weights", weights, "ema or raw")
-        form = request.format or "png"
-        require(form in FORMATS, "format", form, "png or array")
-        labels = self._find_labels(request.classes)
-        of_each = allowed // (1 if labels is None else len(labels))
-        seed, latents = None, request.latents
-        if latents is not None:
-            for name in ("count", "seed", "truncation"):
-                require(getattr(request, name) is None, name, getattr(request, name), "left out beside latents")
-            drawn = self._check_latents(latents, of_each)
-        else:
-            count = 1 if request.count is None else request.count
-            require(is_whole(count) and count >= 1, "count", count, "a whole number, 1 or more")
-            bound(count, of_each)
-            seed = int(np.random.default_rng().integers(2**32)) if request.seed is None else request.seed
-            require(is_whole(seed) and 0 <= seed < 2**63, "seed", seed, "a whole number from 0 to 2^63 - 1")
-            truncation = request.truncation
-            is_bound = truncation is None or (is_number(truncation) and 0 < truncation < math.inf)
-            require(is_bound, "truncation", truncation, "a number greater than 0")
-            drawn = draw_latents(seed, (count, self.latent_size), truncation)
-        return Order(drawn, labels, weights, form, seed)
+        weights = choose("weights", request.weights, WEIGHT_SETS)
+        form = choose("format", request.format, FORMATS)
+        labels = self._find_labels(request.classes, allowed)
+        of_each = allowed if labels is None else allowed // len(labels)
+        if request.latents is not None:
+            return Order(self._read_latents(request, of_each), labels, weights, form, None)
+        seed, latents = self._draw_latents(request, of_each)
+        return Order(latents, labels, weights, form, seed)
 
-    def _find_labels(self, classes: list[str] | None) -> list[int] | None:
+    def _find_labels(self, classes: Any, allowed: int) -> list[int] | None:
         if self.class_names is None:
             require(classes is None, "classes", classes, "left out: this generator knows no classes")
             return None
@@ -190,25 +179,49 @@ class ServedGenerator(PythonModel):
             return list(range(len(self.class_names)))
         is_list = isinstance(classes, list) and len(classes) > 0 and all(isinstance(name, str) for name in classes)
         require(is_list, "classes", classes, "a list of one name or more")
+        self._bound(len(classes), allowed)
         for name in classes:
             if name not in self.class_names:
                 near = difflib.get_close_matches(name[:100], self.class_names, n=1) or self.class_names[:20]
                 refuse(f"{reprlib.repr(name)} is not a class of this generator; it knows {', '.join(near)}.")
         return [self.class_names.index(name) for name in classes]
 
-    def _check_latents(self, latents: Any, of_each: int) -> NDArray[np.float32]:
-        size = self.latent_size
+    def _draw_latents(self, request: Request, of_each: int) -> tuple[int, NDArray[np.float32]]:
+        """The seed, and (count, latent_size) latents."""
+        count = 1 if request.count is None else request.count
+        require(is_whole(count) and count >= 1, "count", count, "a whole number, 1 or more")
+        self._bound(count, of_each)
+        seed = int(np.random.default_rng().integers(2**32)) if request.seed is None else request.seed
+        require(is_whole(seed) and 0 <= seed < 2**63, "seed", seed, "a whole number from 0 to 2^63 - 1")
+        truncation = request.truncation
+        is_bound = truncation is None or (is_finite(truncation) and truncation > 0)
+        require(is_bound, "truncation", truncation, "a finite number greater than 0")
+        return seed, draw_latents(seed, (count, self.latent_size), truncation)
+
+    def _read_latents(self, request: Request, of_each: int) -> NDArray[np.float32]:
+        """The (N, latent_size) latents of a request."""
+        for name in ("count", "seed", "truncation"):
+            require(getattr(request, name) is None, name, getattr(request, name), "left out beside latents")
+        latents, size = request.latents, self.latent_size
         allowed = f"a list of lists of {size} finite numbers"
-        is_list = isinstance(latents, list) and len(latents) > 0
-        require(is_list, "latents", latents, allowed)
-        bound(len(latents), of_each)
+        if not isinstance(latents, list) or not latents:
+            refuse(f"latents is {reprlib.repr(latents)}, but must be {allowed}.")
+        self._bound(len(latents), of_each)
         for latent in latents:
-            is_latent = isinstance(latent, list) and len(latent) == size and all(map(is_number, latent))
+            is_latent = isinstance(latent, list) and len(latent) == size and all(map(is_finite, latent))
             require(is_latent, "a latent", latent, allowed)
         with np.errstate(over="ignore"):
             values = np.array(latents, np.float64).astype(np.float32)
         require(bool(np.isfinite(values).all()), "latents", latents, allowed)
         return values
+
+    def _bound(self, count: int, of_each: int) -> None:
+        """Refuse a request for more images of each class than it may have."""
+        if count > of_each:
+            bound = (
+                f"One request may ask for {self.max_images} images, of all its classes together; send several requests."
+            )
+            refuse(bound, REQUEST_LIMIT_EXCEEDED)
 
     def fill(self, order: Order) -> Answer:
         """Make the images of a checked request."""
@@ -255,9 +268,18 @@ def to_png(image: NDArray[np.uint8]) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def is_number(value: object) -> bool:
-    """Whether a value is a number, which true and false are not."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def choose(name: str, value: object, known: tuple[str, ...]) -> str:
+    """One of the known texts, the first by default. Any other is refused."""
+    if value is None:
+        return known[0]
+    require(value in known, name, value, " or ".join(known))
+    return str(value)
+
+
+def is_finite(value: object) -> bool:
+    """Whether a value is a number that a float can hold; true and false are none."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
 
 
 def is_whole(value: object) -> bool:
@@ -269,13 +291,6 @@ def require(condition: bool, name: str, value: object, allowed: str) -> None:
     """Refuse a request unless a condition holds; a long value is shortened."""
     if not condition:
         refuse(f"{name} is {reprlib.repr(value)}, but must be {allowed}.")
-
-
-def bound(count: int, of_each: int) -> None:
-    """Refuse a request for more images of each class than it may have."""
-    if count > of_each:
-        sentence = f"One request may ask for {MAX_IMAGES} images, of all its classes together; send several requests."
-        refuse(sentence, REQUEST_LIMIT_EXCEEDED)
 
 
 def refuse(sentence: str, code: int = INVALID_PARAMETER_VALUE) -> NoReturn:
