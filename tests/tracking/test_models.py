@@ -127,3 +127,14 @@ def test_a_model_that_an_outage_has_left_incomplete_is_replaced(local, log, mode
     experiment = local.get_run(run_id).info.experiment_id
     (left,) = local.search_logged_models([experiment])
     assert left.status == LoggedModelStatus.READY
+
+
+def test_a_server_gets_the_model_and_its_files(served, model, tmp_path):
+    run_id = mlflow.start_run().info.run_id
+    tracker = MlflowTracker(tmp_path / "mlruns")
+    tracker.begin_run()
+    tracker.log_model("cdcgan", model, {}, findings(2.0), ("digits", "0" * 64), "digits", champion=True)
+    tracker.end_run("FINISHED")
+    (output,) = served.get_run(run_id).outputs.model_outputs
+    assert mlflow.pyfunc.load_model(f"models:/{output.model_id}").predict(["a"]) == ["a"]
+    assert mlflow.pyfunc.load_model("models:/digits@champion").predict(["b"]) == ["b"]
