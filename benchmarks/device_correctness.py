@@ -101,7 +101,7 @@ def compare_first_step(config: GanConfig, images: Images, device: torch.device, 
         reference, _ = start_training(config, images, torch.device("cpu"))
         state.generator.load_state_dict(reference.generator.state_dict())
         state.discriminator.load_state_dict(reference.discriminator.state_dict())
-        real, labels = next(data.batches(torch.arange(len(data)), config.batch_size))
+        real, labels = next(data.batches(torch.arange(len(data)), config))
         latents = torch.randn(
             config.batch_size, config.networks.latent_size, generator=torch.Generator().manual_seed(0)
         )

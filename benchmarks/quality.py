@@ -6,21 +6,23 @@ A row is a variant with the settings that the environment has for it, if any, an
 its own. First the speed of every row is measured: a few steps of each in turn, several times. Let nothing else run
 then. From there on, minutes are images at that speed, so that a training may run beside other work. It has the number
 of epochs that comes nearest to the last minutes, and its schedule ends with them. It is scored after the epochs that
-come nearest to each number of minutes; the scores state the minutes of these epochs.
+come nearest to each number of minutes; the scores state the minutes of these epochs. For a speed, learning rates are
+next to nothing, so that nothing diverges.
 
 OUT gets speeds.csv; scores.csv, with a row for each score as soon as it is measured, the first of real images from
 another split than the reference; scores.png, the scores over minutes; and a grid of samples for each training in
 grids/. FID and KID are by a few samples of the averaged weights (EMA), with fixed features (``imagenet``) and with
 those of the classifier, which is fitted once. With ``--images``, which trains with few images, the share of copies of
-them is measured as well. The same command goes on where it was interrupted, from checkpoints. Once the speeds are
-there, commands with some of the rows or seeds may run at the same time. Rows with other options need another OUT.
+them is measured as well. The same command goes on where it was interrupted, from the checkpoints in checkpoints/, two
+for each training; more minutes go on from there. Once the speeds are there, commands with some of the rows or seeds may
+run at the same time. Rows with other options need another OUT, as do other minutes of rows whose schedule ends.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -39,6 +41,7 @@ from torch import Tensor
 from devices import describe_device
 from gan_pipelines.core.config import ConfigError, merge, parse, require, suggest
 from gan_pipelines.core.devices import resolve_device
+from gan_pipelines.core.files import atomic_write
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.figures import make_image_grid
 from gan_pipelines.gan import (
@@ -50,6 +53,7 @@ from gan_pipelines.gan import (
     TrainingDiverged,
     train,
 )
+from gan_pipelines.gan.config import ScheduleConfig
 from gan_pipelines.gan.variants import parse_variant
 from gan_pipelines.images import DatasetConfig, ImageSet, prepare_image_set
 from gan_pipelines.metrics import (
@@ -142,9 +146,9 @@ class Schedule(NamedTuple):
     epoch_minutes: float
 
     @classmethod
-    def nearest(cls, minutes: Iterable[float], images_per_minute: float, num_images: int) -> Schedule:
-        """Choose the epochs, at least one. If several numbers of minutes are nearest to one, it is for the last."""
-        epoch_minutes = num_images / images_per_minute
+    def nearest(cls, minutes: Iterable[float], images_per_minute: float, images_per_epoch: int) -> Schedule:
+        """Choose the epochs, at least one; that which is nearest to several numbers of minutes stands for the last."""
+        epoch_minutes = images_per_epoch / images_per_minute
         return cls({max(1, round(wanted / epoch_minutes)): wanted for wanted in sorted(minutes)}, epoch_minutes)
 
 
@@ -180,11 +184,13 @@ def main() -> None:
         name: open_scorer(options.out, images, few_images, replace(scoring, extractor=name))
         for name in options.extractors
     }
-    other_split = images.select("train" if "test" in reference_split else "test")
-    measure_real(options.out, leave_out(other_split, few_images) if few_images else other_split, scorers)
+    for split in [split for split in ("train", "test") if split not in reference_split][:1]:
+        other = images.select(split)
+        measure_real(options.out, leave_out(other, few_images) if few_images else other, scorers)
     speeds = measure_speeds(options.out, trainings, training_set)
     for training in trainings:
-        schedule = Schedule.nearest(options.minutes, speeds[training.settings], len(training_set))
+        images_per_epoch = training.config.images_per_epoch(len(training_set))
+        schedule = Schedule.nearest(options.minutes, speeds[training.settings], images_per_epoch)
         measure(options.out, training, training_set, schedule, scorers)
 
 
@@ -238,15 +244,14 @@ def read_scores(out: Path) -> pd.DataFrame:
 
 def measure_real(out: Path, images: ImageSet, scorers: dict[str, Scorer]) -> None:
     """Score real images, as many as samples if there are so many, unless it is done; write a row for each score."""
-    before = read_scores(out)
-    if (before["row"] == REAL).any():
+    if (read_scores(out)["row"] == REAL).any():
         return
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, scorer in scorers.items():
         chosen = torch.from_numpy(choose_images(images, scorer.config.samples).images)
         row = {"row": REAL, "settings": "", "seed": 0, "scored_images": len(chosen), "extractor": name}
         rows.append(row | scorer.score_images(chosen.split(BATCH), "real"))
-    pd.DataFrame([*rows, *before.to_dict("records")]).to_csv(out / "scores.csv", index=False)
+    add_scores(out, rows)
 
 
 def measure_speeds(out: Path, trainings: Sequence[Training], images: ImageSet) -> Mapping[str, float]:
@@ -259,7 +264,7 @@ def measure_speeds(out: Path, trainings: Sequence[Training], images: ImageSet) -
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
     known = {row["settings"] for row in rows}
     running = {
-        training.settings: run_epochs(replace(training.config, epochs=ROUNDS + 1), repeat(images, training.config))
+        training.settings: run_epochs(slow_down(training.config), repeat(images, training.config))
         for training in trainings
         if training.settings not in known
     }
@@ -268,8 +273,18 @@ def measure_speeds(out: Path, trainings: Sequence[Training], images: ImageSet) -
         common = {"device": describe_device(), "torch": torch.__version__}
         rows += [{"settings": settings, "round": number, "images_per_minute": round(speed), **common}] * (number > 0)
     table = pd.DataFrame(rows)
-    table.to_csv(path, index=False)
+    if running:
+        write_table(path, table)
     return table.groupby("settings")["images_per_minute"].median().to_dict()
+
+
+def slow_down(config: GanConfig) -> GanConfig:
+    """The configuration with which a speed is measured: whatever the learning rates, a step takes the same time."""
+    optimizers = {
+        name: replace(getattr(config, name), learning_rate=1e-12)
+        for name in ("generator_optimizer", "discriminator_optimizer")
+    }
+    return replace(config, epochs=ROUNDS + 1, schedule=ScheduleConfig(), **optimizers)
 
 
 def repeat(images: ImageSet, config: GanConfig) -> ImageSet:
@@ -283,8 +298,8 @@ def measure(out: Path, training: Training, images: ImageSet, schedule: Schedule,
     done = select(read_scores(out), common)
     if schedule.epochs.keys() <= {*done["epoch"]} or done["failure"].notna().any():
         return
-    left = {epoch: minutes for epoch, minutes in schedule.epochs.items() if epoch not in {*done["epoch"]}}
-    for rows in train_and_score(training, images, schedule._replace(epochs=left), scorers, out):
+    left = schedule.epochs.keys() - {*done["epoch"]}
+    for rows in train_and_score(training, images, schedule, left, scorers, out):
         add_scores(out, [common | {"device": describe_device(), "torch": torch.__version__} | row for row in rows])
     plot_scores(read_scores(out)).savefig(out / "scores.png")
 
@@ -300,20 +315,37 @@ def add_scores(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         table = read_scores(out)
         same = select(table, {name: rows[0][name] for name in ("row", "seed")})
         others = table.drop(same[same["settings"] != rows[0]["settings"]].index)
-        pd.DataFrame([*others.to_dict("records"), *rows]).to_csv(out / "scores.csv", index=False)
+        write_table(out / "scores.csv", pd.DataFrame([*others.to_dict("records"), *rows]))
     for row in rows:
         print(row, flush=True)
 
 
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a CSV, of which another process sees all or nothing."""
+    with atomic_write(path) as unfinished:
+        table.to_csv(unfinished, index=False)
+
+
 def train_and_score(
-    training: Training, images: ImageSet, schedule: Schedule, scorers: Mapping[str, Scorer], out: Path
+    training: Training,
+    images: ImageSet,
+    schedule: Schedule,
+    left: Set[int],
+    scorers: Mapping[str, Scorer],
+    out: Path,
 ) -> Iterator[list[dict[str, Any]]]:
-    """Train, and score after the epochs of the schedule; a failure is a row without scores."""
+    """Train, and score after those epochs of the schedule that are left; a failure is a row without scores."""
     config = replace(training.config, epochs=max(schedule.epochs))
+    checkpoints, left = CheckpointStore(out / "checkpoints" / name_files(training)), {*left}
     try:
-        for epoch in run_epochs(config, images, CheckpointStore(out / "checkpoints")):
-            if epoch.number not in schedule.epochs:
+        for epoch in run_epochs(config, images, checkpoints):
+            missed = [schedule.epochs[number] for number in left if number < epoch.number]
+            require(
+                not missed, "--minutes", missed, f"more: {training.row} was trained for longer; or take another OUT"
+            )
+            if epoch.number not in left:
                 continue
+            left.remove(epoch.number)
             progress = {
                 "wanted_minutes": schedule.epochs[epoch.number],
                 "epoch": epoch.number,
@@ -339,8 +371,12 @@ def run_epochs(config: GanConfig, images: ImageSet, checkpoints: CheckpointStore
 def save_grid(epoch: Epoch, grids: Path, training: Training) -> None:
     """Save the samples of an epoch; later ones replace them."""
     grids.mkdir(exist_ok=True)
-    name = re.sub(r"[^\w.=-]+", "_", f"{training.row}-{training.seed}")
-    Image.fromarray(make_image_grid(epoch.samples)).save(grids / f"{name}.png")
+    Image.fromarray(make_image_grid(epoch.samples)).save(grids / f"{name_files(training)}.png")
+
+
+def name_files(training: Training) -> str:
+    """Name of the files of a training: its row and seed, without characters that a name may not have."""
+    return re.sub(r"[^\w.=-]+", "_", f"{training.row}-{training.seed}")
 
 
 def plot_scores(table: pd.DataFrame) -> Figure:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pandas as pd
@@ -11,7 +14,7 @@ import pytest
 
 import quality
 from gan_pipelines.core.config import ConfigError
-from gan_pipelines.gan import VARIANTS, TrainingDiverged, train
+from gan_pipelines.gan import VARIANTS, CheckpointStore, TrainingDiverged, train
 from pictures import write_pictures
 
 SMALL = "networks.width=4,networks.latent_size=4,batch_size=20"
@@ -95,7 +98,6 @@ def test_speeds_are_medians_of_rounds_in_turn_without_the_first(monkeypatch, tmp
         return quality.measure_speeds(tmp_path, trainings, striped_images.select("train"))
 
     monkeypatch.setattr(quality, "run_epochs", run_epochs)
-    monkeypatch.setitem(VARIANTS, "dcgan", VARIANTS["dcgan"])
     monkeypatch.delitem(VARIANTS, "mlp_gan")  # with the objective of dcgan
     assert measure("dcgan", "named=lsgan", "dcgan") == {"dcgan": 120, "lsgan": 360}
     assert order == ["dcgan", "lsgan"] * 4
@@ -104,8 +106,26 @@ def test_speeds_are_medians_of_rounds_in_turn_without_the_first(monkeypatch, tmp
 
 
 def test_the_nearest_epochs_are_scored_and_the_last_of_equals_counts():
-    schedule = quality.Schedule.nearest([2.6, 0.1, 0.6, 9], images_per_minute=100, num_images=200)
+    schedule = quality.Schedule.nearest([2.6, 0.1, 0.6, 9], images_per_minute=100, images_per_epoch=200)
     assert schedule == ({1: 2.6, 4: 9}, 2.0)
+
+
+def test_a_speed_is_measured_without_learning():
+    config = quality.configure("r3gan:networks.width=32", 0, {})
+    slow = quality.slow_down(config)
+    assert slow.schedule.kind == "constant"
+    assert slow.generator_optimizer == replace(config.generator_optimizer, learning_rate=1e-12)
+    assert slow.penalties == config.penalties
+
+
+def test_two_processes_may_add_scores(tmp_path):
+    def add(row):
+        for epoch in range(20):
+            quality.add_scores(tmp_path, [{"row": row, "settings": row, "seed": 0, "epoch": epoch}])
+
+    with ThreadPoolExecutor(2) as pool:
+        [*pool.map(add, "ab")]
+    assert quality.read_scores(tmp_path).groupby("row")["epoch"].apply(list).tolist() == [[*range(20)]] * 2
 
 
 def test_scores_are_rows_with_the_minutes_of_their_epochs(measure, epochs, tmp_path):
@@ -138,15 +158,29 @@ def test_what_is_finished_is_not_repeated(measure, epochs):
     assert epochs.numbers == [1, 2, 3, 1, 2, 3, 4, 5]
 
 
-def test_an_interrupted_training_has_each_score_once(measure, epochs):
+def test_an_interrupted_training_has_each_score_once(measure, epochs, monkeypatch):
     def interrupt(generator):
         if generator.training["epoch"] == 3:
             raise KeyboardInterrupt
         return {"fid": 100.0 / generator.training["epoch"], "kid": 0.5}
 
+    monkeypatch.setattr(quality, "CheckpointStore", partial(CheckpointStore, interval_seconds=0))
     with pytest.raises(KeyboardInterrupt):
         measure(score=interrupt)
     assert measure()["epoch"].tolist() == [1, 1, 3, 3]
+    assert epochs.numbers == [1, 2, 3, 3]
+
+
+def test_minutes_that_a_training_has_passed_are_refused(measure):
+    measure(minutes=(3,))
+    with pytest.raises(ConfigError, match=r"--minutes is \[2\], but must be more: .* was trained for longer"):
+        measure(minutes=(2, 5))
+
+
+def test_rows_with_the_same_settings_are_trained_each(measure, epochs):
+    measure(f"one={ROW}")
+    assert measure(f"other={ROW}")["row"].tolist() == ["one"] * 4 + ["other"] * 4
+    assert epochs.numbers == [1, 2, 3] * 2
 
 
 def test_a_row_with_other_settings_is_measured_again(measure, epochs):

@@ -20,6 +20,7 @@ from browsing import FILES, MLFLOW, VIZ, click, find, open_browser, open_mlflow,
 from gan_pipelines.tracking.views import CURVES, SCORES
 
 PROJECT = Path(__file__).parents[1]
+STORE = f"sqlite:///{PROJECT}/mlruns/mlflow.db"
 
 
 def capture_viz(browser: Chrome, out: Path) -> None:
@@ -37,7 +38,7 @@ def capture_viz(browser: Chrome, out: Path) -> None:
 
 
 def capture_mlflow(browser: Chrome, out: Path) -> None:
-    """Capture the list of the digits' runs, their curves, and the newest run with its scores and samples."""
+    """Capture the list of the digits' runs, their curves, the newest run with scores and samples, and its model."""
     runs = find_trainings()
     if not runs:
         print("MLflow has no finished training: kedro run --pipelines=train_cdcgan makes one.")
@@ -63,6 +64,10 @@ def capture_mlflow(browser: Chrome, out: Path) -> None:
         step.send_keys(runs[0].data.params["epochs"], Keys.TAB)
         browser.execute_script("arguments[0].scrollIntoView()", find(browser, "img"))  # below all parameters
         save(browser, out / "mlflow_samples.png")
+        for model in MlflowClient(STORE).search_logged_models([experiment_id], max_results=1):
+            open_mlflow(browser, address, f"experiments/{experiment_id}/models/{model.model_id}")
+            find(browser, "a", str(runs[0].info.run_name))
+            save(browser, out / "mlflow_model.png")
 
 
 def capture_page(browser: Chrome, out: Path, pages: Sequence[Path]) -> None:
@@ -88,7 +93,7 @@ def capture_page(browser: Chrome, out: Path, pages: Sequence[Path]) -> None:
 
 def find_trainings() -> list[Run]:
     """Find the finished trainings of the digits, the newest first."""
-    client = MlflowClient(f"sqlite:///{PROJECT}/mlruns/mlflow.db")
+    client = MlflowClient(STORE)
     experiment = client.get_experiment_by_name("digits")
     if experiment is None:
         return []

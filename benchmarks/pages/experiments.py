@@ -52,7 +52,7 @@ def compute(folder: Path) -> dict[str, Any]:
         "choices": [
             row | {"value": show(read(row["experiment"], row["setting"]))} for row in choices.to_dict("records")
         ],
-        "wgan_gp": read_scores(folder.parent / "gpu/scores.csv"),
+        "wgan_gp": read_scores(folder.parent / "gpu/scores.csv", "cifar10_32-wgan_gp-0"),
         "judgements": fashion_mnist.compute(folder.parent / "fashion_mnist")["epochs"],
     }
 
@@ -111,9 +111,9 @@ def read_rate(path: Path, workload: str, precision: str) -> float | None:
     return of_workload["images_per_second"].median() if len(of_workload) else None
 
 
-def read_scores(path: Path) -> dict[str, float]:
-    """FID, Inception Score and progress of the last generator, raw weights."""
-    rows = pd.read_csv(path).query("samples.notna() and weights == 'raw'").set_index("metric")
+def read_scores(path: Path, training: str) -> dict[str, float]:
+    """FID, Inception Score and progress of the last generator of a training, raw weights."""
+    rows = pd.read_csv(path).query("training == @training and samples.notna() and weights == 'raw'").set_index("metric")
     last = rows.loc["fid"]
     return {
         "fid": last["value"],

@@ -143,8 +143,11 @@ def test_the_reference_is_in_the_comparability_key_and_the_seed_in_the_identity(
     assert test.value != base.value
     assert seed.comparability == base.comparability
     assert seed.identity != base.identity
-    both = score(generator, replace(CONFIG, reference_split=["train", "test"]))[0]
-    assert both.comparability["reference_split"] == "train + test"
+    both, turned = (
+        score(generator, replace(CONFIG, reference_split=splits))[0] for splits in (["train", "test"], "test;train")
+    )
+    assert both.comparability["reference_split"] == "test + train"
+    assert both.comparability == turned.comparability
     with pytest.raises(ConfigError, match="no split 'dev'"):
         score(generator, replace(CONFIG, reference_split="dev"))
 

@@ -277,15 +277,19 @@ case("two channels")(lambda _: preflight(dataset__channels=2))
 case("a train split that does not exist")(lambda _: preflight(dataset__train_splits=["train", "extra"]))
 case("a reference split that does not exist")(lambda _: preflight(scoring__reference_split="dev"))
 case("a batch larger than the dataset")(lambda _: preflight(variants__wgan_gp__batch_size=2000))
-case("a last batch of a single image")(
-    lambda _: preflight(variants__wgan_gp__batch_size=4, variants__wgan_gp__drop_last=False)
-)
 case("more discriminator steps than batches of an epoch")(
     lambda _: preflight(variants__wgan_gp__discriminator_steps=100)
 )
 case("sample grids every 0 epochs")(lambda _: preflight(reporting__grid_every_epochs=0))
 case("fewer samples than a score needs")(lambda _: preflight(scoring__samples=5))
 case("fewer samples during training than a score needs")(lambda _: preflight(scoring__during_training__samples=9))
+case("a batch for scores during training as large as all their samples")(
+    lambda _: preflight(scoring__during_training__batch=1000)
+)
+case("a batch for scores during training larger than the reference")(
+    lambda _: preflight(scoring__during_training__batch=400, scoring__reference_split="test")
+)
+case("a reference split twice")(lambda _: preflight(scoring__reference_split=["train", "train"]))
 case("scores during training every 0 epochs")(lambda _: preflight(scoring__during_training__every_epochs=0))
 case("too few samples of each class")(lambda _: preflight("train_acgan", scoring__samples=19))
 case("an augmentation experiment whose GAN is trained on the test split")(

@@ -57,7 +57,7 @@ class RecordedStep:
         self._recordings: dict[Shapes, _Recording] = {}
 
     def __call__(self, *inputs: Tensor | None) -> dict[str, Tensor]:
-        """Train on a batch; of batches of other shapes there are other recordings.
+        """Train on a batch. Batches of each shape have a recording of their own.
 
         Returns:
             what the step returns, in tensors that its next call may overwrite.

@@ -257,7 +257,7 @@ class GanConfig:
             ``warn`` goes on, ``stop`` ends the training as failed after that epoch.
         batch_size: real images of a step; 2 or more, since batch norm needs two.
         drop_last: leave out the last batch of an epoch if it is incomplete. Otherwise it counts in the metrics of the
-            epoch as much as the others.
+            epoch as much as the others; a last batch of a single image is left out in any case.
         repeat_batches: all ``discriminator_steps`` before a generator step take the same batch, so that an epoch has as
             many generator steps as batches. Otherwise each takes the next batch.
         epochs: passes of the discriminator over the real images.
@@ -309,13 +309,16 @@ class GanConfig:
 
     def steps_per_epoch(self, num_images: int) -> int:
         """Number of discriminator steps in an epoch of so many images."""
-        batches = num_images / self.batch_size
-        return (math.floor(batches) if self.drop_last else math.ceil(batches)) * self.steps_per_batch
+        return math.ceil((num_images - self._left_out(num_images)) / self.batch_size) * self.steps_per_batch
 
     def images_per_epoch(self, num_images: int) -> int:
         """Number of real images shown in an epoch of so many images; a batch that is repeated counts each time."""
-        left_out = num_images % self.batch_size if self.drop_last else 0
-        return (num_images - left_out) * self.steps_per_batch
+        return (num_images - self._left_out(num_images)) * self.steps_per_batch
+
+    def _left_out(self, num_images: int) -> int:
+        """Number of images in an incomplete last batch that is left out."""
+        rest = num_images % self.batch_size
+        return rest if self.drop_last or rest == 1 else 0
 
 
 @config

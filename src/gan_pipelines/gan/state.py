@@ -142,7 +142,8 @@ class TrainingState:
         if config.compilation != "none":
             torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
             for network in self.networks:
-                network.compile(mode=config.compilation)  # only this object; deep copies stay uncompiled
+                # Only this object: deep copies stay uncompiled. An incomplete batch gets a graph of its own.
+                network.compile(mode=config.compilation, dynamic=False)
         self.ema_generator = copy.deepcopy(self.generator).requires_grad_(False)
         self.fixed_latents = self.draw_latents(FIXED_SAMPLES)
         self.fixed_labels = classes_in_turn(FIXED_SAMPLES, len(self.class_names))

@@ -128,9 +128,9 @@ def train(  # noqa: PLR0913 (all but the images are keywords)
             training resumes), and after each discriminator step.
 
     Yields:
-        an `Epoch` after each pass over the images. A training that is not
-        repeated yields its last epoch only; so does one that fails in the first epoch after an interruption, if it has
-        a best one.
+        an `Epoch` after each pass over the images; ``drop_last`` says what becomes of an incomplete last batch. A
+        training that is not repeated yields its last epoch only; so does one that fails in the first epoch after an
+        interruption, if it has a best one.
 
     Raises:
         ConfigError: if the configuration does not fit the images or this machine, or asks for fewer epochs than are
@@ -158,8 +158,7 @@ def check_steps(config: GanConfig, num_images: int) -> None:
         num_images: number of training images.
 
     Raises:
-        ConfigError: if there are fewer images than a batch has, or fewer batches than ``discriminator_steps``, or if
-            the last batch has a single image.
+        ConfigError: if there are fewer images than a batch has, or fewer batches than ``discriminator_steps``.
     """
     require(config.batch_size <= num_images, "batch_size", config.batch_size, f"at most the {num_images} images")
     steps = config.steps_per_epoch(num_images)
@@ -169,8 +168,6 @@ def check_steps(config: GanConfig, num_images: int) -> None:
         config.discriminator_steps,
         f"at most the {steps} batches of an epoch",
     )
-    is_single = not config.drop_last and num_images % config.batch_size == 1
-    require(not is_single, "drop_last", False, "true: the last batch has a single image, and batch norm needs two")
 
 
 @dataclass(frozen=True)

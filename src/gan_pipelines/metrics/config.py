@@ -24,7 +24,8 @@ ClipName = Literal[
 DinoName = Literal["dinov2-vit-s-14", "dinov2-vit-b-14", "dinov2-vit-l-14", "dinov2-vit-g-14"]
 ExtractorName = Literal["classifier", "imagenet", "inception", "vgg16", ClipName, DinoName]
 Splits = Annotated[
-    tuple[str, ...], BeforeValidator(split_texts, json_schema_input_type=str | list[str]), Field(min_length=1)
+    tuple[str, ...],
+    BeforeValidator(split_texts, json_schema_input_type=str | Annotated[list[str], Field(min_length=1)]),
 ]
 WITHOUT_FILE = ("classifier", "imagenet")
 """Extractors whose weights are fitted or come with a package."""
@@ -85,6 +86,9 @@ class ScoringConfig:
         if self.extractor in WITHOUT_FILE:
             allowed = f"null for the extractor {self.extractor}"
             require(self.extractor_weights is None, "extractor_weights", self.extractor_weights, allowed)
+        splits = self.reference_split
+        require(len(splits) > 0, "reference_split", splits, "one split or more")
+        require(len({*splits}) == len(splits), "reference_split", splits, "a list without repetitions")
         needed = max(MIN_IMAGES, self.is_splits)
         require(self.samples >= needed, "samples", self.samples, f"{needed} or more")
         monitored = self.during_training.samples
@@ -92,8 +96,8 @@ class ScoringConfig:
 
     @property
     def reference(self) -> str:
-        """Name of the reference: ``train``, or ``train + test``."""
-        return " + ".join(self.reference_split)
+        """Name of the reference, whatever the order of its splits: ``train``, or ``test + train``."""
+        return " + ".join(sorted(self.reference_split))
 
 
 def abbreviate(count: int) -> str:

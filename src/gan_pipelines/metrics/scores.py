@@ -416,7 +416,8 @@ def make_monitor(
             nonlocal first
             for prediction in extract_features(network, batches, "generated"):
                 logits.append(prediction.logits)
-                first = torch.cat([first, prediction.features])[:batch]
+                if len(first) < batch:
+                    first = torch.cat([first, prediction.features])[:batch]
                 yield prediction.features
 
         scores = {f"fid_{size}": frechet_distance(moments, Moments.of_stream(features()))}

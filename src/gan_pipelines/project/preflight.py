@@ -273,6 +273,8 @@ def _check_scoring(scoring: ScoringConfig, split_sizes: Counter[str], source: Im
     count = sum(split_sizes[split] for split in scoring.reference_split)
     allowed = f"a split with {MIN_IMAGES} images or more"
     require(count >= MIN_IMAGES, "scoring.reference_split", scoring.reference, allowed)
+    batch, allowed = scoring.during_training.batch, f"at most the {count} images of scoring.reference_split"
+    require(batch is None or batch <= count, "scoring.during_training.batch", batch, allowed)
     if scoring.extractor != "classifier":
         open_pretrained(scoring.extractor, scoring.extractor_weights)
     else:

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 LEAKS_SHOWN = 3
 NEAR_COPIES_SHOWN = 12
 """Maximum number of near-copies of each split in the figure."""
-SCORES = ("fid_", "is_")
+SCORES = ("fid_", "is_", "spread_of_is_")
 """Prefixes of the metrics that a monitor measures."""
 
 
