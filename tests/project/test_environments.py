@@ -309,7 +309,7 @@ PARAMETERS = {
     "playing_cards": {"cdcgan": (7_666_180, 1_925_045)},
     "cifar10_32": {"wgan_gp": (3_448_576, 2_637_312)},
     "fashion_mnist": {"mlp_gan": (1_486_352, 533_505), "dcgan": (2_318_209, 213_249)},
-    "cifar10_quick": {"dcgan": (370_624, 167_424), "cdcgan": (608_184, 480_233)},  # counted by hand
+    "cifar10_quick": {"dcgan": (370_624, 167_808), "cdcgan": (608_184, 480_233)},  # counted by hand
 }
 
 
@@ -327,17 +327,24 @@ def test_the_networks_of_an_environment_have_the_published_sizes(env):
 
 
 def test_the_quick_experiment_has_the_recipe_that_was_measured():
+    dcgan = {
+        "networks.discriminator_norm": "batch", "networks.spectral_norm": "none", "objective": "non_saturating",
+        "epochs": 8,
+    }  # fmt: skip
+    cdcgan = {
+        "networks.discriminator_norm": "none", "networks.spectral_norm": "discriminator", "objective": "hinge",
+        "epochs": 10,
+    }  # fmt: skip
     recipe = {
-        "networks.width": 32, "networks.discriminator_norm": "none", "networks.spectral_norm": "discriminator",
-        "objective": "hinge", "discriminator_steps": 1, "penalties": (), "batch_size": 64, "epochs": 10,
+        "networks.width": 32, "discriminator_steps": 1, "penalties": (), "batch_size": 64,
         "transforms.horizontal_flip": True, "ema_decay": 0.999, "preview_weights": "ema", "precision": "auto",
         **both("algorithm", "adam"), **both("learning_rate", 4e-4), **both("betas", (0.5, 0.999)),
     }  # fmt: skip
     overrides = load("cifar10_quick")["variants"]
     assert list(overrides) == ["dcgan", "cdcgan"]
-    for name, override in overrides.items():
+    for (name, override), own in zip(overrides.items(), (dcgan, cdcgan), strict=True):
         settings_ = flatten(asdict(parse_variant(name, override)))
-        assert (recipe | {"networks.family": name}).items() <= settings_.items()
+        assert (recipe | own | {"networks.family": name}).items() <= settings_.items()
     dataset = configure("cifar10_quick", "dataset")
     assert tuple(dataset[name] for name in ("source", "image_size", "channels", "train_splits")) == IMAGES["cifar10_32"]
 
