@@ -84,7 +84,7 @@ from gan_pipelines.project.parameters import RuntimeConfig, parse_parameters
 from gan_pipelines.project.preflight import check_run
 from gan_pipelines.project.reproduction import Request, check_dataset, find_run, read_parameters
 from gan_pipelines.project.service import find_model
-from gan_pipelines.project.session import check_load_versions, check_runner, check_runner_name, select_nodes
+from gan_pipelines.project.session import check_load_versions, check_runner, check_runner_name, join, select_nodes
 from gan_pipelines.project.sweep import check_settings
 from gan_pipelines.serving.onnx_networks import to_onnx
 from gan_pipelines.tracking import database
@@ -268,6 +268,9 @@ case("spectral norm in networks that begin with weights of 0")(
 )
 case("a conditional variant without labels")(
     lambda _: next(train(VARIANTS["acgan"], np.eye(200, 64, dtype=np.uint8).reshape(-1, 1, 8, 8)))
+)
+case("pipelines that do not fit together")(
+    lambda _: join({name: PIPELINES[name] for name in ("train_cdcgan", "export_cdcgan")})
 )
 case("a negative number of samples")(lambda _: preflight("sample_dcgan", sampling__count=-1))
 case("a number in place of a list")(lambda _: preflight(dataset__train_splits=1))

@@ -68,7 +68,8 @@ def check(folder, report, *pipelines):
     """Write an environment, load it as Kedro does, and check a run with it."""
     conf = folder / "conf"
     (conf / "base").mkdir(parents=True)
-    stated = ["experiment: ${globals:experiment}", "augmentation: {}", "reporting: {}", "runtime: {device: cpu}"]
+    stated = ["experiment: ${globals:experiment}", "augmentation: {}", "export: {}", "reporting: {}"]
+    stated.append("runtime: {device: cpu}")
     (conf / "base/parameters.yml").write_text("\n".join(stated))
     (conf / "base/globals.yml").write_text("experiment: digits\n")
     write_experiment(conf, "cards", suggest_parameters(report, report.dataset.path, has_gpu=False))

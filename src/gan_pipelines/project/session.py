@@ -48,14 +48,15 @@ class ProjectSession(KedroSession):
         """Run as `KedroSession.run` does, with the same arguments.
 
         Raises:
-            ConfigError: if a node, tag, namespace or entry is unknown, no node is left, or the runner cannot work.
+            ConfigError: if pipelines do not fit together, a node, tag, namespace or entry is unknown, no node is left,
+                or the runner cannot work.
         """
         asked = signature(KedroSession.run).bind(self, *args, **kwargs).arguments
         del asked["self"]
         check_runner(asked.get("runner"))
         names = asked.get("pipeline_names") or [asked.get("pipeline_name") or "__default__"]
         pipelines.set_requested(asked.get("pipeline_names") or None)
-        whole = sum((pipelines[name] for name in names), Pipeline([]))
+        whole = join({name: pipelines[name] for name in names})
         filters = {name: asked.pop(name, None) for name in FILTERS}
         filters = {name: chosen for name, chosen in filters.items() if chosen}
         versions = asked.get("load_versions") or {}
@@ -79,6 +80,16 @@ class ProjectSession(KedroSession):
         with suppress(MissingConfigException):
             credentials = loader["credentials"]
         return DataCatalog.from_config(loader["catalog"], credentials)
+
+
+def join(parts: Mapping[str, Pipeline]) -> Pipeline:
+    """Join pipelines, given by their names. Raises a `ConfigError` if a node of one differs in another."""
+    try:
+        return sum(parts.values(), Pipeline([]))
+    except ValueError as error:
+        raise ConfigError(
+            f"{' and '.join(parts)} make the same entry in different ways; run one after the other."
+        ) from error
 
 
 def select_nodes(whole: Pipeline, filters: Mapping[str, Sequence[str]], name: str) -> Pipeline:
