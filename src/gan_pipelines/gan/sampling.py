@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -23,6 +23,8 @@ from gan_pipelines.gan.networks import FAMILIES, ImageShape, load_generator
 
 WEIGHT_SETS: Final[tuple[WeightSet, ...]] = get_args(WeightSet)
 
+Decoder = Callable[[Tensor, Tensor | None], Tensor]
+"""Maps latents (N, latent_size), and labels (N,) or None, to images (N, C, H, W) uint8, all on one device."""
 FORMAT = "gan_pipelines.generator/4"
 """Format of a generator's file, written into its metadata. Raise it when the file or the names of settings change."""
 EARLIER_FORMATS = ("gan_pipelines.generator/2", "gan_pipelines.generator/3")
@@ -150,12 +152,21 @@ class TrainedGenerator:
             ConfigError: if this machine has no such device.
         """
         target = resolve_device(device)
-        network = self.network(weights).to(target)
+        make_images = self._open(weights, target)
         for start in range(0, len(latents), batch_size):
             part = slice(start, start + batch_size)
+            yield make_images(latents[part].to(target), None if labels is None else labels[part].to(target))
+
+    def _open(self, weights: WeightSet, device: torch.device) -> Decoder:
+        """Open the networks on a device; what is returned makes the images of a batch."""
+        network = self.network(weights).to(device)
+
+        def make_images(latents: Tensor, labels: Tensor | None) -> Tensor:
             with torch.inference_mode():
-                images = network(latents[part].to(target), None if labels is None else labels[part].to(target))
-            yield to_uint8(images)
+                images = network(latents, labels)
+            return to_uint8(images)
+
+        return make_images
 
     def save(self, path: Path) -> None:
         """Write weights and description to a safetensors file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -12,11 +12,10 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from gan_pipelines.core.devices import resolve_device
 from gan_pipelines.core.findings import Findings
-from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan import WEIGHT_SETS, ImageShape, TrainedGenerator, WeightSet
 from gan_pipelines.gan.config import parse_saved
+from gan_pipelines.gan.sampling import Decoder
 from gan_pipelines.metrics import summarize_scores
 from gan_pipelines.metrics.averages import hash_key
 from gan_pipelines.serving.card import write_card
@@ -57,24 +56,18 @@ class ExportedGenerator(TrainedGenerator):
         """Its scores in brief; None if it has none."""
         return summarize_scores(self.scores) if self.scores else None
 
-    def decode(
-        self,
-        latents: Tensor,
-        labels: Tensor | None,
-        *,
-        weights: WeightSet = "ema",
-        device: DeviceName = "cpu",
-        batch_size: int = 250,
-    ) -> Iterator[Tensor]:
-        """Generate the images of given latents in batches, as `TrainedGenerator.decode` does; ``device`` gets them."""
+    def _open(self, weights: WeightSet, device: torch.device) -> Decoder:
+        """Open a network in onnxruntime, which computes on the CPU; ``device`` gets the images."""
         from onnxruntime import InferenceSession  # noqa: PLC0415 (not for exporting)
 
-        target = resolve_device(device)
         session = InferenceSession(self.networks[weights], providers=list(PROVIDERS))
-        inputs = {"latents": latents} | ({"labels": labels} if self.is_conditional and labels is not None else {})
-        for start in range(0, len(latents), batch_size):
-            part = {name: values[start : start + batch_size].cpu().numpy() for name, values in inputs.items()}
-            yield torch.from_numpy(session.run(None, part)[0]).to(target)
+
+        def make_images(latents: Tensor, labels: Tensor | None) -> Tensor:
+            inputs = {"latents": latents} | ({"labels": labels} if self.is_conditional and labels is not None else {})
+            part = {name: values.cpu().numpy() for name, values in inputs.items()}
+            return torch.from_numpy(session.run(None, part)[0]).to(device)
+
+        return make_images
 
     def list_files(self) -> dict[str, bytes]:
         """The files that `served_generator.py` needs, by name: a network for each set of weights, and a description."""
