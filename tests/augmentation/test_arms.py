@@ -123,7 +123,7 @@ def fit_all(store, digits, replicate, config):
 
 
 def test_every_arm_has_its_images_and_all_but_one_the_same_steps(digits, replicate, tmp_path):
-    fits = {fit.arm: fit for fit in fit_all(KeyedStore(tmp_path), digits, replicate, SHORT)}
+    fits = {fit.arm: fit for fit in fit_all(KeyedStore(tmp_path), digits, replicate, replace(SHORT, test_curves=True))}
     count = len(replicate.draw.images)
     assert {name: (fit.real_images, fit.synthetic_images) for name, fit in fits.items()} == {
         "real": (count, 0),
@@ -142,6 +142,9 @@ def test_every_arm_has_its_images_and_all_but_one_the_same_steps(digits, replica
     assert {fit.steps for fit in fits.values()} == {fits["real"].steps, -(-3 * count // 16)}
     assert fits["real"].correct.shape == (len(digits.test),)
     assert fits["real"].scores.accuracy == fits["real"].correct.mean()
+    of_best_epoch = fits["real"].history[fits["real"].best_epoch - 1]
+    assert of_best_epoch["test_accuracy"] == pytest.approx(fits["real"].scores.accuracy)
+    assert of_best_epoch["test_loss"] == pytest.approx(fits["real"].scores.loss, rel=1e-4)
     contrasts = [(arm.name, baseline.name) for arm, baseline in list_contrasts(SHORT)]
     assert contrasts == [
         ("real_longer", "real"),
@@ -208,6 +211,7 @@ def test_a_change_of_anything_that_matters_is_another_fit(digits, replicate):
     fewer = draw._replace(valid=draw.valid.take(np.arange(5), "valid"))
     assert changed(keys(replicate._replace(draw=fewer))) == {*plain}
     assert changed(keys(classifier=replace(SHORT.classifier, learning_rates=(0.01,)))) == {*plain}
+    assert changed(keys(test_curves=True)) == {*plain}
     assert keys(fractions=(0.1, 0.5), replicates=9) == plain
     assert keys(classifier=replace(SHORT.classifier, learning_rates=(0.03, 0.1))) == plain  # one more candidate
 

@@ -50,7 +50,7 @@ def fit(fraction, seed, arm, accuracy, valid_accuracy, rate=0.02, valid_loss=Non
     random = np.random.default_rng([seed, int(fraction * 10)])  # the same images are hard in every arm
     correct = random.permutation(IMAGES) < accuracy * IMAGES
     dogs = accuracy - (0.02 * seed if arm == "added_1x" else 0)
-    scores = PredictionScores(float(correct.mean()), accuracy - 0.01, 0.05 + seed / 1000, [accuracy, dogs])
+    scores = PredictionScores(float(correct.mean()), accuracy - 0.01, 0.05 + seed / 1000, 0.7, [accuracy, dogs])
     losses = (0.0, 1 - valid_accuracy if valid_loss is None else valid_loss)  # the second epoch is the best
     history = [
         {"epoch": n, "train_loss": 1 / n, "valid_loss": loss, "valid_accuracy": 0.5} for n, loss in enumerate(losses, 1)

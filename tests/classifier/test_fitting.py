@@ -36,6 +36,18 @@ def test_the_best_epoch_on_the_validation_split_is_kept(train, valid):
     assert F.cross_entropy(logits, valid.labels).item() == pytest.approx(best["valid_loss"], rel=1e-5)
 
 
+def test_curves_on_the_test_split_choose_nothing(train, valid):
+    test = LabelledImages(train.images, 1 - train.labels)  # the better the classifier, the worse
+    plain, fit = (fit_selected(train, valid, 2, CONFIG, steps=20, test=each, device="cpu") for each in (None, test))
+    split = {"test_loss", "test_accuracy"}
+    assert [{name: row[name] for name in row.keys() - split} for row in fit.history] == plain.history
+    assert fit.best_epoch == plain.best_epoch
+    logits = fit.classifier.predict(test.images)
+    best = fit.history[fit.best_epoch - 1]
+    assert (logits.argmax(1) == test.labels).float().mean().item() == best["test_accuracy"]
+    assert F.cross_entropy(logits, test.labels).item() == pytest.approx(best["test_loss"], rel=1e-5)
+
+
 def test_an_early_epoch_can_be_the_best(train, valid):
     swapped_labels = LabelledImages(valid.images, 1 - valid.labels)  # learning makes validation worse
     fit = fit_selected(train, swapped_labels, 2, CONFIG, steps=30, device="cpu")

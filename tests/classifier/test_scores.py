@@ -24,6 +24,15 @@ def test_calibration_error_by_hand():
     assert score_predictions(PROBABILITIES, LABELS).calibration_error == pytest.approx((0.1 + 0.6 + 0.3 + 0.8) / 4)
 
 
+def test_loss_by_hand():
+    of_labels = [0.9, 0.4, 0.7, 0.1]
+    assert score_predictions(PROBABILITIES, LABELS).loss == pytest.approx(-np.log(of_labels).mean())
+
+
+def test_a_label_of_probability_zero_has_a_finite_loss():
+    assert score_predictions(np.array([[1.0, 0.0]]), np.array([1])).loss == pytest.approx(-np.log(np.finfo(float).eps))
+
+
 def test_images_of_one_bin_are_averaged_before_the_gap_is_taken():
     probabilities = np.tile([0.75, 0.25], (8, 1))
     labels = np.array([0, 0, 0, 0, 0, 0, 1, 1])

@@ -156,3 +156,7 @@ def test_arm_curves_are_means_with_bands_from_the_lowest_to_the_highest_fit():
     assert lines["real"].get_ydata().tolist() == [3.0, 4.0]
     band = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == (2.0, 5.0)
+    tested = plot_arm_curves(pd.DataFrame(rows).assign(test_loss=2.0, test_accuracy=0.25))
+    titles = [axes.get_title() for axes in tested.axes[3:5]]
+    assert titles == ["Loss on the test split", "Accuracy on the test split"]
+    assert [axes.lines[0].get_ydata()[0] for axes in tested.axes[3:5]] == [2.0, 0.25]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -112,6 +113,16 @@ def test_a_finished_generator_is_neither_trained_nor_measured_again(train_all, t
         )
     train_all(fresh=True)
     assert len(measured) == 2 * len(first)
+
+
+def test_mlflow_has_curves_on_the_test_split_beside_the_scores_of_the_best_epoch():
+    scores = Mock(accuracy=0.8, loss=0.5, macro_f1=0.7, calibration_error=0.1)
+    fit = Mock(scores=scores, history=[{"epoch": 1, "valid_loss": 0.4, "test_loss": 0.6}], fraction=1, learning_rate=1)
+    tracker = Mock()
+    nodes._track_fit(tracker, fit)
+    *_, history, logged, _ = tracker.log_child.call_args.args
+    assert history == [{"epoch": 1, "valid_loss": 0.4, "by_epoch/test_loss": 0.6}]
+    assert (logged["test_loss"], logged["test_accuracy"]) == (0.5, 0.8)
 
 
 def test_an_experiment_ends_with_a_training_that_has_failed(train_all, tracker, monkeypatch):

@@ -59,7 +59,7 @@ class ArmFit:
         valid_accuracy: accuracy on the validation split after that epoch.
         scores: scores on the test split.
         correct: (test images,) whether its prediction is right.
-        history: ``epoch``, ``train_loss``, ``valid_loss`` and ``valid_accuracy`` of each epoch.
+        history: of each epoch, see `SelectedFit`.
     """
 
     fraction: float
@@ -154,6 +154,7 @@ class _ReplicateFitting:
             classifier,
             steps=steps,
             transforms=self.config.transforms if arm.is_transformed else TransformConfig(),
+            test=to_tensors(self.test) if self.config.test_curves else None,
             device=self.device,
         )
         record = {
@@ -192,4 +193,6 @@ class _ReplicateFitting:
             values.append(asdict(self.config.transforms))
         if arm.ratio:
             values.append(self.synthetic_key)
+        if self.config.test_curves:
+            values.append("test_curves")
         return hash_values(ENTRY_VERSION, *values)

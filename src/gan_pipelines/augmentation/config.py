@@ -19,6 +19,7 @@ from gan_pipelines.core.config import (
     Positive,
     Real,
     Share,
+    Switch,
     config,
     require,
     split_numbers,
@@ -137,6 +138,8 @@ class AugmentationConfig:
         synthetic: choice of the synthetic images.
         transforms: random transforms of the transformed arms; without any, there are no such arms.
         classifier: classifier of every arm.
+        test_curves: whether loss and accuracy on the test split are measured after each epoch of a classifier, for the
+            curves; they choose nothing.
         generator_epochs: epochs of each generator; null scales the variant's epochs by 1 / fraction.
         probe: feature extractor of the linear probe, one more simple classifier beside the arms; null fits none.
         seed: seed of the first replicate; the others count up from it.
@@ -149,6 +152,7 @@ class AugmentationConfig:
     synthetic: SyntheticConfig = SyntheticConfig()
     transforms: TransformConfig = TransformConfig()
     classifier: ArmClassifierConfig = ArmClassifierConfig()
+    test_curves: Switch = False
     generator_epochs: Count | None = None
     probe: ProbeName | None = None
     seed: Annotated[int, Strict(), Field(ge=0, lt=2**32)] = 0

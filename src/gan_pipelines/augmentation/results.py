@@ -26,8 +26,8 @@ def tabulate_fits(fits: Sequence[ArmFit], class_names: Sequence[str]) -> pd.Data
 
     Columns: ``fraction``, ``seed``, ``arm``, ``learning_rate``, ``real_images``, ``valid_images``,
     ``synthetic_images``, ``synthetic_diversity``, ``steps``, ``seconds``, ``best_epoch``, ``valid_accuracy``, the
-    fields of `Selection`, ``accuracy``, ``macro_f1``, ``calibration_error``, ``accuracy_<class>`` of each class (its
-    recall), and ``is_main``: whether the learning rate is that of the main analysis.
+    fields of `Selection`, ``accuracy``, ``macro_f1``, ``calibration_error``, ``loss``, ``accuracy_<class>`` of each
+    class (its recall), and ``is_main``: whether the learning rate is that of the main analysis.
     """
     rates = common_rates(fits)
     rows = []

@@ -41,7 +41,8 @@ class SelectedFit:
     Attributes:
         classifier: in evaluation mode, on the CPU.
         best_epoch: number of the epoch, from 1, with the highest validation accuracy; the validation loss breaks ties.
-        history: for each epoch ``epoch``, ``train_loss``, ``valid_loss`` and ``valid_accuracy``.
+        history: for each epoch ``epoch``, ``train_loss``, ``valid_loss`` and ``valid_accuracy``, and with a test split
+            ``test_loss`` and ``test_accuracy``.
     """
 
     classifier: Classifier
@@ -101,6 +102,7 @@ def fit_selected(
     *,
     steps: int,
     transforms: TransformConfig = NO_TRANSFORMS,
+    test: LabelledImages | None = None,
     device: DeviceName = "auto",
 ) -> SelectedFit:
     """Fit a classifier as `fit_classifier` does, and keep the best epoch on the validation split.
@@ -113,25 +115,31 @@ def fit_selected(
         steps: total number of optimiser steps, at least ``config.epochs``. An epoch is an equal part of them, whatever
             the number of images.
         transforms: random transforms of the training images, drawn anew for each batch.
+        test: images to measure loss and accuracy on after each epoch, for curves; they choose nothing.
         device: where to compute.
 
     Raises:
         ConfigError: if there are no training images.
     """
     fitting = _Fitting(train, num_classes, config, device)
-    valid_labels = valid.labels.cpu()
     history: list[dict[str, float]] = []
     best = (-1.0, 0.0)
     for epoch, train_loss in enumerate(fitting.run_epochs(steps, transforms), start=1):
-        logits = fitting.classifier.predict(valid.images)
-        loss = F.cross_entropy(logits, valid_labels).nan_to_num(nan=math.inf, posinf=math.inf).item()
-        accuracy = (logits.argmax(1) == valid_labels).float().mean().item()
-        history.append({"epoch": epoch, "train_loss": train_loss, "valid_loss": loss, "valid_accuracy": accuracy})
-        if (accuracy, -loss) > best:
-            best, best_epoch = (accuracy, -loss), epoch
+        row = {"epoch": epoch, "train_loss": train_loss, **_measure(fitting.classifier, valid, "valid")}
+        history.append(row if test is None else row | _measure(fitting.classifier, test, "test"))
+        rank = (row["valid_accuracy"], -row["valid_loss"])
+        if rank > best:
+            best, best_epoch = rank, epoch
             weights = copy.deepcopy(fitting.classifier.state_dict())
     fitting.classifier.load_state_dict(weights)
     return SelectedFit(fitting.classifier.eval().cpu(), best_epoch, history)
+
+
+def _measure(classifier: Classifier, images: LabelledImages, split: str) -> dict[str, float]:
+    """Mean loss, infinite if the fit has diverged, and accuracy on a split, named after it."""
+    logits, labels = classifier.predict(images.images), images.labels.cpu()
+    loss = F.cross_entropy(logits, labels).nan_to_num(nan=math.inf, posinf=math.inf).item()
+    return {f"{split}_loss": loss, f"{split}_accuracy": (logits.argmax(1) == labels).float().mean().item()}
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:

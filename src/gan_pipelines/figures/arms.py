@@ -10,7 +10,10 @@ CURVES = {
     "train_loss": "Loss on the training images",
     "valid_loss": "Loss on the validation split",
     "valid_accuracy": "Accuracy on the validation split",
+    "test_loss": "Loss on the test split",
+    "test_accuracy": "Accuracy on the test split",
 }
+"""Titles of the curves by the columns of a history; not every history has a test split."""
 BAND_ALPHA = 0.12
 
 
@@ -38,24 +41,24 @@ def plot_arm_curves(histories: pd.DataFrame) -> Figure:
     """Plot loss and accuracy by epoch: for each arm the mean as a line, and a band from the lowest to the highest fit.
 
     Args:
-        histories: one row for each epoch of each fit, with ``fraction``, ``arm``, ``epoch`` and the keys of `CURVES`.
+        histories: one row for each epoch of each fit, with ``fraction``, ``arm``, ``epoch`` and keys of `CURVES`.
     """
+    curves = {column: title for column, title in CURVES.items() if column in histories}
     fractions = list(dict.fromkeys(histories["fraction"]))
-    figure = Figure(figsize=(13, 0.6 + 3.2 * len(fractions)), layout="constrained", dpi=120)
-    panels = figure.subplots(len(fractions), len(CURVES), squeeze=False)
+    figure = Figure(figsize=(4.3 * len(curves), 0.6 + 3.2 * len(fractions)), layout="constrained", dpi=120)
+    panels = figure.subplots(len(fractions), len(curves), squeeze=False)
     for row, fraction in zip(panels, fractions, strict=True):
         part = histories[histories["fraction"] == fraction]
-        for axes, (column, title) in zip(row, CURVES.items(), strict=True):
+        for axes, (column, title) in zip(row, curves.items(), strict=True):
             for arm, group in part.groupby("arm", sort=False):
                 by_epoch = group.groupby("epoch")[column]
                 mean = by_epoch.mean()
                 (line,) = axes.plot(mean.index, mean, label=str(arm).replace("_", " "))
                 axes.fill_between(mean.index, by_epoch.min(), by_epoch.max(), alpha=BAND_ALPHA, color=line.get_color())
             axes.set(title=title, xlabel="epoch (a part of the steps)")
+            axes.set_yscale("log" if column.endswith("loss") else "linear")
             axes.grid(alpha=0.3)
         row[0].set_ylabel(f"{fraction:.0%} of the real images")
-        row[0].set_yscale("log")
-        row[1].set_yscale("log")
     panels[0][-1].legend(frameon=False, fontsize="small")
     return figure
 

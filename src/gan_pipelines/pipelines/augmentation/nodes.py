@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -216,13 +217,16 @@ def fit_classifiers(
 def _track_fit(tracker: tracking.MlflowTracker, fit: augmentation.ArmFit) -> None:
     names = ("fraction", "seed", "arm", "learning_rate", "real_images", "synthetic_images", "steps", "best_epoch")
     scores = fit.scores
+    # Those of the best epoch are named test_loss and test_accuracy, and MLflow shows the value of the last epoch.
+    history = [{re.sub("^test_", "by_epoch/test_", name): value for name, value in row.items()} for row in fit.history]
     tracker.log_child(
         "classifier",
         f"{fit.arm} {fit.fraction:g} seed {fit.seed} rate {fit.learning_rate:g}",
         {name: getattr(fit, name) for name in names},
-        fit.history,
+        history,
         {
             "test_accuracy": scores.accuracy,
+            "test_loss": scores.loss,
             "test_macro_f1": scores.macro_f1,
             "test_calibration_error": scores.calibration_error,
         },
