@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 import pandas as pd
 import yaml
 
+from gan_pipelines.augmentation.config import AugmentationConfig
 from gan_pipelines.core.config import parse
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.gan.variants import parse_variant
@@ -25,7 +27,7 @@ IMAGES = {
     "fashion_mnist": 60_000,
 }
 """Number of training images, by experiment."""
-SECTIONS = {"dataset": DatasetConfig, "scoring": ScoringConfig}
+SECTIONS = {"augmentation": AugmentationConfig, "dataset": DatasetConfig, "scoring": ScoringConfig}
 
 
 class Duration(NamedTuple):
@@ -74,14 +76,14 @@ def configure(experiment: str, variant: str) -> GanConfig:
 
 
 def read(experiment: str, setting: str) -> Any:
-    """The value of a setting, such as ``variants.wgan.discriminator_steps``, whether stated or a default."""
+    """The value of a setting, such as ``variants.wgan.discriminator_steps``, stated or a default, or of a constant."""
     section, *names = setting.split(".")
+    if section == "gan_pipelines":
+        return resolve_name(setting)
     if section == "variants":
         value: Any = asdict(configure(experiment, names.pop(0)))
-    elif section in SECTIONS:
-        value = asdict(parse(SECTIONS[section], load(experiment)[section], section))
     else:
-        value = load(experiment)[section]
+        value = asdict(parse(SECTIONS[section], load(experiment)[section], section))
     for name in names:
         value = value[name]
     return [*value] if isinstance(value, tuple) else value

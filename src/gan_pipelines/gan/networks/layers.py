@@ -18,6 +18,7 @@ from gan_pipelines.gan.config import NetworkConfig, NetworkFamilyName, NormName
 from gan_pipelines.gan.networks.interface import ImageShape
 
 LEAKY_SLOPE: Final = 0.2
+INITIAL_STD: Final = 0.02
 HALVINGS_OF_32: Final = 3
 """Halvings of a 32x32 image on the way to 4x4; above it, the widths of residual networks follow another rule."""
 POWER_ITERATIONS: Final = 20
@@ -103,14 +104,15 @@ def require_no_norm(config: NetworkConfig) -> None:
 def initialize_normal(network: nn.Module) -> None:
     """Initialise weights in place as DCGAN does (Radford et al. 2016, section 4).
 
-    Convolutions and linear layers get N(0, 0.02), scales of norms N(1, 0.02), biases 0; 0.02 is the standard deviation.
+    Convolutions and linear layers get N(0, s), scales of norms N(1, s), biases 0, with the standard deviation s =
+    `INITIAL_STD`.
     Embeddings keep PyTorch's N(0, 1), because they serve as inputs.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            nn.init.normal_(module.weight, 0.0, 0.02)
+            nn.init.normal_(module.weight, 0.0, INITIAL_STD)
         elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm):
-            nn.init.normal_(module.weight, 1.0, 0.02)
+            nn.init.normal_(module.weight, 1.0, INITIAL_STD)
         else:
             continue
         if module.bias is not None:
