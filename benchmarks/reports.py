@@ -51,7 +51,7 @@ from gan_pipelines.metrics import (
 CONF = Path(__file__).parents[1] / "conf"
 CHECKPOINT_SECONDS = 30
 TRIAL_CLASSIFIER = {"network": "resnet8", "stem": "imagenet", "epochs": 1}
-TRIAL = {"scoring": {"samples": 64, "classifier": TRIAL_CLASSIFIER, "during_training": {"samples": 64}}}
+TRIAL = {"scoring": {"samples": 64, "classifier": TRIAL_CLASSIFIER, "during_training": {"samples": 64, "batch": 32}}}
 TRIAL_VARIANT = {"networks": {"width": 8}, "batch_size": 16, "discriminator_steps": 1, "epochs": 2}
 
 

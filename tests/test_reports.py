@@ -57,7 +57,7 @@ def test_what_is_cut_off_goes_on_and_ends_as_if_it_were_not(data, tmp_path):
     assert "Resuming after 32 images" in printed
     assert "cifar10_32-wgan_gp-0: 2 of 2 epochs" in printed
     assert read_scores(cut).to_dict() == read_scores(whole).to_dict()
-    assert {("fid", "raw"), ("fid", "ema"), ("precision", "raw"), ("fid_64", "raw")} <= {*read_scores(cut).index}
+    assert {("fid", "raw"), ("fid", "ema"), ("precision", "raw"), ("fid_64", "raw"), ("fid_32", "raw")} <= {*read_scores(cut).index}
     assert len(pd.read_csv(cut / "history/cifar10_32-wgan_gp-0.csv")) == 2
     assert (cut / "grids/cifar10_32-wgan_gp-0-0002.png").exists()
 
