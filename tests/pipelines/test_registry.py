@@ -25,7 +25,7 @@ def test_the_pipelines_have_their_names():
 def test_training_reads_images_and_writes_all_that_a_run_leaves():
     pipeline = register_pipelines()["train_wgan_gp"]
     assert {name for name in pipeline.inputs() if not name.startswith("params:")} == {
-        "image_sets", "extractors", "references", "tracker", "wgan_gp.checkpoints",
+        "image_sets", "extractors", "references", "tracker", "wgan_gp.checkpoints", "wgan_gp.milestones",
     }  # fmt: skip
     assert pipeline.outputs() == {
         "manifest",

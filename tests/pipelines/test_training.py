@@ -12,10 +12,11 @@ from torch import nn
 
 from gan_pipelines.classifier.resnet import Prediction
 from gan_pipelines.core.stores import KeyedStore
-from gan_pipelines.gan import CheckpointStore, Monitor, TrainingDiverged
+from gan_pipelines.gan import CheckpointStore, MilestoneStore, Monitor, TrainingDiverged
 from gan_pipelines.metrics import FeatureExtractor, ScoringConfig, make_monitor, open_reference
 from gan_pipelines.metrics.config import MonitorConfig
 from gan_pipelines.pipeline_registry import register_pipelines
+from gan_pipelines.project.parameters import ReportingConfig
 from gan_pipelines.project.training import train_generator
 from gan_pipelines.serving import ExportConfig
 
@@ -127,7 +128,7 @@ def run_training(tiny_gan, striped_images, tmp_path):
             "params:scoring": scoring,
             "params:runtime.device": "cpu",
             "params:runtime.fresh": False,
-            "params:reporting.grid_every_epochs": 5,
+            "params:reporting": ReportingConfig(grid_every_epochs=5, milestone_every_epochs=2),
             "params:export": ExportConfig(),
             "params:experiment": "stripes",
             "train_images": images,
@@ -136,6 +137,7 @@ def run_training(tiny_gan, striped_images, tmp_path):
             "monitor": make_monitor(extractor, reference, scoring, "cpu"),
             "tracker": FailingTracker(fail),
             "wgan_gp.checkpoints": CheckpointStore(tmp_path / "checkpoints"),
+            "wgan_gp.milestones": MilestoneStore(tmp_path / "generator.safetensors"),
         }
         catalog = DataCatalog({name: KeptDataset(given.get(name), copy_mode="assign") for name in pipeline.datasets()})
         assert pipeline.inputs() == given.keys()

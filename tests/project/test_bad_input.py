@@ -57,6 +57,7 @@ from gan_pipelines.datasets import (
     GeneratorDataset,
     JSONDataset,
     KeyedStoreDataset,
+    MilestoneStoreDataset,
     RunsDataset,
 )
 from gan_pipelines.execution import ExecutionConfig, check_engine, cluster
@@ -167,6 +168,7 @@ def preflight(pipeline="train_wgan_gp", extra=(), datasets=None, **changes):
         reduce(lambda section, key: section.setdefault(key, {}), sections, parameters)[setting] = value
     catalog = DataCatalog({"image_sets": KeyedStoreDataset(filepath="image_sets")})
     for variant in VARIANTS:
+        catalog[f"{variant}.milestones"] = MilestoneStoreDataset(filepath=f"{variant}.generator.safetensors")
         for kind in ("checkpoints", "replicate_checkpoints"):
             catalog[f"{variant}.{kind}"] = CheckpointStoreDataset(filepath=kind)
         catalog[f"{variant}.synthetic_store"] = KeyedStoreDataset(filepath="synthetic_store")
@@ -617,7 +619,10 @@ def test_the_projects_own_parameters_pass(name, folder, monkeypatch):
     [
         ({"variants__wgan_gp": 5}, "variants.wgan_gp is 5, but must be a mapping of settings."),
         ({"scoring__classifier__stem": "big"}, "scoring.classifier.stem is 'big', but must be one of imagenet, small."),
-        ({"reporting__grids": 3}, "reporting.grids is not a setting; known are grid_every_epochs"),
+        (
+            {"reporting__grids": 3},
+            "reporting.grids is not a setting; known are grid_every_epochs, milestone_every_epochs",
+        ),
         (
             {"pipeline": "augment_cdcgan", "augmentation__classifier__seed": 3},
             "augmentation.classifier.seed is not a setting; known are batch_size, epochs, learning_rates, momentum, "

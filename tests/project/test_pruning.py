@@ -84,15 +84,15 @@ def test_a_training_that_was_continued_or_is_open_keeps_its_checkpoints(tmp_path
     store = CheckpointStore(tmp_path)
     with store.open("run") as checkpoints:
         checkpoints.save(1, {})
-    (item,) = pruning._find_checkpoints({"checkpoints": store}, [], set(), time.time() + 1)
+    (item,) = pruning._find_trainings("checkpoints", {"checkpoints": store}, [], set(), time.time() + 1)
     with store.open("run"):
         assert not item.discard()
     os.utime(checkpoints.paths[0], (0, 0))
     assert not item.discard()
-    (item,) = pruning._find_checkpoints({"checkpoints": store}, [], set(), 1.0)
+    (item,) = pruning._find_trainings("checkpoints", {"checkpoints": store}, [], set(), 1.0)
     assert item.discard()
     assert store.list_trainings() == {}
-    assert not list(pruning._find_checkpoints({"checkpoints": store}, [], {"run"}, time.time() + 1))
+    assert not list(pruning._find_trainings("checkpoints", {"checkpoints": store}, [], {"run"}, time.time() + 1))
 
 
 def tracked(stage, **tags):
@@ -106,7 +106,7 @@ def test_checkpoints_go_when_all_runs_of_their_training_were_deleted(tmp_path, s
     with CheckpointStore(tmp_path).open("run") as checkpoints:
         checkpoints.save(1, {})
     runs = [tracked(stage, training="run") for stage in stages]
-    found = list(pruning._find_checkpoints({"checkpoints": CheckpointStore(tmp_path)}, runs, set(), 0.0))
+    found = list(pruning._find_trainings("checkpoints", {"checkpoints": CheckpointStore(tmp_path)}, runs, set(), 0.0))
     assert bool(found) == goes
 
 

@@ -7,6 +7,7 @@ from .gan_config_dataset import GanConfigDataset as GanConfigDataset
 from .generator_dataset import GeneratorDataset as GeneratorDataset
 from .handles import CheckpointStoreDataset as CheckpointStoreDataset
 from .handles import KeyedStoreDataset as KeyedStoreDataset
+from .handles import MilestoneStoreDataset as MilestoneStoreDataset
 from .handles import TrackerDataset as TrackerDataset
 from .labelled_folder_dataset import LabelledFolderDataset as LabelledFolderDataset
 from .pictures_dataset import PicturesDataset as PicturesDataset

@@ -14,6 +14,7 @@ from kedro.io import AbstractDataset, DatasetError
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.datasets.local import LocalDataset
 from gan_pipelines.gan.checkpoint import CheckpointStore
+from gan_pipelines.gan.milestones import MilestoneStore
 from gan_pipelines.tracking import MlflowTracker
 
 Handle = TypeVar("Handle")
@@ -83,6 +84,21 @@ class CheckpointStoreDataset(FolderHandleDataset[CheckpointStore]):
     def load(self) -> CheckpointStore:
         """Return the store."""
         return CheckpointStore(self._filepath, self._keep, self._interval_seconds)
+
+
+class MilestoneStoreDataset(FolderHandleDataset[MilestoneStore]):
+    """Loads to a `MilestoneStore`, whose milestones are versions of the `GeneratorDataset` with the same path.
+
+    Example in the catalog::
+
+        "{variant}.milestones":
+          type: gan_pipelines.datasets.MilestoneStoreDataset
+          filepath: data/06_models/{variant}/generator.safetensors
+    """
+
+    def load(self) -> MilestoneStore:
+        """Return the store."""
+        return MilestoneStore(self._filepath)
 
 
 class TrackerDataset(FolderHandleDataset[MlflowTracker]):

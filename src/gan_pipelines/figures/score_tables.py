@@ -1,4 +1,4 @@
-"""Tables of scores for a web page: a row for each recipe."""
+"""Tables of scores for a web page: a row for each recipe and each milestone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from gan_pipelines.core.score_names import HEADLINES, MADE_ELSEWHERE
+from gan_pipelines.core.score_names import HEADLINES, MADE_ELSEWHERE, MILESTONE
 from gan_pipelines.figures.charts import format_number
 
 TITLES = {
@@ -38,9 +38,9 @@ class Measured:
 
     Attributes:
         parts: what their comparability keys have in common, by name.
-        averages: a row for each system and metric, with the columns of `ROW`; ``generator`` (``last``, ``best`` or
-            `MADE_ELSEWHERE`), ``weights``, ``metric``, ``key`` (hash of the comparability key), ``mean``, ``std`` and
-            ``n``.
+        averages: a row for each system and metric, with the columns of `ROW`; ``generator`` (``last``,
+            ``best``, `MILESTONE` or `MADE_ELSEWHERE`), ``weights``, ``metric``, ``key`` (hash of the comparability
+            key), ``mean``, ``std`` and ``n``.
     """
 
     parts: Mapping[str, Any]
@@ -82,7 +82,7 @@ class ScoreTable:
         weights: the set of weights.
         is_headline: whether the metrics are those that are shown first.
         titles: of the columns with scores.
-        rows: one for each recipe and number of epochs.
+        rows: one for each recipe and number of epochs, and one for each milestone.
     """
 
     weights: str
@@ -119,7 +119,8 @@ def _lay_out_tables(
             part = of_weights[of_weights["metric"].isin(HEADLINES) == is_headline]
             if len(part):
                 titles = _titles(part)
-                rows = [_lay_out_row(system, [*titles], names) for _, system in part.groupby(ROW, sort=False)]
+                systems = part.groupby([*ROW, part["generator"] == MILESTONE], sort=False)
+                rows = [_lay_out_row(system, [*titles], names) for _, system in systems]
                 rows.sort(key=lambda row: row.cells[0].last.value if row.cells[0].last else math.inf)
                 yield ScoreTable(each, is_headline, [*titles.values()], rows)
 
@@ -129,8 +130,9 @@ def _lay_out_row(system: pd.DataFrame, keys: Sequence[str], names: Mapping[tuple
     is_best = system["generator"] == "best"
     last, best = _average(system[~is_best]), _average(system[is_best])
     shown = {} if best == last else best
+    kind = f", {MILESTONE}" if MILESTONE in {*system["generator"]} else ""
     return Row(
-        names[variant, recipe],
+        names[variant, recipe] + kind,
         int(epochs),
         int(system["n"].max()),
         [Cell(last.get(key), shown.get(key)) for key in keys],

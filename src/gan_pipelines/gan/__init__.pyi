@@ -11,6 +11,7 @@ from .config import ScheduleConfig as ScheduleConfig
 from .config import TransformConfig as TransformConfig
 from .config import WeightSet as WeightSet
 from .health import TrainingDiverged as TrainingDiverged
+from .milestones import MilestoneStore as MilestoneStore
 from .monitor import Monitor as Monitor
 from .networks import ImageShape as ImageShape
 from .sampling import WEIGHT_SETS as WEIGHT_SETS
@@ -22,6 +23,7 @@ from .sampling import sample_classes as sample_classes
 from .state import fingerprint as fingerprint
 from .state import resolve_auto as resolve_auto
 from .summary import checkpoint_bytes as checkpoint_bytes
+from .summary import generator_bytes as generator_bytes
 from .summary import summarize_networks as summarize_networks
 from .trainer import Epoch as Epoch
 from .trainer import check_steps as check_steps

@@ -44,7 +44,8 @@ class TrainedGenerator:
         image_shape: channels, height and width.
         class_names: names of the classes, in the order of their indices; empty if the data had no labels.
         training: origin of the weights: ``fingerprint`` and ``recipe`` of the training, ``seed``, ``data_hash``,
-            ``device``, ``epoch``, ``images_seen``; ``failure`` if the training has failed, why.
+            ``device``, ``epoch``, ``images_seen``; ``failure`` if the training has failed, why; ``milestone`` if it was
+            kept as a `MilestoneStore` keeps it.
         weights: for each `WeightSet` a state dict, on the CPU.
         version: version of the catalog entry that it was loaded from, or None.
     """
@@ -55,6 +56,11 @@ class TrainedGenerator:
     training: Mapping[str, Any]
     weights: Mapping[WeightSet, Mapping[str, Tensor]]
     version: str | None = None
+
+    @property
+    def is_milestone(self) -> bool:
+        """Whether it was kept of an epoch on the way."""
+        return "milestone" in self.training
 
     def network(self, weights: WeightSet = "ema") -> nn.Module:
         """Build the network in evaluation mode, on the CPU.

@@ -59,6 +59,15 @@ def checkpoint_bytes(layers: Iterable[LayerSummary]) -> int:
     return sum(4 * copies[row.network] * row.parameters for row in layers if row.layer == "total")
 
 
+def generator_bytes(layers: Iterable[LayerSummary]) -> int:
+    """Estimate the size of a generator's file in bytes: its weights and their EMA in fp32.
+
+    Args:
+        layers: as `summarize_networks` returns them.
+    """
+    return sum(2 * 4 * row.parameters for row in layers if (row.network, row.layer) == ("generator", "total"))
+
+
 def _summarize(name: str, network: nn.Module, inputs: Tensor, labels: Tensor | None) -> list[LayerSummary]:
     rows: list[LayerSummary] = []
 

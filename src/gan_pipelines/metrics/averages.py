@@ -8,15 +8,15 @@ from typing import Any
 import pandas as pd
 
 from gan_pipelines.core.hashing import hash_values
-from gan_pipelines.core.score_names import MADE_ELSEWHERE
+from gan_pipelines.core.score_names import MADE_ELSEWHERE, MILESTONE
 from gan_pipelines.metrics.config import abbreviate
 
 SYSTEM = ["variant", "generator", "weights", "trained_epochs", "recipe"]
 """Columns that identify what is scored, apart from seeds.
 
-``generator`` is ``last`` or ``best``; ``recipe`` is the fingerprint of all settings but the seed. The number of the
-best epoch is not among them, since it differs between seeds. Of images made elsewhere, ``generator`` and ``weights``
-are `MADE_ELSEWHERE`, and ``recipe`` is their hash."""
+``generator`` is ``last``, ``best`` or `MILESTONE`; ``recipe`` is the fingerprint of all settings but the seed. The
+number of the best epoch is not among them, since it differs between seeds. Of images made elsewhere, ``generator`` and
+``weights`` are `MADE_ELSEWHERE`, and ``recipe`` is their hash."""
 KEY = [
     "metric",
     "samples",
@@ -154,11 +154,12 @@ def hash_key(score: Mapping[str, Any]) -> str:
 
 
 def score_name(score: Mapping[str, Any]) -> str:
-    """Name a score within its run: ``fid_ema`` for the last epoch, ``best_fid_ema`` for the best one, or ``fid``."""
+    """Name a score within its run: ``fid_ema`` for the last epoch, ``best_fid_ema``, ``milestone_fid_ema``; ``fid``."""
     identity = score["identity"]
     if identity["generator"] == MADE_ELSEWHERE:
         return str(score["metric"])
-    return f"{'best_' if identity['generator'] == 'best' else ''}{score['metric']}_{identity['weights']}"
+    prefix = f"{identity['generator']}_" if identity["generator"] in ("best", MILESTONE) else ""
+    return f"{prefix}{score['metric']}_{identity['weights']}"
 
 
 def _describe_run(variant: str, version: str, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

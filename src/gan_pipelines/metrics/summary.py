@@ -6,12 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gan_pipelines.core.findings import Findings
-from gan_pipelines.core.score_names import HEADLINES, MADE_ELSEWHERE
+from gan_pipelines.core.score_names import HEADLINES, MADE_ELSEWHERE, MILESTONE
 from gan_pipelines.metrics.averages import KEY_DIGITS, hash_key
 
 REPORTED = (("last", "ema"), (MADE_ELSEWHERE, MADE_ELSEWHERE))
 """Generator and set of weights whose scores stand for a run: of a training, or of images made elsewhere."""
-PREFIXES = dict.fromkeys(REPORTED, "scores/") | {("last", "raw"): "raw/", ("best", "ema"): "best/"}
+PREFIXES = dict.fromkeys(REPORTED, "scores/") | {
+    ("last", "raw"): "raw/",
+    ("best", "ema"): "best/",
+    (MILESTONE, "ema"): "milestone/",
+    (MILESTONE, "raw"): "milestone/raw/",
+}
 """Prefix of all metrics but the `HEADLINES` of `REPORTED`; MLflow shows what is before a slash as a section."""
 
 
@@ -19,7 +24,7 @@ def summarize_scores(scores: Sequence[Mapping[str, Any]]) -> Findings:
     """Summarize the scores of one run.
 
     Args:
-        scores: records of `Score`, with the ``generator`` (last or best) in their identity.
+        scores: records of `Score`, with the ``generator`` (last, best or `MILESTONE`) in their identity.
 
     Returns:
         metrics, without those of single classes: the `HEADLINES` of `REPORTED`, and all others with one of the
@@ -48,7 +53,7 @@ def summarize_scores(scores: Sequence[Mapping[str, Any]]) -> Findings:
 
 
 def _origin(score: Mapping[str, Any]) -> tuple[str, str]:
-    """The generator, last or best, and its set of weights."""
+    """Which generator it is, and its set of weights."""
     return score["identity"]["generator"], score["identity"]["weights"]
 
 
@@ -57,7 +62,8 @@ def _name_metric(metric: str, origin: tuple[str, str]) -> str:
 
 
 def _tag_scores(scores: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    fid = next(score for score in scores if score["metric"] == "fid" and _origin(score) in REPORTED)
+    tagged = (*REPORTED, (MILESTONE, "ema"))
+    fid = next(score for score in scores if score["metric"] == "fid" and _origin(score) in tagged)
     key, identity = {"score_key": hash_key(fid)[:KEY_DIGITS]}, fid["identity"]
     if identity["generator"] == MADE_ELSEWHERE:
         return key
@@ -82,6 +88,8 @@ def _describe(scores: Sequence[Mapping[str, Any]], generator: str, weights: str)
     copying = f", authenticity {values['authenticity']:.2f}{kept_out}" if "authenticity" in values else ""
     copying += f", copies {values['copies']:.1%}" if "copies" in values else ""
     what, origin = f"{generator} epoch, {weights} weights", "; epoch {epoch} of {generator_version}"
+    if generator == MILESTONE:
+        what = f"milestone of epoch {{epoch}} ({{images_seen:,}} images), {weights} weights"
     if generator == MADE_ELSEWHERE:
         what, origin = "{name}, made elsewhere", ""
     return (

@@ -21,13 +21,21 @@ from gan_pipelines.tracking.entries import PARAMETERS
 
 @config
 class ReportingConfig:
-    """Reporting during training.
+    """What a training leaves of its epochs, beside the last and the best generator.
 
     Attributes:
         grid_every_epochs: epochs between two sample grids; the first and the last epoch have one as well.
+        milestone_every_epochs: epochs between two generators that are kept as versions of ``<variant>.generator``; null
+            keeps none.
     """
 
     grid_every_epochs: Count
+    milestone_every_epochs: Count | None = None
+
+    def list_milestones(self, epochs: int) -> range:
+        """The epochs up to this one whose generators are kept."""
+        every = self.milestone_every_epochs
+        return range(0) if every is None else range(every, epochs + 1, every)
 
 
 @config

@@ -25,15 +25,18 @@ from gan_pipelines.core.devices import resolve_device
 from gan_pipelines.core.disk import require_space
 from gan_pipelines.core.errors import ProjectError, first_line
 from gan_pipelines.core.stores import KeyedStore
+from gan_pipelines.datasets import GeneratorDataset
 from gan_pipelines.execution import check_engine
 from gan_pipelines.gan import (
     CheckpointStore,
     ImageShape,
+    MilestoneStore,
     SamplingConfig,
     TrainedGenerator,
     check_classes,
     check_steps,
     checkpoint_bytes,
+    generator_bytes,
     summarize_networks,
 )
 from gan_pipelines.gan.config import GanConfig, TransformConfig
@@ -128,9 +131,8 @@ def check_entries(inputs: set[str], catalog: DataCatalog, pipelines: Mapping[str
 
 def _check_entry(name: str, dataset: AbstractVersionedDataset[Any, Any], command: str) -> None:
     """Raise a `ConfigError` if an entry is not there, or cannot be read; the command makes one."""
-    versions = _list_versions(dataset)
     if not dataset.exists():
-        if versions:
+        if versions := _list_versions(dataset):
             raise ConfigError(
                 f"There is no version {dataset.resolve_load_version()} of {name}; there are {', '.join(versions)}."
             )
@@ -147,10 +149,11 @@ def _check_entry(name: str, dataset: AbstractVersionedDataset[Any, Any], command
 
 
 def _list_versions(dataset: AbstractVersionedDataset[Any, Any]) -> list[str]:
-    """The versions of an entry, newest first."""
+    """The versions of an entry, newest first; of a generator, the milestones after them."""
+    versions: list[str] = []
     with suppress(VersionNotFoundError):
-        return dataset.list_versions(full_path=False)
-    return []
+        versions = dataset.list_versions(full_path=False)
+    return versions + (dataset.milestones.list_versions() if isinstance(dataset, GeneratorDataset) else [])
 
 
 def _check_classes(sampling: SamplingConfig, generator: TrainedGenerator) -> None:
@@ -203,9 +206,13 @@ def _check_images(
                 synthetic, parameters.augmentation, split_sizes["train"], image_bytes
             )
     for variant, config in parameters.variants.items():
-        state_bytes = _check_networks(variant, config, dataset, source, split_sizes)
+        layers = _check_networks(variant, config, dataset, source, split_sizes)
+        state_bytes = checkpoint_bytes(layers)
         checkpoints: CheckpointStore = catalog.load(f"{variant}.checkpoints")
         needs[checkpoints.root] = (checkpoints.keep + 1) * state_bytes
+        if parameters.reporting is not None:
+            milestones: MilestoneStore = catalog.load(f"{variant}.milestones")
+            needs[milestones.root] = len(parameters.reporting.list_milestones(config.epochs)) * generator_bytes(layers)
         if parameters.augmentation is not None:
             _check_replicates(parameters.augmentation, variant, config, split_sizes)
             trainings = len(parameters.augmentation.fractions) * parameters.augmentation.replicates
@@ -221,15 +228,15 @@ def _check_images(
 
 def _check_networks(
     variant: str, config: GanConfig, dataset: DatasetConfig, source: ImageSource, split_sizes: Counter[str]
-) -> int:
-    """Check that a variant fits the images; return the bytes of a checkpoint."""
+) -> list[LayerSummary]:
+    """Check that a variant fits the images; return the layers of its networks."""
     check_transforms(f"variants.{variant}.transforms", config.transforms, dataset)
     if FAMILIES[config.networks.family].conditional:
         _require_classes(variant, source)
     layers = _summarize(variant, config, ImageShape(*dataset.image_shape), len(source.class_names))
     with naming(f"variants.{variant}"):
         check_steps(config, sum(split_sizes[split] for split in dataset.train_splits))
-    return checkpoint_bytes(layers)
+    return layers
 
 
 def _summarize(variant: str, config: GanConfig, shape: ImageShape, num_classes: int) -> list[LayerSummary]:

@@ -2,8 +2,8 @@
 
 A run saves all its entries under one version, which its MLflow run has as a tag: they stay or go together. What stays
 in any case: the newest version of each entry; the newest run of each recipe and the one with the lowest FID, with the
-generators that they have scored and the checkpoints of their trainings; versions whose scores cannot be read; and what
-a run at work may be using.
+generators that they have scored and the checkpoints and milestones of their trainings; versions whose scores cannot be
+read; and what a run at work may be using.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from kedro.io import AbstractVersionedDataset, DataCatalog
 from kedro.io.core import VersionNotFoundError
 
 from gan_pipelines.core.files import DELETED, UNFINISHED, acquire, count_bytes, delete
+from gan_pipelines.core.score_names import MILESTONE
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.core.versions import parse_version
-from gan_pipelines.datasets import CheckpointStoreDataset, KeyedStoreDataset
+from gan_pipelines.datasets import CheckpointStoreDataset, KeyedStoreDataset, MilestoneStoreDataset
 from gan_pipelines.gan.checkpoint import CheckpointStore, TrainingLocked
+from gan_pipelines.gan.milestones import MilestoneStore
 from gan_pipelines.metrics.averages import hash_key
 from gan_pipelines.project.reproduction import find_reproductions
 from gan_pipelines.tracking.address import find_database
@@ -42,7 +44,8 @@ if TYPE_CHECKING:
 SECONDS_PER_DAY = 86400
 SCORES = ".scores"
 """End of the names of entries with scores, after the variant."""
-VERSIONS, CHECKPOINTS, STORES, LEFTOVERS, RUNS = "versions", "checkpoints", "stores", "unfinished files", "MLflow runs"
+VERSIONS, CHECKPOINTS, MILESTONES = "versions", "checkpoints", "milestones"
+STORES, LEFTOVERS, RUNS = "stores", "unfinished files", "MLflow runs"
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -70,12 +73,14 @@ class Contents:
     Attributes:
         versions: by version the saved files and folders, by name of the entry.
         checkpoints: stores of checkpoints by name of the entry.
+        milestones: stores of milestones by name of the entry.
         stores: other stores by name of the entry.
         folders: folders in which unfinished files may be left, with the name of the entry.
     """
 
     versions: dict[str, dict[str, Path]] = field(default_factory=lambda: defaultdict(dict))
     checkpoints: dict[str, CheckpointStore] = field(default_factory=dict)
+    milestones: dict[str, MilestoneStore] = field(default_factory=dict)
     stores: dict[str, KeyedStore] = field(default_factory=dict)
     folders: dict[Path, str] = field(default_factory=dict)
 
@@ -125,15 +130,16 @@ def _delete(items: Sequence[Item], address: str) -> None:
 def find_prunable(context: Any, client: Any, folder: Path, older_than: float | None = None) -> list[Item]:
     """Find what can be deleted.
 
-    It is what nothing refers to: files of runs that were deleted in MLflow, nested runs of those, checkpoints
-    of trainings all of whose runs were, and what killed processes have left unfinished. With ``older_than``, it is also
-    what has not been used for so long.
+    It is what nothing refers to: files of runs that were deleted in MLflow, nested runs of those, checkpoints and
+    milestones of trainings all of whose runs were, and what killed processes have left unfinished. With ``older_than``,
+    it is also what has not been used for so long.
 
     Args:
         context: Kedro's, of the environment whose experiment it is, with kedro-mlflow's settings.
         client: of MLflow.
         folder: folder of the project for MLflow.
-        older_than: days since a run has begun or ended, a checkpoint was written, or an entry of a store was used.
+        older_than: days since a run has begun or ended, a checkpoint or milestone was written, or an entry of a store
+            was used.
     """
     contents = read_contents(context.catalog, {name for each in pipelines.values() for name in each.datasets()})
     experiment = client.get_experiment_by_name(context.mlflow.tracking.experiment.name)
@@ -147,7 +153,8 @@ def find_prunable(context: Any, client: Any, folder: Path, older_than: float | N
     kept = find_kept(contents.versions, scores)
     trainings = {score.training for version in kept for score in scores.get(version, ())}
     return [
-        *_find_checkpoints(contents.checkpoints, runs, trainings, before),
+        *_find_trainings(CHECKPOINTS, contents.checkpoints, runs, trainings, before),
+        *_find_trainings(MILESTONES, contents.milestones, runs, trainings, before),
         *_find_entries(contents.stores, before),
         *_find_versions(contents.versions, runs, kept, before),
         *_find_leftovers(contents.folders),
@@ -191,6 +198,9 @@ def read_contents(catalog: DataCatalog, names: Iterable[str]) -> Contents:
             for folder in (root, *find_reproductions(root)):
                 contents.checkpoints[f"{name} {folder.relative_to(root.parent)}"] = CheckpointStore(folder)
                 contents.folders.update(dict.fromkeys(folder.glob("*"), name))
+        elif isinstance(dataset, MilestoneStoreDataset):
+            contents.milestones[name] = store = dataset.load()
+            contents.folders.update(dict.fromkeys([store.root, *store.root.glob("*/*")], name))
         elif isinstance(dataset, KeyedStoreDataset):
             contents.stores[name] = dataset.load()
             contents.folders[contents.stores[name].root] = name
@@ -213,6 +223,7 @@ class Scored(NamedTuple):
         generator_version: version of the generator.
         comparability: hash of the comparability key.
         fid: the FID; None for another score.
+        is_milestone: whether it is of a milestone, which stands for no run of the recipe.
     """
 
     recipe: tuple[str, str]
@@ -220,6 +231,7 @@ class Scored(NamedTuple):
     generator_version: str
     comparability: str
     fid: float | None
+    is_milestone: bool = False
 
 
 def read_scores(versions: Mapping[str, Mapping[str, Path]]) -> dict[str, list[Scored]]:
@@ -242,6 +254,7 @@ def _read_score(name: str, record: Mapping[str, Any]) -> Scored:
         identity["generator_version"],
         hash_key(record),
         record["value"] if record["metric"] == "fid" else None,
+        identity["generator"] == MILESTONE,
     )
 
 
@@ -250,7 +263,7 @@ def find_kept(versions: Mapping[str, Iterable[str]], scores: Mapping[str, Sequen
 
     Versions whose scores cannot be read stay as well: they may be the best.
 
-    The best has the lowest FID, for each comparability key.
+    The best has the lowest FID, for each comparability key. Scores of milestones do not count.
 
     Args:
         versions: by version the names of its entries.
@@ -261,6 +274,8 @@ def find_kept(versions: Mapping[str, Iterable[str]], scores: Mapping[str, Sequen
     for version in sorted(versions):
         newest |= dict.fromkeys(versions[version], version)
         for score in scores.get(version, ()):
+            if score.is_milestone:
+                continue
             newest[score.recipe] = version
             if score.fid is not None:
                 key = (score.recipe, score.comparability)
@@ -305,10 +320,14 @@ def _start_of(version: str) -> float:
     return float("inf") if time is None else time.timestamp()
 
 
-def _find_checkpoints(
-    stores: Mapping[str, CheckpointStore], runs: Iterable[Run], kept: set[str], before: float
+def _find_trainings(
+    kind: str,
+    stores: Mapping[str, CheckpointStore] | Mapping[str, MilestoneStore],
+    runs: Iterable[Run],
+    kept: set[str],
+    before: float,
 ) -> Iterator[Item]:
-    """Checkpoints that are old, or of trainings all of whose MLflow runs were deleted."""
+    """Checkpoints or milestones that are old, or of trainings all of whose MLflow runs were deleted."""
     states: dict[str | None, list[bool]] = defaultdict(list)
     for run in runs:
         states[find_training(run)].append(is_deleted(run))
@@ -317,10 +336,10 @@ def _find_checkpoints(
             is_unreferenced = all(states.get(fingerprint, [False]))
             if fingerprint not in kept and (is_unreferenced or used < before):
                 size = count_bytes(store.root / fingerprint)
-                yield Item(CHECKPOINTS, name, size, _discarding(store, fingerprint, used))
+                yield Item(kind, name, size, _discarding(store, fingerprint, used))
 
 
-def _discarding(store: CheckpointStore, fingerprint: str, used: float) -> Callable[[], bool]:
+def _discarding(store: CheckpointStore | MilestoneStore, fingerprint: str, used: float) -> Callable[[], bool]:
     def discard() -> bool:
         if store.list_trainings().get(fingerprint) != used:  # it was continued
             return False

@@ -190,6 +190,8 @@ def read_parameters(run_id: str, logged: Mapping[str, str], pipeline: Pipeline) 
             parameters[section] = {variant: rename_settings(settings)} if is_variant else settings
     if "runtime" in parameters:
         parameters["runtime"]["fresh"] = False
+    if "reporting" in parameters:  # milestones of the training stay as they are
+        parameters["reporting"]["milestone_every_epochs"] = None
     return parameters
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gan_pipelines.core.findings import Findings
+from gan_pipelines.core.score_names import MILESTONE
 from gan_pipelines.gan import WEIGHT_SETS, ImageShape, TrainedGenerator, WeightSet
 from gan_pipelines.gan.config import parse_saved
 from gan_pipelines.gan.sampling import Decoder
@@ -127,7 +128,7 @@ def export_generator(
 
 
 def _is_of(identity: Mapping[str, Any], generator: TrainedGenerator) -> bool:
-    return identity["generator"] == "last" and identity["generator_version"] == generator.version
+    return identity["generator"] in ("last", MILESTONE) and identity["generator_version"] == generator.version
 
 
 def compare_scores(exported: Sequence[Mapping[str, Any]], generator: ExportedGenerator) -> Findings:

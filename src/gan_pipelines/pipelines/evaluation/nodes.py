@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gan_pipelines import figures, gan, images, metrics
 from gan_pipelines.core.findings import Findings
 from gan_pipelines.core.runtime import DeviceName
+from gan_pipelines.core.score_names import MILESTONE
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.metrics.config import MIN_IMAGES
 
@@ -67,12 +68,20 @@ def score_generators(
     scoring: metrics.ScoringConfig,
     device: DeviceName,
 ) -> list[dict[str, Any]]:
-    """Score the last and the best generator with both sets of weights; return one plain record for each score."""
-    last = metrics.score_generator(generator, extractor, reference, scoring, device)
-    is_same = (generator.version, generator.training) == (best_generator.version, best_generator.training)
-    best = last if is_same else metrics.score_generator(best_generator, extractor, reference, scoring, device)
+    """Score the last and the best generator with both sets of weights; return one plain record for each score.
+
+    A milestone is scored alone.
+    """
+    first = metrics.score_generator(generator, extractor, reference, scoring, device)
+    if generator.is_milestone:
+        scored = {MILESTONE: first}
+    elif (generator.version, generator.training) == (best_generator.version, best_generator.training):
+        scored = {"last": first, "best": first}
+    else:
+        best = metrics.score_generator(best_generator, extractor, reference, scoring, device)
+        scored = {"last": first, "best": best}
     records = []
-    for name, scores in {"last": last, "best": best}.items():
+    for name, scores in scored.items():
         for record in map(asdict, scores):
             origin = {"generator": name, "trained_epochs": generator.training["epoch"]}
             records.append({**record, "identity": {**record["identity"], **origin}})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,13 @@ from numpy.typing import NDArray
 from gan_pipelines import figures, gan, images, tracking
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import GanConfig
+from gan_pipelines.project.parameters import ReportingConfig
 from gan_pipelines.project.training import train_generator
 
 if TYPE_CHECKING:
     import pandas as pd
+
+logger = logging.getLogger(__name__)
 
 
 def resolve_config(config: GanConfig, device: DeviceName) -> GanConfig:
@@ -29,30 +33,35 @@ def summarize_model(config: GanConfig, train_images: images.ImageSet) -> pd.Data
     return _tabulate(gan.summarize_networks(config, shape, len(train_images.class_names)))
 
 
-def train_gan(
+def train_gan(  # noqa: PLR0913, PLR0917 (inputs of a node)
     config: GanConfig,
     train_images: images.ImageSet,
     checkpoints: gan.CheckpointStore,
+    milestones: gan.MilestoneStore,
     monitor: gan.Monitor,
     tracker: tracking.MlflowTracker,
-    grid_every_epochs: int,
+    reporting: ReportingConfig,
     device: DeviceName,
     fresh: bool,
 ) -> tuple[gan.TrainedGenerator, gan.TrainedGenerator, pd.DataFrame, dict[str, NDArray[np.uint8]], str]:
-    """Train, or continue an interrupted training unless ``fresh``; log metrics and samples while it runs.
+    """Train, or continue an interrupted training unless ``fresh``; log metrics and keep milestones while it runs.
 
     Returns:
         the generator of the last epoch, that of the best epoch by the monitor, the metrics by epoch, sample grids, and
         why the training has failed: a sentence, empty if it has not.
     """
     grids: dict[str, NDArray[np.uint8]] = {}
+    origin = {"mlflow_run_id": tracker.run_id}
 
-    def log_epoch(epoch: gan.Epoch) -> None:
+    def after_epoch(epoch: gan.Epoch) -> None:
         tracker.log_history(epoch.history)
         for number, samples in epoch.sample_history.items():
             if (name := f"epoch-{number:04d}") not in grids:
                 grids[name] = figures.make_image_grid(samples)
                 tracker.log_picture("samples", number, grids[name])
+        if epoch.number in reporting.list_milestones(epoch.number) and epoch.is_newest:  # else it is there already
+            version = milestones.save(_add_origin(epoch.generator, origin))
+            logger.info("The generator of epoch %d is kept as version %s", epoch.number, version)
 
     epoch, generator, failure = train_generator(
         config,
@@ -61,13 +70,24 @@ def train_gan(
         monitor,
         device=device,
         fresh=fresh,
-        samples_every=grid_every_epochs,
+        samples_every=reporting.grid_every_epochs,
         on_start=tracker.begin_training,
-        on_epoch=log_epoch,
+        on_epoch=after_epoch,
     )
-    origin = {"mlflow_run_id": tracker.run_id} | ({"failure": failure} if failure else {})
-    last, best = (replace(each, training={**each.training, **origin}) for each in (generator, epoch.best or generator))
+    kept = milestones.list_epochs(generator.training["fingerprint"])
+    if missing := sorted({*reporting.list_milestones(epoch.number)}.difference(kept)):
+        logger.warning(
+            "There is no milestone of epoch %s, which was over before reporting.milestone_every_epochs asked for it; "
+            "runtime.fresh: true trains again from the beginning.",
+            ", ".join(map(str, missing)),
+        )
+    origin |= {"failure": failure} if failure else {}
+    last, best = (_add_origin(each, origin) for each in (generator, epoch.best or generator))
     return last, best, _tabulate(epoch.history), grids, failure or ""
+
+
+def _add_origin(generator: gan.TrainedGenerator, origin: Mapping[str, str | None]) -> gan.TrainedGenerator:
+    return replace(generator, training={**generator.training, **origin})
 
 
 def check_training(failure: str, *_saved: object) -> None:
