@@ -191,3 +191,52 @@ def test_a_file_that_cannot_grow_is_an_oserror(tmp_path, limit):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         signal.signal(signal.SIGXFSZ, before)
+
+
+def fill(store, epochs):
+    """States of five images an epoch, those of even epochs kept for good."""
+    with store.open("run") as checkpoints:
+        for epoch in epochs:
+            if epoch % 2 == 0:
+                store.keep_epoch("run", epoch, 5 * epoch, {"epoch": epoch})
+            checkpoints.save(5 * epoch + 1, {"epoch": epoch + 0.5})
+
+
+def test_states_of_chosen_epochs_stay_beside_the_newest(store):
+    fill(store, range(1, 8))
+    assert store.list_epochs("run") == [2, 4, 6]
+    names = [path.stem for path in CheckpointStore(store.root).root.glob("run/*.pt")]
+    assert sorted(names) == [
+        "000000000010-epoch-0002", "000000000020-epoch-0004", "000000000030-epoch-0006",
+        "000000000031", "000000000036",
+    ]  # fmt: skip
+    with store.open("run") as checkpoints:
+        assert checkpoints.load_newest() == {"epoch": 7.5}
+    store.discard("run")
+    assert store.list_epochs("run") == []
+
+
+def test_going_back_leaves_the_state_of_that_epoch_as_the_newest(store):
+    fill(store, range(1, 8))
+    store.go_back("run", 4)
+    assert store.list_epochs("run") == [2, 4]
+    with store.open("run") as checkpoints:
+        assert checkpoints.load_newest() == {"epoch": 4}
+
+
+def test_going_back_to_what_is_not_there_or_is_torn_deletes_nothing(store):
+    fill(store, range(1, 8))
+    with pytest.raises(
+        ConfigError, match="restart_epoch is 3, but must be an epoch whose state is kept of this tr.*: 2, 4"
+    ):
+        store.go_back("run", 3)
+    with pytest.raises(ConfigError, match="this training: none"):
+        store.go_back("other", 3)
+    (path,) = store.root.glob("run/*-epoch-0004.pt")
+    path.write_bytes(b"")
+    with pytest.raises(CheckpointUnusable, match="is torn"):
+        store.go_back("run", 4)
+    with store.open("run") as checkpoints:
+        with pytest.raises(TrainingLocked):
+            store.go_back("run", 2)
+        assert checkpoints.load_newest() == {"epoch": 7.5}

@@ -56,7 +56,10 @@ def images(striped_images):
 def train_into(tiny_gan, images):
     """Train as the node does, in a folder; return the last and the best generator."""
 
-    def run(folder, epochs=5, every=2, *, on_epoch=lambda number: None, monitor=MONITOR, fresh=False):
+    def run(
+        folder, epochs=5, every=2, *,
+        on_epoch=lambda number: None, monitor=MONITOR, fresh=False, restartable=False, restart_epoch=None,
+    ):  # fmt: skip
         last, best, *_ = nodes.train_gan(
             replace(tiny_gan, epochs=epochs),
             images,
@@ -64,9 +67,10 @@ def train_into(tiny_gan, images):
             MilestoneStore(folder / "generator.safetensors"),
             monitor,
             Tracker(on_epoch),
-            ReportingConfig(grid_every_epochs=10, milestone_every_epochs=every),
+            ReportingConfig(grid_every_epochs=10, milestone_every_epochs=every, restartable_milestones=restartable),
             "cpu",
             fresh,
+            restart_epoch,
         )
         return last, best
 
@@ -155,8 +159,8 @@ def test_epochs_that_were_over_before_milestones_were_asked_for_are_named(train_
     train_into(tmp_path)
     assert read_milestones(tmp_path) == {}
     assert (
-        "There is no milestone of epoch 2, 4, which was over before reporting.milestone_every_epochs asked for it; "
-        "runtime.fresh: true trains again from the beginning."
+        "There is no milestone of epoch 2, 4, which was over before one was asked for; runtime.fresh: true trains "
+        "again from the beginning."
     ) in caplog.text
     caplog.clear()
     train_into(tmp_path, fresh=True)
@@ -191,6 +195,35 @@ def test_a_training_that_fails_in_its_first_epoch_leaves_none(train_into, tmp_pa
     with pytest.raises(TrainingDiverged):
         train_into(tmp_path, every=1)
     assert read_milestones(tmp_path) == {}
+
+
+def list_states(folder, generator):
+    return CheckpointStore(folder / "checkpoints").list_epochs(generator.training["fingerprint"])
+
+
+def test_a_training_starts_again_from_the_state_of_a_milestone(train_into, whole, tmp_path):
+    whole_last, _ = train_into(whole)
+    last, _ = train_into(tmp_path, restartable=True)
+    assert weights_hash(last) == weights_hash(whole_last)
+    assert list_states(whole, last) == []
+    assert list_states(tmp_path, last) == [2, 4]
+    epochs = []
+    shorter, _ = train_into(tmp_path, epochs=3, restart_epoch=2, on_epoch=epochs.append)
+    assert epochs == [3]
+    assert list_states(tmp_path, last) == [2]
+    assert shorter.training["epoch"] == 3
+    again, _ = train_into(tmp_path, restartable=True, on_epoch=epochs.append)
+    assert epochs == [3, 4, 5]
+    assert weights_hash(again) == weights_hash(whole_last)
+    assert list_states(tmp_path, last) == [2, 4]
+
+
+def test_states_that_can_no_longer_be_kept_are_named(train_into, tmp_path, caplog):
+    last, _ = train_into(tmp_path, epochs=4)
+    caplog.clear()
+    train_into(tmp_path, epochs=4, restartable=True)
+    assert "There is no restartable milestone of epoch 2, which was over before" in caplog.text
+    assert list_states(tmp_path, last) == [4]  # nothing has changed since
 
 
 class Projection(nn.Module):

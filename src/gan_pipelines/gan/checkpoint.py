@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 6
 """Version of the layout of a checkpoint, written into every file. Raise it when the layout changes."""
+SEPARATOR = "-epoch-"
+"""What is between the images seen and the number of the epoch in the name of a state that is kept."""
 
 
 class TrainingLocked(ProjectError):
@@ -34,9 +36,11 @@ class CheckpointUnusable(ProjectError):
 class CheckpointStore:
     """A folder with the newest checkpoints of each training, in a subfolder named by the training's fingerprint.
 
+    States of chosen epochs are kept as well, however many checkpoints come after them.
+
     Attributes:
         root: the folder. It is created by the first training.
-        keep: number of checkpoints kept of each training, 1 or more.
+        keep: number of checkpoints kept of each training, 1 or more, without those of chosen epochs.
         interval_seconds: time between two checkpoints.
     """
 
@@ -67,6 +71,41 @@ class CheckpointStore:
             for leftover in folder.glob(".unfinished-*"):  # left by a process that was killed
                 leftover.unlink()
             yield Checkpoints(folder, fingerprint, self.keep, self.interval_seconds)
+
+    def keep_epoch(self, fingerprint: str, epoch: int, images_seen: int, state: dict[str, Any]) -> None:
+        """Keep the state after an epoch; only the process that has the training open may do so.
+
+        Args:
+            fingerprint: fingerprint of the training.
+            epoch: number of the epoch.
+            images_seen: real images seen since the start.
+            state: as `Checkpoints.save` takes it.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        _write(self.root / fingerprint / f"{images_seen:012d}{SEPARATOR}{epoch:04d}.pt", fingerprint, state)
+
+    def list_epochs(self, fingerprint: str) -> list[int]:
+        """The epochs of a training whose states are kept."""
+        return sorted(map(_epoch_of, _list_epochs(self.root / fingerprint)))
+
+    def go_back(self, fingerprint: str, epoch: int) -> None:
+        """Delete the checkpoints that are newer than the state of an epoch that is kept.
+
+        Raises:
+            ConfigError: if the state of that epoch is not kept.
+            CheckpointUnusable: if it cannot be used.
+            TrainingLocked: if another process has the training open.
+        """
+        with self.open(fingerprint) as checkpoints:
+            kept = {_epoch_of(path): path for path in _list_epochs(checkpoints.folder)}
+            known = ", ".join(map(str, kept)) or "none"
+            require(epoch in kept, "restart_epoch", epoch, f"an epoch whose state is kept of this training: {known}")
+            checkpoints.load(kept[epoch])
+            for path in checkpoints.paths:
+                if path > kept[epoch]:
+                    path.unlink()
 
     def list_trainings(self) -> dict[str, float]:
         """Time of the newest checkpoint of each training that has one, in seconds since the epoch."""
@@ -122,11 +161,11 @@ class Checkpoints:
             OSError: if it cannot be written, for instance because the disk is full.
         """
         try:
-            with atomic_write(self.folder / f"{images_seen:012d}.pt") as unfinished, unfinished.open("wb") as file:
-                torch.save({"format": FORMAT, "fingerprint": self._fingerprint, "state": state}, file)
+            _write(self.folder / f"{images_seen:012d}.pt", self._fingerprint, state)
         finally:
             self._next_due = time.monotonic() + self._interval_seconds
-        for old in self.paths[: -self._keep]:
+        passing = sorted({*self.paths}.difference(_list_epochs(self.folder)))
+        for old in passing[: -self._keep]:
             old.unlink()
 
     def load_newest(self) -> dict[str, Any] | None:
@@ -137,7 +176,7 @@ class Checkpoints:
         """
         for path in reversed(self.paths):
             try:
-                return self._load(path)
+                return self.load(path)
             except CheckpointUnusable as error:
                 logger.warning("%s The one before it is tried.", error)
         if self.paths:
@@ -147,7 +186,8 @@ class Checkpoints:
             )
         return None
 
-    def _load(self, path: Path) -> dict[str, Any]:
+    def load(self, path: Path) -> dict[str, Any]:
+        """Load one of the files. Raises `CheckpointUnusable` if it is torn, or of another training or format."""
         try:
             with zipfile.ZipFile(path) as archive:
                 if archive.testzip() is not None:  # PyTorch does not check the checksums
@@ -169,3 +209,17 @@ class Checkpoints:
 def _list_checkpoints(folder: Path) -> list[Path]:
     """The files of a training, from oldest to newest."""
     return sorted(folder.glob("[0-9]*.pt"))
+
+
+def _list_epochs(folder: Path) -> list[Path]:
+    """Those of them that are kept of chosen epochs."""
+    return [path for path in _list_checkpoints(folder) if SEPARATOR in path.name]
+
+
+def _epoch_of(path: Path) -> int:
+    return int(path.stem.partition(SEPARATOR)[2])
+
+
+def _write(path: Path, fingerprint: str, state: dict[str, Any]) -> None:
+    with atomic_write(path) as unfinished, unfinished.open("wb") as file:
+        torch.save({"format": FORMAT, "fingerprint": fingerprint, "state": state}, file)

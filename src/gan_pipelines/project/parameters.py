@@ -27,10 +27,16 @@ class ReportingConfig:
         grid_every_epochs: epochs between two sample grids; the first and the last epoch have one as well.
         milestone_every_epochs: epochs between two generators that are kept as versions of ``<variant>.generator``; null
             keeps none.
+        restartable_milestones: keep the whole state of these epochs as well, for ``runtime.restart_epoch``.
     """
 
     grid_every_epochs: Count
     milestone_every_epochs: Count | None = None
+    restartable_milestones: Switch = False
+
+    def __post_init__(self) -> None:
+        is_possible = self.milestone_every_epochs is not None or not self.restartable_milestones
+        require(is_possible, "restartable_milestones", True, "false unless milestone_every_epochs is set")
 
     def list_milestones(self, epochs: int) -> range:
         """The epochs up to this one whose generators are kept."""
@@ -44,11 +50,19 @@ class RuntimeConfig(ExecutionConfig):
 
     Attributes:
         fresh: train from the beginning, even if there is a checkpoint.
+        restart_epoch: delete the checkpoints that are newer than the restartable milestone of this epoch, and train
+            from there; null goes on from the newest checkpoint.
         system_metrics: sample the load of CPU, memory, disk, network and GPU every ten seconds, for MLflow.
     """
 
     fresh: Switch = False
+    restart_epoch: Count | None = None
     system_metrics: Switch = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        is_possible = self.restart_epoch is None or not self.fresh
+        require(is_possible, "restart_epoch", self.restart_epoch, "null with fresh: true, which deletes all states")
 
 
 SECTIONS: Final[Mapping[str, type]] = {

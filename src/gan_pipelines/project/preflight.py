@@ -212,7 +212,9 @@ def _check_images(
         needs[checkpoints.root] = (checkpoints.keep + 1) * state_bytes
         if parameters.reporting is not None:
             milestones: MilestoneStore = catalog.load(f"{variant}.milestones")
-            needs[milestones.root] = len(parameters.reporting.list_milestones(config.epochs)) * generator_bytes(layers)
+            kept = len(parameters.reporting.list_milestones(config.epochs))
+            needs[milestones.root] = kept * generator_bytes(layers)
+            needs[checkpoints.root] += kept * state_bytes * parameters.reporting.restartable_milestones
         if parameters.augmentation is not None:
             _check_replicates(parameters.augmentation, variant, config, split_sizes)
             trainings = len(parameters.augmentation.fractions) * parameters.augmentation.replicates

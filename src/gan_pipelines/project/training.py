@@ -9,6 +9,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from gan_pipelines import gan, images
+from gan_pipelines.core.config import naming
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.project.progress import TrainingProgress
@@ -39,6 +40,7 @@ def train_generator(  # noqa: PLR0913 (most are keywords)
     *,
     device: DeviceName,
     fresh: bool,
+    restart_epoch: int | None = None,
     samples_every: int = 10,
     progress_lines: int = 20,
     on_start: Callable[[str, bool], None] | None = None,
@@ -53,6 +55,7 @@ def train_generator(  # noqa: PLR0913 (most are keywords)
         monitor: score during training.
         device: device to train on.
         fresh: whether to discard the checkpoints of an earlier training.
+        restart_epoch: epoch whose state is kept, to go back to, or None.
         samples_every: epochs between two sample grids.
         progress_lines: number of lines to log where there is no terminal; 0 shows nothing anywhere.
         on_start: called once with the training's fingerprint and whether the training is continued.
@@ -62,12 +65,16 @@ def train_generator(  # noqa: PLR0913 (most are keywords)
         the training, also if it has failed after an epoch.
 
     Raises:
+        ConfigError: if the state of ``restart_epoch`` is not kept.
         TrainingDiverged: if it has failed before its first epoch was over or, without a measured one, the first after
             an interruption.
     """
     fingerprint = gan.fingerprint(config, train_images.content_hash, device)
     if fresh:
         checkpoints.discard(fingerprint)
+    if restart_epoch is not None:
+        with naming("runtime"):
+            checkpoints.go_back(fingerprint, restart_epoch)
     with TrainingProgress(config.epochs, config.images_per_epoch(len(train_images)), progress_lines) as progress:
 
         def on_step(images_seen: int) -> None:

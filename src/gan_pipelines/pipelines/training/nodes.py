@@ -43,6 +43,7 @@ def train_gan(  # noqa: PLR0913, PLR0917 (inputs of a node)
     reporting: ReportingConfig,
     device: DeviceName,
     fresh: bool,
+    restart_epoch: int | None,
 ) -> tuple[gan.TrainedGenerator, gan.TrainedGenerator, pd.DataFrame, dict[str, NDArray[np.uint8]], str]:
     """Train, or continue an interrupted training unless ``fresh``; log metrics and keep milestones while it runs.
 
@@ -62,6 +63,9 @@ def train_gan(  # noqa: PLR0913, PLR0917 (inputs of a node)
         if epoch.number in reporting.list_milestones(epoch.number) and epoch.is_newest:  # else it is there already
             version = milestones.save(_add_origin(epoch.generator, origin))
             logger.info("The generator of epoch %d is kept as version %s", epoch.number, version)
+            if reporting.restartable_milestones:
+                state = epoch.state
+                checkpoints.keep_epoch(state.fingerprint, state.epoch, state.images_seen, state.state_dict())
 
     epoch, generator, failure = train_generator(
         config,
@@ -70,20 +74,31 @@ def train_gan(  # noqa: PLR0913, PLR0917 (inputs of a node)
         monitor,
         device=device,
         fresh=fresh,
+        restart_epoch=restart_epoch,
         samples_every=reporting.grid_every_epochs,
         on_start=tracker.begin_training,
         on_epoch=after_epoch,
     )
-    kept = milestones.list_epochs(generator.training["fingerprint"])
-    if missing := sorted({*reporting.list_milestones(epoch.number)}.difference(kept)):
-        logger.warning(
-            "There is no milestone of epoch %s, which was over before reporting.milestone_every_epochs asked for it; "
-            "runtime.fresh: true trains again from the beginning.",
-            ", ".join(map(str, missing)),
-        )
+    _warn_of_missing(reporting, epoch, milestones, checkpoints)
     origin |= {"failure": failure} if failure else {}
     last, best = (_add_origin(each, origin) for each in (generator, epoch.best or generator))
     return last, best, _tabulate(epoch.history), grids, failure or ""
+
+
+def _warn_of_missing(
+    reporting: ReportingConfig, epoch: gan.Epoch, milestones: gan.MilestoneStore, checkpoints: gan.CheckpointStore
+) -> None:
+    """Log of which epochs nothing can be kept any more, because they were over before it was asked for."""
+    kept = {*milestones.list_epochs(epoch.state.fingerprint)}
+    if reporting.restartable_milestones:
+        kept.intersection_update(checkpoints.list_epochs(epoch.state.fingerprint))
+    if missing := sorted({*reporting.list_milestones(epoch.number)} - kept):
+        logger.warning(
+            "There is no %smilestone of epoch %s, which was over before one was asked for; runtime.fresh: true trains "
+            "again from the beginning.",
+            "restartable " if reporting.restartable_milestones else "",
+            ", ".join(map(str, missing)),
+        )
 
 
 def _add_origin(generator: gan.TrainedGenerator, origin: Mapping[str, str | None]) -> gan.TrainedGenerator:

@@ -49,6 +49,7 @@ def create_pipeline(variant: str) -> Pipeline:
                     "params:reporting",
                     "params:runtime.device",
                     "params:runtime.fresh",
+                    "params:runtime.restart_epoch",
                 ],
                 outputs=["generator", "best_generator", "history", "sample_grids", "failure"],
                 name="train_gan",
@@ -61,6 +62,7 @@ def create_pipeline(variant: str) -> Pipeline:
             "params:reporting": "params:reporting",
             "params:runtime.device": "params:runtime.device",
             "params:runtime.fresh": "params:runtime.fresh",
+            "params:runtime.restart_epoch": "params:runtime.restart_epoch",
         },
     )
     return create_config_pipeline(variant) + training
