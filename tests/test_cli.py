@@ -20,12 +20,12 @@ from torchvision.datasets import ImageFolder
 from command_line import KEDRO, cold_kedro, copy_project, git, kedro, latest, small
 from fidelity_inputs import Clip
 from gan_pipelines.core.stores import KeyedStore
-from gan_pipelines.gan import TrainedGenerator
+from gan_pipelines.gan import MilestoneStore, TrainedGenerator
 from gan_pipelines.images import DatasetConfig, prepare_image_set
 from pictures import write_pictures
 from processes import ONE_THREAD, Process
 
-SMALL = small("wgan_gp", epochs=3)
+SMALL = small("wgan_gp", epochs=3) + ",reporting.milestone_every_epochs=2,reporting.grid_at_epochs=0.5;2.5"
 
 
 def start_training(project, parameters):
@@ -68,7 +68,8 @@ def test_a_run_leaves_all_its_files(project, first_run):
     assert set(summary["network"]) == {"generator", "discriminator"}
     assert Image.open(latest(project, f"{reports}/loss_curves.png")).size[0] > 500
     grids = latest(project, "07_model_output/digits/wgan_gp/sample_grids")
-    assert sorted(path.name for path in grids.iterdir()) == [f"epoch-000{epoch}.png" for epoch in (1, 2, 3)]
+    names = sorted(path.stem for path in grids.iterdir())
+    assert names == ["epoch-0000.5", "epoch-0001", "epoch-0002", "epoch-0002.5", "epoch-0003"]
     manifest = json.loads(latest(project, "08_reporting/digits/manifest.json").read_text())
     assert manifest["split_sizes"] == {"train": 1257, "test": 360, "valid": 180}
 
@@ -151,6 +152,27 @@ def test_a_second_run_prepares_and_fits_nothing_again_and_a_subfolder_is_as_good
     assert {path: path.stat().st_mtime_ns for store in stores for path in store.rglob("*.*")} == before
     assert len(mlflow_runs(client)) == runs + 1
     assert not (project / "notebooks/mlruns").exists()
+
+
+def test_a_milestone_is_scored_by_its_version_and_stays_apart_from_the_last_generator(project, client):
+    folder = project / "data/06_models/digits/wgan_gp"
+    (milestone,) = MilestoneStore(folder / "generator.safetensors").list_versions()
+    assert milestone.endswith("-epoch-0002")
+    newest = latest(project, "06_models/digits/wgan_gp/generator.safetensors")
+    asked = f"--load-versions=wgan_gp.generator:{milestone}"
+    run = kedro(project, "run", "--pipelines=evaluate_wgan_gp", f"--params={SMALL}", asked)
+    assert "milestone of epoch 2 (2,496 images), ema weights: FID " in run.stdout
+    scores = json.loads(latest(project, "08_reporting/digits/wgan_gp/scores.json").read_text())
+    identities = [score["identity"] for score in scores]
+    assert {identity["generator"] for identity in identities} == {"milestone"}
+    assert {identity["generator_version"] for identity in identities} == {milestone}
+    assert {(identity["epoch"], identity["images_seen"]) for identity in identities} == {(2, 2496)}
+    logged = mlflow_runs(client)[-1].data
+    assert "fid" not in logged.metrics
+    assert logged.metrics["milestone/fid"] > 0
+    assert logged.tags["epochs"] == "2"
+    kedro(project, "run", "--pipelines=sample_wgan_gp", "--params=sampling.count=2", asked)
+    assert latest(project, "06_models/digits/wgan_gp/generator.safetensors") == newest
 
 
 @pytest.mark.parametrize(

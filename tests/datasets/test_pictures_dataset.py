@@ -12,7 +12,7 @@ from gan_pipelines.datasets import PicturesDataset
 
 GRIDS = {
     name: np.random.default_rng(seed).integers(0, 256, (6, 9, 3), dtype=np.uint8)
-    for seed, name in enumerate(["epoch-0001", "epoch-0010", "epoch-0002"])
+    for seed, name in enumerate(["epoch-0001", "epoch-0010", "epoch-0002", "epoch-0002.5"])
 }
 
 
@@ -21,7 +21,7 @@ def test_round_trip(tmp_path, version):
     path = str(tmp_path / "grids")
     PicturesDataset(filepath=path, version=version).save(GRIDS)
     loaded = PicturesDataset(filepath=path, version=version and Version(None, None)).load()
-    assert list(loaded) == ["epoch-0001", "epoch-0002", "epoch-0010"]
+    assert list(loaded) == ["epoch-0001", "epoch-0002", "epoch-0002.5", "epoch-0010"]
     assert all(np.array_equal(loaded[name], GRIDS[name]) for name in GRIDS)
 
 

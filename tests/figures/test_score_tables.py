@@ -31,6 +31,14 @@ def test_each_recipe_has_one_row_and_the_lowest_fid_is_first():
     assert table.rows[0].cells[0].last.std == "0.25"
 
 
+def test_a_milestone_has_a_row_of_its_own_even_beside_a_training_of_as_many_epochs():
+    (table,) = lay_out(average(9.0), average(8.0, generator="best"), average(7.0, generator="milestone"))
+    assert [(row.name, row.epochs, shown(row)) for row in table.rows] == [
+        ("dcgan, milestone", 10, [("7", None)]),
+        ("dcgan", 10, [("9", "8")]),
+    ]
+
+
 def test_the_best_epoch_is_left_out_where_it_is_the_last():
     same = [average(9.0, generator=name, std=1.0) for name in ("last", "best")]
     other = [average(8.0, generator=name, variant="wgan", std=std) for name, std in (("last", 1.0), ("best", 2.0))]

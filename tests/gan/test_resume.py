@@ -133,12 +133,16 @@ def test_any_networks_go_on_bit_for_bit_and_are_read_as_they_were_written(config
         assert torch.equal(loaded.sample(6, seed=1, weights=weights), whole.sample(6, seed=1, weights=weights))
 
 
-def test_the_samples_of_the_epochs_before_are_still_there(config, tiny_images, store):
-    whole = run(config, tiny_images, samples_every=2)[-1].sample_history
+@pytest.mark.parametrize("stopped", [24, 32, 120])  # before samples, after them, and in a later epoch
+def test_the_samples_of_the_epochs_before_are_still_there(config, tiny_images, store, uninterrupted, stopped):
+    asked = {"samples_every": 2, "samples_at": (0.5, 2.5)}
+    whole = run(config, tiny_images, **asked)[-1].sample_history
     with pytest.raises(Stop):
-        run(config, tiny_images, store, samples_every=2, on_step=stop_after(120))
-    resumed = run(config, tiny_images, store, samples_every=2)[-1].sample_history
-    assert list(resumed) == list(whole) == [1, 2, 4]
+        run(config, tiny_images, store, **asked, on_step=stop_after(stopped))
+    last = run(config, tiny_images, store, **asked)[-1]
+    assert weights_hash(last.generator) == weights_hash(uninterrupted.generator)
+    resumed = last.sample_history
+    assert list(resumed) == list(whole) == [0.5, 1, 2, 2.5, 4]
     assert all(torch.equal(resumed[epoch], whole[epoch]) for epoch in whole)
 
 

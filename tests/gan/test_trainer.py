@@ -70,6 +70,46 @@ def test_epochs_count_images_and_measure(tiny_gan, tiny_images):
     assert second.generator.training["epoch"] == 2
 
 
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("batch_size", "at", "steps"), [(10, 0.5, 2), (8, 0.5, 3), (8, 1.4, 7), (8, 1.99, 10)])
+def test_samples_within_an_epoch_are_those_of_the_weights_after_that_part_of_its_steps(
+    tiny_gan, tiny_images, batch_size, at, steps
+):
+    config = replace(tiny_gan, batch_size=batch_size)
+    data = TrainingData.prepare(tiny_images, None, (), CPU)
+    state = TrainingState(config, data)
+
+    def after_step():
+        if state.steps == steps:
+            raise Stop
+
+    with state.random.active(), pytest.raises(Stop):
+        _train_epoch(state, data, after_step)
+        state.epoch += 1
+        _train_epoch(state, data, after_step)
+    without, epoch = run(config, tiny_images)[-1], run(config, tiny_images, samples_at=[at, 2])[-1]
+    assert list(epoch.sample_history) == sorted({1, at, 2})
+    assert torch.equal(epoch.sample_history[at], state.sample_fixed())
+    assert not torch.equal(epoch.sample_history[at], epoch.sample_history[2]) or steps == 10
+    assert same_weights(epoch.generator, without.generator)
+    assert torch.equal(epoch.samples, without.samples)
+
+
+def test_samples_are_kept_of_epochs_that_are_named(tiny_gan, tiny_images):
+    epochs = run(replace(tiny_gan, epochs=5), tiny_images, samples_every=10, samples_at=[2, 2.5, 4, 7.5])
+    assert [list(epoch.sample_history) for epoch in epochs] == [
+        [1], [1, 2], [1, 2, 2.5], [1, 2, 2.5, 4], [1, 2, 2.5, 4, 5],
+    ]  # fmt: skip
+    assert torch.equal(epochs[-1].sample_history[4], epochs[3].samples)
+    epochs[-1].state.epoch = 2
+    assert torch.equal(epochs[-1].state.newest_samples(), epochs[-1].sample_history[2])
+    with pytest.raises(ConfigError, match=r"samples_at is \[0, 1\], but must be numbers above 0"):
+        run(tiny_gan, tiny_images, samples_at=[0, 1])
+
+
 def test_the_seed_decides_everything(tiny_gan, tiny_images):
     first, again = run(tiny_gan, tiny_images)[-1], run(tiny_gan, tiny_images)[-1]
     other = run(replace(tiny_gan, seed=1), tiny_images)[-1]

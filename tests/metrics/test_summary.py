@@ -91,6 +91,18 @@ def test_tags_say_what_was_scored_and_with_what_it_may_be_compared():
     assert summarize_scores(others).tags["score_key"] != key
 
 
+def test_scores_of_a_milestone_have_a_section_of_their_own_and_state_its_epoch():
+    scores = [*scores_of("milestone", "ema", 2.5, 9.0), *scores_of("milestone", "raw", 3.0, 2.0)]
+    for each in scores:
+        each["identity"] |= {"epoch": 10, "trained_epochs": 10, "images_seen": 12480}
+    findings = summarize_scores(scores)
+    assert findings.metrics["milestone/fid"] == 2.5
+    assert findings.metrics["milestone/raw/fid"] == 3.0
+    assert {name.partition("/")[0] for name in findings.metrics} == {"milestone"}
+    assert findings.tags["epochs"] == "10"
+    assert findings.sentences[0].startswith("milestone of epoch 10 (12,480 images), ema weights: FID 2.50, IS 9.00")
+
+
 def test_scores_of_images_made_elsewhere_stand_for_their_run():
     scores = scores_of("elsewhere", "elsewhere", 2.0, 8.5)
     for each in scores:

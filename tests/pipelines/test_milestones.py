@@ -19,7 +19,7 @@ from gan_pipelines.gan import CheckpointStore, MilestoneStore, Monitor, TrainedG
 from gan_pipelines.metrics import FeatureExtractor, ScoringConfig, open_reference, score_generator
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.pipelines.training import nodes
-from gan_pipelines.project.parameters import ReportingConfig
+from gan_pipelines.project.parameters import ReportingConfig, RuntimeConfig
 
 
 class Tracker:
@@ -68,9 +68,7 @@ def train_into(tiny_gan, images):
             monitor,
             Tracker(on_epoch),
             ReportingConfig(grid_every_epochs=10, milestone_every_epochs=every, restartable_milestones=restartable),
-            "cpu",
-            fresh,
-            restart_epoch,
+            RuntimeConfig(device="cpu", fresh=fresh, restart_epoch=restart_epoch),
         )
         return last, best
 
@@ -224,6 +222,20 @@ def test_states_that_can_no_longer_be_kept_are_named(train_into, tmp_path, caplo
     train_into(tmp_path, epochs=4, restartable=True)
     assert "There is no restartable milestone of epoch 2, which was over before" in caplog.text
     assert list_states(tmp_path, last) == [4]  # nothing has changed since
+
+
+def test_grids_of_parts_of_epochs_are_named_in_their_order_and_mlflow_has_those_of_whole_epochs(
+    tiny_gan, images, tmp_path
+):
+    tracker, logged = Tracker(), []
+    tracker.log_picture = lambda name, epoch, grid: logged.append(epoch)
+    _, _, _, grids, _ = nodes.train_gan(
+        tiny_gan, images, CheckpointStore(tmp_path / "checkpoints"), MilestoneStore(tmp_path / "generator"),
+        MONITOR, tracker,
+        ReportingConfig(grid_every_epochs=2, grid_at_epochs=[0.5, 1.75]), RuntimeConfig(device="cpu"),
+    )  # fmt: skip
+    assert [*grids] == sorted(grids) == ["epoch-0000.5", "epoch-0001", "epoch-0001.75", "epoch-0002"]
+    assert logged == [1, 2]
 
 
 class Projection(nn.Module):

@@ -387,6 +387,26 @@ def test_an_experiment_with_augmentation_results_alone_has_a_page(tmp_path):
     assert "Images help." in page
 
 
+def test_the_page_shows_grids_of_whole_epochs_and_of_parts_in_their_order(saved_runs, tmp_path):
+    grids = dict.fromkeys(["epoch-0010", "epoch-0002.5", "epoch-0002"], np.zeros((8, 8, 3), np.uint8))
+    path = str(tmp_path / "a" / FILES["sample_grids"][1])
+    datasets.PicturesDataset(filepath=path, version=Version(None, "2026-4")).save(grids)
+    assert re.findall(r'data-epoch="([^"]*)" alt="a,', page_of(saved_runs.load())) == ["2", "2.5", "10"]
+
+
+def test_a_milestone_has_rows_and_columns_of_its_own():
+    milestone = record(generator="milestone", value=0.75)
+    milestone["identity"] |= {"epoch": 2, "trained_epochs": 2}
+    runs = [run("a", "1", record(value=0.5)), run("a", "2", milestone)]
+    listed = nodes.list_runs(runs).set_index("run")
+    assert listed["fid_ema"].dropna().to_dict() == {"1": 0.5}
+    assert listed["milestone_fid_ema"].dropna().to_dict() == {"2": 0.75}
+    averages = nodes.average_scores(runs)
+    assert averages.set_index("generator")["mean"].to_dict() == {"last": 0.5, "milestone": 0.75}
+    page = page_of(runs)
+    assert '<td data-value="a, milestone">' in page
+
+
 def test_scores_measured_like_those_of_the_newest_run_come_first():
     old, new = run("b", "1", record("g", "s", extractor="old")), run("a", "2", record(extractor="new"))
     page = page_of([new, old])

@@ -16,7 +16,7 @@ from gan_pipelines.gan import CheckpointStore, MilestoneStore, Monitor, Training
 from gan_pipelines.metrics import FeatureExtractor, ScoringConfig, make_monitor, open_reference
 from gan_pipelines.metrics.config import MonitorConfig
 from gan_pipelines.pipeline_registry import register_pipelines
-from gan_pipelines.project.parameters import ReportingConfig
+from gan_pipelines.project.parameters import ReportingConfig, RuntimeConfig
 from gan_pipelines.project.training import train_generator
 from gan_pipelines.serving import ExportConfig
 
@@ -127,7 +127,7 @@ def run_training(tiny_gan, striped_images, tmp_path):
             "params:variants.wgan_gp": replace(tiny_gan, epochs=6, **changes),
             "params:scoring": scoring,
             "params:runtime.device": "cpu",
-            "params:runtime.fresh": False,
+            "params:runtime": RuntimeConfig(device="cpu"),
             "params:reporting": ReportingConfig(grid_every_epochs=5, milestone_every_epochs=2),
             "params:export": ExportConfig(),
             "params:experiment": "stripes",

@@ -66,6 +66,7 @@ from gan_pipelines.gan import (
     CheckpointStore,
     GanConfig,
     ImageShape,
+    MilestoneStore,
     NetworkConfig,
     OptimizerConfig,
     SamplingConfig,
@@ -87,6 +88,7 @@ from gan_pipelines.project.reproduction import Request, check_dataset, find_run,
 from gan_pipelines.project.service import find_model
 from gan_pipelines.project.session import check_load_versions, check_runner, check_runner_name, join, select_nodes
 from gan_pipelines.project.sweep import check_settings
+from gan_pipelines.project.training import train_generator
 from gan_pipelines.serving.onnx_networks import to_onnx
 from gan_pipelines.tracking import database
 from gan_pipelines.tracking.database import set_up_alone
@@ -286,6 +288,12 @@ case("more discriminator steps than batches of an epoch")(
     lambda _: preflight(variants__wgan_gp__discriminator_steps=100)
 )
 case("sample grids every 0 epochs")(lambda _: preflight(reporting__grid_every_epochs=0))
+case("a sample grid before the first step")(lambda _: preflight(reporting__grid_at_epochs=[0, 0.5]))
+case("milestones every 0 epochs")(lambda _: preflight(reporting__milestone_every_epochs=0))
+case("restartable milestones without milestones")(lambda _: preflight(reporting__restartable_milestones=True))
+case("a restart in the middle of a training that begins anew")(
+    lambda _: preflight(runtime__fresh=True, runtime__restart_epoch=10)
+)
 case("fewer samples than a score needs")(lambda _: preflight(scoring__samples=5))
 case("fewer samples during training than a score needs")(lambda _: preflight(scoring__during_training__samples=9))
 case("a batch for scores during training as large as all their samples")(
@@ -480,12 +488,19 @@ case("two trainings in one run")(lambda _: preflight("train_dcgan", ["train_wgan
 case("scoring before training")(lambda _: preflight("evaluate_dcgan"))
 
 
+@case("a restart at an epoch whose state is not kept")
+def a_restart_at_an_epoch_whose_state_is_not_kept(folder):
+    images, store = SimpleNamespace(content_hash="d"), CheckpointStore(folder / "checkpoints")
+    train_generator(VARIANTS["acgan"], images, store, None, device="cpu", fresh=False, restart_epoch=10)
+
+
 @case("a version that does not exist")
 def a_version_that_does_not_exist(folder):
     path = str(folder / "generator")
     generator = replace(conditional_generator(), weights={"ema": {}, "raw": {}})
     for version in ("2026-01-01T00.00.00.000Z", "2026-01-02T00.00.00.000Z"):
         GeneratorDataset(filepath=path, version=Version(None, version)).save(generator)
+    MilestoneStore(Path(path)).save(replace(generator, training={"fingerprint": "0" * 16, "epoch": 10}))
     asked = GeneratorDataset(filepath=path, version=Version("2026-01-03T00.00.00.000Z", None))
     preflight("sample_acgan", datasets={"acgan.generator": asked})
 
@@ -621,7 +636,8 @@ def test_the_projects_own_parameters_pass(name, folder, monkeypatch):
         ({"scoring__classifier__stem": "big"}, "scoring.classifier.stem is 'big', but must be one of imagenet, small."),
         (
             {"reporting__grids": 3},
-            "reporting.grids is not a setting; known are grid_every_epochs, milestone_every_epochs",
+            "reporting.grids is not a setting; known are grid_at_epochs, grid_every_epochs, milestone_every_epochs, "
+            "restartable_milestones",
         ),
         (
             {"pipeline": "augment_cdcgan", "augmentation__classifier__seed": 3},
@@ -670,6 +686,24 @@ def test_room_for_the_pictures_of_every_replicate_is_needed(folder, monkeypatch)
     monkeypatch.setattr(preflight_module, "require_space", needed.append)
     preflight("augment_folder", folder__path="made", augmentation__fractions=[0.5], augmentation__ratios=[4])
     assert needed[0][Path("synthetic_store")] == 5 * 4 * 628 * 256
+
+
+def test_room_for_milestones_and_their_states_is_needed(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    needed = []
+    monkeypatch.setattr(preflight_module, "require_space", needed.append)
+    for settings_ in (
+        {},
+        {"milestone_every_epochs": 30},
+        {"milestone_every_epochs": 30, "restartable_milestones": True},
+    ):
+        changes = {f"reporting__{name}": value for name, value in settings_.items()}
+        preflight(variants__wgan_gp__epochs=100, **changes)
+    store, milestones = Path("checkpoints"), Path("wgan_gp.generator.safetensors")
+    state = needed[0][store] / 3  # two are kept while a third is written
+    assert [each[milestones] > 0 for each in needed] == [False, True, True]
+    assert [each[store] / state for each in needed] == [3, 3, 6]
+    assert needed[1][milestones] < 3 * state
 
 
 def test_a_variant_without_settings_is_its_row(folder, monkeypatch):

@@ -19,6 +19,7 @@ from gan_pipelines.gan.variants import VARIANTS as ROWS
 from gan_pipelines.gan.variants import parse_variant
 from gan_pipelines.images.config import DatasetConfig
 from gan_pipelines.metrics.config import ScoringConfig
+from gan_pipelines.project.parameters import ReportingConfig
 from gan_pipelines.project.preflight import check_transforms
 from gan_pipelines.serving import ExportConfig
 
@@ -114,7 +115,8 @@ IMAGES = {  # source, size, channels, training splits
 
 # Epochs that the reports score, and those of which they show pictures.
 SCORED = {"cifar10_64": (1,), "cifar10_64_attention": (1,), "playing_cards": (30,)}
-SHOWN = {"cifar10_64_attention": (4, 6, 10, 12, 18, 40), "playing_cards": (30,), "cifar10_32": (10, 50, 100)}
+SHOWN = {"cifar10_64_attention": (0.5, 4, 6, 10, 12, 18, 40), "playing_cards": (30,), "cifar10_32": (10, 50, 100)}
+KEPT = {"cifar10_32": (10, True)}  # epochs between weights that are saved, and whether the training starts from them
 
 # The same in every experiment, and mostly what is left to the defaults.
 SHARED = {
@@ -159,7 +161,10 @@ SHARED = {
     },
 }
 ENVIRONMENTS = (*VARIANTS, "cifar10_quick")
-CONFIGS = {"dataset": DatasetConfig, "scoring": ScoringConfig, "augmentation": AugmentationConfig}
+CONFIGS = {
+    "dataset": DatasetConfig, "scoring": ScoringConfig, "augmentation": AugmentationConfig,
+    "reporting": ReportingConfig,
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -199,10 +204,13 @@ def test_the_variants_of_an_experiment_are_what_its_report_says(env):
 
 @pytest.mark.parametrize("env", VARIANTS)
 def test_the_images_and_scores_of_an_experiment_are_those_of_its_report(env):
-    dataset, scoring, parameters = configure(env, "dataset"), configure(env, "scoring"), load(env)
+    dataset, scoring = configure(env, "dataset"), configure(env, "scoring")
     assert tuple(dataset[name] for name in ("source", "image_size", "channels", "train_splits")) == IMAGES[env]
     assert not [epoch for epoch in SCORED.get(env, ()) if epoch % scoring["during_training.every_epochs"]]
-    assert not [epoch for epoch in SHOWN.get(env, ()) if epoch % parameters["reporting"]["grid_every_epochs"]]
+    reporting = configure(env, "reporting")
+    others = [epoch for epoch in SHOWN.get(env, ()) if epoch % reporting["grid_every_epochs"]]
+    assert others == [*reporting["grid_at_epochs"]]
+    assert (reporting["milestone_every_epochs"], reporting["restartable_milestones"]) == KEPT.get(env, (None, False))
     assert scoring["samples"] == (50_000 if dataset["source"] == "cifar10" else 10_000)
 
 
@@ -255,7 +263,7 @@ def test_an_experiment_makes_these_choices(env):
     dataset, scoring, augmentation = (configure(env, section) for section in common)
     assert dataset["label_preserving.horizontal_flip"] == augmentation["transforms.horizontal_flip"] == is_mirrored
     assert scoring["during_training.every_epochs"] == scored_every
-    assert load(env)["reporting"] == {"grid_every_epochs": shown_every}
+    assert load(env)["reporting"]["grid_every_epochs"] == shown_every
     assert augmentation["transforms.crop_padding"] == shift
 
 
@@ -283,7 +291,13 @@ def test_nothing_of_base_leaks_into_an_experiment(env, tmp_path):
     assert spoilt["sampling"] == {"count": 16, "classes": None, "seed": 0, "truncation": None, "weights": "ema"}
     assert ExportConfig(**spoilt["export"]) == ExportConfig()
     engine = {"engine": "pool", "workers": None, "address": None, "cpus_per_task": 1, "gpus_per_task": 0}
-    assert spoilt["runtime"] == {"device": "auto", "fresh": False, "system_metrics": True, **engine}
+    assert spoilt["runtime"] == {
+        "device": "auto",
+        "fresh": False,
+        "restart_epoch": None,
+        "system_metrics": True,
+        **engine,
+    }
 
 
 def spoil(values):

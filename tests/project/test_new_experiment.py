@@ -26,7 +26,7 @@ from gan_pipelines.core.config import ConfigError, parse
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.files import UNFINISHED
 from gan_pipelines.core.hashing import hash_images
-from gan_pipelines.datasets import CheckpointStoreDataset, KeyedStoreDataset
+from gan_pipelines.datasets import CheckpointStoreDataset, KeyedStoreDataset, MilestoneStoreDataset
 from gan_pipelines.gan import check_steps
 from gan_pipelines.gan.variants import parse_variant
 from gan_pipelines.images import DatasetUnusable, ImageSet, inspect_folder
@@ -79,6 +79,7 @@ def check(folder, report, *pipelines):
     catalog = DataCatalog({"image_sets": KeyedStoreDataset(filepath=f"{folder}/image_sets")})
     for kind in ("checkpoints", "replicate_checkpoints"):
         catalog[f"{choose_variant(report)}.{kind}"] = CheckpointStoreDataset(filepath=f"{folder}/{kind}")
+    catalog[f"{choose_variant(report)}.milestones"] = MilestoneStoreDataset(filepath=f"{folder}/generator")
     store = KeyedStoreDataset(filepath=f"{folder}/synthetic_store")
     catalog[f"{choose_variant(report)}.synthetic_store"] = store
     for pipeline in filter(None, pipelines):

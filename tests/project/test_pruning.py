@@ -15,6 +15,7 @@ from mlflow.tracking import MlflowClient
 from command_line import KEDRO, kedro, latest, small
 from gan_pipelines.core.files import count_bytes, delete
 from gan_pipelines.core.stores import KeyedStore
+from gan_pipelines.gan import MilestoneStore
 from gan_pipelines.gan.checkpoint import CheckpointStore
 from gan_pipelines.project import pruning
 from gan_pipelines.project.pruning import Item, Scored, describe, find_kept, format_bytes, read_scores
@@ -35,6 +36,28 @@ def test_the_newest_and_the_best_run_of_each_recipe_stay_with_the_generators_tha
     }
     versions = {version: ["wgan.scores"] for version in scores} | {"0": ["wgan.generator"], "6": ["wgan.generator"]}
     assert find_kept(versions, scores) - {""} == {"0", "1", "4", "5", "6"}
+
+
+def test_scores_of_milestones_do_not_count_as_those_of_a_run():
+    scores = {
+        "1": scored("a", 3.0, generator="1"),
+        "2": [scored("a", 1.0, generator="t-epoch-0010")[0]._replace(is_milestone=True)],
+        "3": [scored("a", 4.0, generator="t-epoch-0020")[0]._replace(is_milestone=True)],
+    }
+    assert find_kept({version: ["wgan.scores"] for version in scores}, scores) == {"1", "3", "t-epoch-0020"}
+
+
+def test_milestones_go_with_the_runs_of_their_training(tmp_path):
+    store = MilestoneStore(tmp_path / "generator.safetensors")
+    for training in ("kept", "old"):
+        path = store.path_of(f"{training}-epoch-0010")
+        path.parent.mkdir(parents=True)
+        path.write_text("weights")
+    items = [*pruning._find_trainings("milestones", {"wgan.milestones": store}, [], {"kept"}, time.time() + 1)]
+    assert [(item.kind, item.name, item.size) for item in items] == [("milestones", "wgan.milestones", 7)]
+    assert items[0].discard()
+    assert store.list_versions() == ["kept-epoch-0010"]
+    assert not [*pruning._find_trainings("milestones", {"wgan.milestones": store}, [], set(), 0.0)]
 
 
 def test_the_newest_version_of_each_entry_stays_scored_or_not():

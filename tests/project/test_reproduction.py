@@ -15,7 +15,7 @@ from gan_pipelines.core.config import ConfigError, flatten, parse
 from gan_pipelines.gan import VARIANTS, CheckpointStore
 from gan_pipelines.gan.config import SamplingConfig
 from gan_pipelines.pipeline_registry import register_pipelines
-from gan_pipelines.project.parameters import parse_parameters
+from gan_pipelines.project.parameters import ReportingConfig, parse_parameters
 from gan_pipelines.project.reproduction import (
     compare_metrics,
     compare_origins,
@@ -42,9 +42,17 @@ def logged(**sections):
 def test_settings_come_back_as_they_were():
     texts = logged(sampling=asdict(SETTINGS), runtime={"device": "cpu", "fresh": True, "workers": None})
     read = read_parameters("a", texts, SAMPLE)
-    assert read["runtime"] == {"device": "cpu", "fresh": False, "workers": None}
+    assert read["runtime"] == {"device": "cpu", "fresh": False, "restart_epoch": None, "workers": None}
     parsed = parse_parameters({"experiment": "digits", **read}, SAMPLE.inputs() - {"wgan.generator"})
     assert parsed.sampling == SETTINGS
+
+
+def test_a_run_that_is_done_again_leaves_the_milestones_of_its_training_alone():
+    pipeline = Pipeline([node(lambda settings: None, "params:reporting", None, name="train")])
+    texts = {"reporting.grid_every_epochs": "2", "reporting.grid_at_epochs": "[0.5]"}
+    texts |= {"reporting.milestone_every_epochs": "10", "reporting.restartable_milestones": "True"}
+    read = parse(ReportingConfig, read_parameters("a", texts, pipeline)["reporting"], "reporting")
+    assert read == ReportingConfig(grid_every_epochs=2, grid_at_epochs=[0.5])
 
 
 def test_the_settings_of_a_variant_come_back_from_beside_those_of_sections():

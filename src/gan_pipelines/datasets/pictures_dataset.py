@@ -56,4 +56,4 @@ class PicturesDataset(LocalVersionedDataset[Pictures]):
     def _files(self, folder: Path) -> list[Path]:
         if not folder.is_dir():
             raise FileNotFoundError(f"There is no folder {folder}.")
-        return sorted(folder.rglob("*.png"))
+        return sorted(folder.rglob("*.png"), key=lambda file: file.with_suffix(""))

@@ -59,7 +59,7 @@ class Comparison:
     histories: Mapping[str, Sequence[pd.DataFrame]]
     losses: Mapping[tuple[str, str], pd.DataFrame]
     real: Pixels
-    progress: Mapping[tuple[str, str], Mapping[int, Pixels]]
+    progress: Mapping[tuple[str, str], Mapping[float, Pixels]]
     interpolations: Mapping[tuple[str, str], Pixels]
     neighbours: Mapping[tuple[str, str], Pixels]
     arms: Mapping[tuple[str, str], Arms]
@@ -92,11 +92,11 @@ def _draw_charts(panels: Panels) -> list[Chart]:
 
 
 def _choose_frames(
-    progress: Mapping[tuple[str, str], Mapping[int, Pixels]],
-) -> dict[tuple[str, str], dict[int, Pixels]]:
+    progress: Mapping[tuple[str, str], Mapping[float, Pixels]],
+) -> dict[tuple[str, str], dict[float, Pixels]]:
     """Choose grids evenly over the epochs, few enough for a page."""
     count = min(FRAMES_PER_VARIANT, max(2, MAX_FRAMES // max(1, len(progress))))
-    chosen: dict[tuple[str, str], dict[int, Pixels]] = {}
+    chosen: dict[tuple[str, str], dict[float, Pixels]] = {}
     for run, grids in progress.items():
         epochs = [*grids]
         chosen[run] = {epochs[place]: grids[epochs[place]] for place in spread(len(epochs), count)}

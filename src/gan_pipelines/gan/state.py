@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from itertools import chain
 from typing import Any
@@ -102,7 +102,8 @@ class TrainingState:
         ema_generator: the moving average (EMA) of the generator's weights.
         transform_probability: the probability of differentiable transforms.
         history: one row per finished epoch: its number, the images seen, and its metrics.
-        sample_history: fixed samples (64, C, H, W) uint8 of some epochs, by the number of the epoch.
+        sample_history: fixed samples (64, C, H, W) uint8 of some epochs, by the number of the epoch; 0.5 is half of the
+            first one.
         best: the epoch with the lowest monitored metric: ``value``, ``progress`` (epoch, images seen) and ``weights``,
             with the monitor's ``key`` and the names of what it has ``measured``; None before the first measurement.
     """
@@ -121,7 +122,7 @@ class TrainingState:
         self.steps = 0
         self.images_seen = 0
         self.history: list[dict[str, float]] = []
-        self.sample_history: dict[int, Tensor] = {}
+        self.sample_history: dict[float, Tensor] = {}
         self.best: dict[str, Any] | None = None
         self.random = RandomState(config.seed, self.device)
         with self.random.active():
@@ -213,22 +214,25 @@ class TrainingState:
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * factor
 
-    def finish_epoch(self, metrics: Mapping[str, float], samples: Tensor, samples_every: int) -> None:
+    def finish_epoch(
+        self, metrics: Mapping[str, float], samples: Tensor, samples_every: int, samples_at: Collection[float]
+    ) -> None:
         """Record a finished epoch.
 
         Args:
             metrics: its metrics, which become a row of the history.
             samples: (64, C, H, W) uint8, its fixed samples.
             samples_every: samples are kept of the first epoch, of every ``samples_every``-th, and of the last.
+            samples_at: numbers of more epochs of which they are kept.
         """
         self.epoch += 1
         self.history.append({"epoch": self.epoch, "images_seen": self.images_seen, **metrics})
-        if self.epoch == 1 or self.epoch % samples_every == 0 or self.is_over:
+        if self.epoch == 1 or self.epoch % samples_every == 0 or self.epoch in samples_at or self.is_over:
             self.sample_history[self.epoch] = samples
 
     def newest_samples(self) -> Tensor:
-        """The samples of the last epoch of which they were kept; there is one after the first epoch."""
-        return self.sample_history[max(self.sample_history)]
+        """The newest samples that were kept of finished epochs; there are some after the first epoch."""
+        return self.sample_history[max(number for number in self.sample_history if number <= self.epoch)]
 
     def measure(self, monitor: Monitor) -> None:
         """Measure the generator, add the results to the history, and keep the generator if it is the best so far."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -86,8 +87,8 @@ class Epoch:
         return tuple(dict(row) for row in self.state.history[: self.number])
 
     @cached_property
-    def sample_history(self) -> Mapping[int, Tensor]:
-        """Samples of the first epoch, of every ``samples_every``-th, and of the last, by the number of the epoch.
+    def sample_history(self) -> Mapping[float, Tensor]:
+        """Samples of the first epoch, of every ``samples_every``-th, of ``samples_at``, and of the last, by epoch.
 
         Samples that an interrupted run did not keep are missing.
         """
@@ -104,6 +105,7 @@ def train(  # noqa: PLR0913 (all but the images are keywords)
     device: DeviceName = "auto",
     checkpoints: CheckpointStore | None = None,
     samples_every: int = 10,
+    samples_at: Collection[float] = (),
     monitor: Monitor | None = None,
     on_step: Callable[[int], None] | None = None,
 ) -> Generator[Epoch]:
@@ -123,6 +125,8 @@ def train(  # noqa: PLR0913 (all but the images are keywords)
         device: where to train.
         checkpoints: where to save the state, also within an epoch.
         samples_every: number of epochs between two entries of `Epoch.sample_history`.
+        samples_at: more epochs of which it has samples. A fraction is that of the steps of an epoch: 4.5 is half of the
+            fifth one.
         monitor: what to measure every few epochs. The results become metrics, and decide which epoch is the best.
         on_step: called with the number of real images seen since the start: before the first step (0, or more if the
             training resumes), and after each discriminator step.
@@ -145,9 +149,10 @@ def train(  # noqa: PLR0913 (all but the images are keywords)
     data = TrainingData.prepare(images, labels, class_names, resolve_device(device), data_hash)
     check_steps(config, len(data))
     require(samples_every >= 1, "samples_every", samples_every, "1 or more")
+    require(all(number > 0 for number in samples_at), "samples_at", samples_at, "numbers above 0")
     state = TrainingState(config, data)
     with checkpoints.open(state.fingerprint) if checkpoints else nullcontext() as own_checkpoints:
-        yield from _Training(state, data, own_checkpoints, monitor, samples_every, on_step).run()
+        yield from _Training(state, data, own_checkpoints, monitor, samples_every, samples_at, on_step).run()
 
 
 def check_steps(config: GanConfig, num_images: int) -> None:
@@ -179,11 +184,18 @@ class _Training:
     checkpoints: Checkpoints | None
     monitor: Monitor | None
     samples_every: int
+    samples_at: Collection[float]
     on_step: Callable[[int], None] | None
 
     @cached_property
     def _steps(self) -> Steps:
         return choose_steps(self.state)
+
+    @cached_property
+    def _sampling_steps(self) -> dict[int, float]:
+        """By number of discriminator steps since the start, the fraction of an epoch after which samples are kept."""
+        steps = self.state.config.steps_per_epoch(len(self.data))
+        return {math.ceil(number * steps): number for number in self.samples_at if not float(number).is_integer()}
 
     def run(self) -> Generator[Epoch]:
         """Resume if there is a checkpoint, then train the epochs that are missing."""
@@ -226,7 +238,7 @@ class _Training:
         samples = self.state.sample_fixed()
         metrics["sample_diversity"] = diversity(samples) / self.data.diversity
         _check_health(self.state, metrics, self.checkpoints)
-        self.state.finish_epoch(metrics, samples, self.samples_every)
+        self.state.finish_epoch(metrics, samples, self.samples_every, self.samples_at)
         _warn_of_collapse(self.state)
         if self.monitor is not None and (self.state.epoch % self.monitor.every_epochs == 0 or self.state.is_over):
             self.state.measure(self.monitor)
@@ -236,6 +248,8 @@ class _Training:
 
     def _after_step(self) -> None:
         self._report_step()
+        if (number := self._sampling_steps.get(self.state.steps)) is not None:
+            self.state.sample_history[number] = self.state.sample_fixed()
         if self.checkpoints is not None and self.checkpoints.is_due and self.state.is_sound:
             _save(self.state, self.checkpoints)
 

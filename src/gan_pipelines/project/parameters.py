@@ -6,10 +6,22 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator
 
 from gan_pipelines.augmentation.config import AugmentationConfig
-from gan_pipelines.core.config import ConfigError, Count, Switch, config, parse, require, suggest
+from gan_pipelines.core.config import (
+    ConfigError,
+    Count,
+    Positive,
+    Switch,
+    config,
+    parse,
+    require,
+    split_numbers,
+    suggest,
+)
 from gan_pipelines.execution.config import ExecutionConfig
 from gan_pipelines.gan.config import GanConfig, SamplingConfig
 from gan_pipelines.gan.variants import VARIANTS, parse_variant
@@ -25,12 +37,14 @@ class ReportingConfig:
 
     Attributes:
         grid_every_epochs: epochs between two sample grids; the first and the last epoch have one as well.
+        grid_at_epochs: more epochs with a sample grid; 0.5 is half of the first one. Those after the last are left out.
         milestone_every_epochs: epochs between two generators that are kept as versions of ``<variant>.generator``; null
             keeps none.
         restartable_milestones: keep the whole state of these epochs as well, for ``runtime.restart_epoch``.
     """
 
     grid_every_epochs: Count
+    grid_at_epochs: Annotated[tuple[Positive, ...], BeforeValidator(split_numbers)] = ()
     milestone_every_epochs: Count | None = None
     restartable_milestones: Switch = False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from itertools import chain
 from typing import NamedTuple
@@ -42,6 +42,7 @@ def train_generator(  # noqa: PLR0913 (most are keywords)
     fresh: bool,
     restart_epoch: int | None = None,
     samples_every: int = 10,
+    samples_at: Collection[float] = (),
     progress_lines: int = 20,
     on_start: Callable[[str, bool], None] | None = None,
     on_epoch: Callable[[gan.Epoch], None] | None = None,
@@ -57,6 +58,7 @@ def train_generator(  # noqa: PLR0913 (most are keywords)
         fresh: whether to discard the checkpoints of an earlier training.
         restart_epoch: epoch whose state is kept, to go back to, or None.
         samples_every: epochs between two sample grids.
+        samples_at: more epochs with one, as `gan.train` takes them.
         progress_lines: number of lines to log where there is no terminal; 0 shows nothing anywhere.
         on_start: called once with the training's fingerprint and whether the training is continued.
         on_epoch: called after each epoch.
@@ -91,6 +93,7 @@ def train_generator(  # noqa: PLR0913 (most are keywords)
             device=device,
             checkpoints=checkpoints,
             samples_every=samples_every,
+            samples_at=samples_at,
             monitor=monitor,
             on_step=on_step,
         )

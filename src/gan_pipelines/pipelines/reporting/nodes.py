@@ -204,9 +204,10 @@ def _returning(data: Any) -> Callable[[], Any]:
     return lambda: data
 
 
-def _epoch_of(name: str) -> int:
-    """Epoch of a sample grid, from its name."""
-    return int(name.removeprefix("epoch-"))
+def _epoch_of(name: str) -> float:
+    """Epoch of a sample grid, from its name: a whole number, or 0.5 for half of the first one."""
+    number = float(name.removeprefix("epoch-"))
+    return int(number) if number.is_integer() else number
 
 
 def _scores_by_variant(runs: Runs) -> dict[str, list[dict[str, Any]]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gan_pipelines import figures, gan, images, tracking
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import GanConfig
-from gan_pipelines.project.parameters import ReportingConfig
+from gan_pipelines.project.parameters import ReportingConfig, RuntimeConfig
 from gan_pipelines.project.training import train_generator
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def summarize_model(config: GanConfig, train_images: images.ImageSet) -> pd.Data
     return _tabulate(gan.summarize_networks(config, shape, len(train_images.class_names)))
 
 
-def train_gan(  # noqa: PLR0913, PLR0917 (inputs of a node)
+def train_gan(
     config: GanConfig,
     train_images: images.ImageSet,
     checkpoints: gan.CheckpointStore,
@@ -41,11 +41,9 @@ def train_gan(  # noqa: PLR0913, PLR0917 (inputs of a node)
     monitor: gan.Monitor,
     tracker: tracking.MlflowTracker,
     reporting: ReportingConfig,
-    device: DeviceName,
-    fresh: bool,
-    restart_epoch: int | None,
+    runtime: RuntimeConfig,
 ) -> tuple[gan.TrainedGenerator, gan.TrainedGenerator, pd.DataFrame, dict[str, NDArray[np.uint8]], str]:
-    """Train, or continue an interrupted training unless ``fresh``; log metrics and keep milestones while it runs.
+    """Train, or go on with an interrupted training; log metrics and keep milestones while it runs.
 
     Returns:
         the generator of the last epoch, that of the best epoch by the monitor, the metrics by epoch, sample grids, and
@@ -57,9 +55,10 @@ def train_gan(  # noqa: PLR0913, PLR0917 (inputs of a node)
     def after_epoch(epoch: gan.Epoch) -> None:
         tracker.log_history(epoch.history)
         for number, samples in epoch.sample_history.items():
-            if (name := f"epoch-{number:04d}") not in grids:
+            if (name := _name_epoch(number)) not in grids:
                 grids[name] = figures.make_image_grid(samples)
-                tracker.log_picture("samples", number, grids[name])
+                if float(number).is_integer():  # MLflow's steps are whole numbers
+                    tracker.log_picture("samples", int(number), grids[name])
         if epoch.number in reporting.list_milestones(epoch.number) and epoch.is_newest:  # else it is there already
             version = milestones.save(_add_origin(epoch.generator, origin))
             logger.info("The generator of epoch %d is kept as version %s", epoch.number, version)
@@ -72,10 +71,11 @@ def train_gan(  # noqa: PLR0913, PLR0917 (inputs of a node)
         train_images,
         checkpoints,
         monitor,
-        device=device,
-        fresh=fresh,
-        restart_epoch=restart_epoch,
+        device=runtime.device,
+        fresh=runtime.fresh,
+        restart_epoch=runtime.restart_epoch,
         samples_every=reporting.grid_every_epochs,
+        samples_at=reporting.grid_at_epochs,
         on_start=tracker.begin_training,
         on_epoch=after_epoch,
     )
@@ -83,6 +83,12 @@ def train_gan(  # noqa: PLR0913, PLR0917 (inputs of a node)
     origin |= {"failure": failure} if failure else {}
     last, best = (_add_origin(each, origin) for each in (generator, epoch.best or generator))
     return last, best, _tabulate(epoch.history), grids, failure or ""
+
+
+def _name_epoch(number: float) -> str:
+    """``epoch-0010`` or, of a fraction, ``epoch-0000.5``; the names are in the order of the epochs."""
+    whole, _, fraction = str(number).partition(".")
+    return f"epoch-{int(whole):04d}" + (f".{fraction}" if fraction else "")
 
 
 def _warn_of_missing(

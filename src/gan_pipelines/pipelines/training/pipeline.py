@@ -47,9 +47,7 @@ def create_pipeline(variant: str) -> Pipeline:
                     "monitor",
                     "tracker",
                     "params:reporting",
-                    "params:runtime.device",
-                    "params:runtime.fresh",
-                    "params:runtime.restart_epoch",
+                    "params:runtime",
                 ],
                 outputs=["generator", "best_generator", "history", "sample_grids", "failure"],
                 name="train_gan",
@@ -60,9 +58,7 @@ def create_pipeline(variant: str) -> Pipeline:
         inputs={"train_images", "monitor", "tracker"},
         parameters={
             "params:reporting": "params:reporting",
-            "params:runtime.device": "params:runtime.device",
-            "params:runtime.fresh": "params:runtime.fresh",
-            "params:runtime.restart_epoch": "params:runtime.restart_epoch",
+            "params:runtime": "params:runtime",
         },
     )
     return create_config_pipeline(variant) + training
