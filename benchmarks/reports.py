@@ -101,6 +101,7 @@ class Settings:
     gan: GanConfig
     dataset: DatasetConfig
     scoring: ScoringConfig
+    grid_at_epochs: tuple[float, ...]
     checkpoint_seconds: float
 
 
@@ -147,6 +148,7 @@ def read_settings(training: Training, data: Path, is_trial: bool) -> Settings:
         gan,
         parse(DatasetConfig, dataset, "dataset"),
         parse(ScoringConfig, parameters["scoring"], "scoring"),
+        tuple(parameters["reporting"].get("grid_at_epochs", ())),
         checkpoint_seconds=0 if is_trial else CHECKPOINT_SECONDS,
     )
 
@@ -204,6 +206,7 @@ def train_until(
             class_names=train_set.class_names,
             data_hash=train_set.content_hash,
             checkpoints=CheckpointStore(out / "checkpoints", keep=1, interval_seconds=settings.checkpoint_seconds),
+            samples_at=settings.grid_at_epochs,
         ):
             pd.DataFrame(epoch.history).to_csv(out / "history" / f"{training.name}.csv", index=False)
             is_last = epoch.number == settings.gan.epochs or time.time() > deadline
@@ -217,9 +220,11 @@ def train_until(
 
 
 def keep(epoch: Epoch, folder: Path, grids: Path) -> None:
-    """Keep the generator of an epoch, and a grid of its samples."""
+    """Keep the generator of an epoch, a grid of its samples, and those of parts of epochs so far, named 00.5."""
     epoch.generator.save(folder / f"{epoch.number:04d}.safetensors")
-    Image.fromarray(make_image_grid(epoch.samples)).save(f"{grids}-{epoch.number:04d}.png")
+    parts = {number: samples for number, samples in epoch.sample_history.items() if number % 1}
+    for number, samples in {**parts, epoch.number: epoch.samples}.items():
+        Image.fromarray(make_image_grid(samples)).save(f"{grids}-{number:04g}.png")
 
 
 def score(out: Path, settings: Settings, images: ImageSet, paths: list[Path]) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 
 import reports
+from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.execution import ExecutionConfig, run_all
+from gan_pipelines.images import prepare_image_set
 from pictures import write_pictures
 
 pytestmark = pytest.mark.integration
@@ -57,9 +59,20 @@ def test_what_is_cut_off_goes_on_and_ends_as_if_it_were_not(data, tmp_path):
     assert "Resuming after 32 images" in printed
     assert "cifar10_32-wgan_gp-0: 2 of 2 epochs" in printed
     assert read_scores(cut).to_dict() == read_scores(whole).to_dict()
-    assert {("fid", "raw"), ("fid", "ema"), ("precision", "raw"), ("fid_64", "raw"), ("fid_32", "raw")} <= {*read_scores(cut).index}
+    assert {("fid", "raw"), ("fid", "ema"), ("precision", "raw"), ("fid_64", "raw"), ("fid_32", "raw")} <= {
+        *read_scores(cut).index
+    }
     assert len(pd.read_csv(cut / "history/cifar10_32-wgan_gp-0.csv")) == 2
     assert (cut / "grids/cifar10_32-wgan_gp-0-0002.png").exists()
+
+
+def test_parts_of_epochs_have_grids_too(data, tmp_path):
+    training = reports.Training("cifar10_64_attention", "dcgan")
+    settings = reports.read_settings(training, data, is_trial=True)
+    images = prepare_image_set(KeyedStore(tmp_path), settings.dataset)
+    reports.train_until(tmp_path, training, settings, images, deadline=0)
+    grids = sorted(path.name for path in tmp_path.glob("grids/*"))
+    assert grids == [f"{training.name}-00.5.png", f"{training.name}-0001.png"]
 
 
 def test_every_training_of_the_reports_has_settings():
