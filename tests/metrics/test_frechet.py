@@ -51,6 +51,11 @@ def test_a_stream_is_not_held_in_memory():
     assert Moments.of_stream(batches()).count == 100
 
 
+def test_moments_keep_their_root_where_they_are():
+    ours = moments(correlated(50, 4, seed=0))
+    assert ours.to(torch.device("cpu")).root is ours.root
+
+
 def test_the_distance_equals_the_closed_form_for_independent_features():
     # Whitened features have exactly the unit covariance, so both Gaussians are known exactly.
     raw = torch.randn(400, 6, dtype=torch.float64)

@@ -44,8 +44,11 @@ class Moments:
         return reduce(add, map(cls.of, batches))
 
     def to(self, device: torch.device) -> Moments:
-        """Copy to ``device``. For MPS, which has no float64, return the moments where they are."""
-        if device.type == "mps":
+        """Copy to ``device``. For MPS, which has no float64, return the moments where they are.
+
+        On the same device they are not copied: they keep their root, which takes seconds for thousands of features.
+        """
+        if device.type == "mps" or device == self.mean.device:
             return self
         return Moments(self.count, self.mean.to(device), self.scatter.to(device))
 
