@@ -97,12 +97,13 @@ def test_the_card_states_data_scores_with_keys_flags_licence_use_and_failures(ex
     assert "99" not in exported.card
 
 
-def test_without_scores_and_of_a_failed_training_it_says_so(generator, caplog):
+def test_without_scores_and_of_a_failed_training_it_says_so(generator, exported, monkeypatch, caplog):
+    monkeypatch.setattr("gan_pipelines.serving.exported_generator.to_onnx", lambda _: exported.networks)  # the same
     failed = replace(generator, training={**generator.training, "failure": "a loss became nan."})
-    exported = export_generator(failed, [score(version="2025-01-01T00.00.00.000Z")], ExportConfig(), "cards")
-    assert exported.findings is None
+    model = export_generator(failed, [score(version="2025-01-01T00.00.00.000Z")], ExportConfig(), "cards")
+    assert model.findings is None
     assert f"There are no scores of version {VERSION}" in caplog.text
-    lines = exported.card.splitlines()
+    lines = model.card.splitlines()
     assert "None were measured of this version." in lines
     assert "- The training has failed: a loss became nan." in lines
     assert "- licence: not stated" in lines
