@@ -310,7 +310,7 @@ config = replace(
     differentiable_transforms=DifferentiableTransformConfig(
         kinds=("colour", "translation", "cutout"), probability=0.5, target_sign=0.0, ramp_images=500
     ),
-    discriminator_steps=2, batch_size=8, epochs=30, ema_decay=0.5, precision="fp32",
+    discriminator_steps=2, batch_size=8, epochs=16, ema_decay=0.5, precision="fp32",
 )
 images = np.random.default_rng(0).integers(0, 256, (43, 1, 8, 8), dtype=np.uint8)
 checkpoints = CheckpointStore(Path(sys.argv[1]), interval_seconds=0)
