@@ -11,9 +11,9 @@ import gc
 import importlib
 import json
 import os
-import runpy
 import signal
 import sys
+import types
 import warnings
 from pathlib import Path
 
@@ -25,16 +25,21 @@ LIBRARIES = [
     "kedro_datasets.pandas",
     "matplotlib.pyplot",
     "mlflow.artifacts",
+    "mlflow.pyfunc.scoring_server",
     "mlflow.server.handlers",
     "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.tracing.processor.base_mlflow",
     "mlflow.tracking",
+    "networkx",
     "omegaconf",
-    "onnxscript",
+    "onnxscript.function_libs.torch_lib.ops",
     "pandas",
     "scipy.stats",
     "sklearn.datasets",
     "sklearn.neighbors",
+    "sympy.combinatorics",
     "torch._dynamo",
+    "torch.onnx._internal.exporter._compat",
     "torch_fidelity.feature_extractor_inceptionv3",
     "torchvision.datasets",
     "tqdm",
@@ -76,13 +81,15 @@ def become(arguments, folder, env, stdout, stderr):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # under nohup it is ignored, and children inherit that
     script, *words = arguments
-    paths = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path]
+    main = sys.modules["__main__"] = types.ModuleType("__main__")
     if script == "-c":
-        sys.argv, sys.path[0:1] = ["-c", *words[1:]], ["", *paths]
-        exec(words[0], {"__name__": "__main__"})
-    else:
-        sys.argv, sys.path[0:1] = [script, *words], [str(Path(script).parent), *paths]
-        runpy.run_path(script, run_name="__main__")
+        beside, (code, *words) = "", words
+    else:  # not by runpy, whose frames have no file: dynaconf would look for it in thousands of modules
+        beside, main.__file__ = str(Path(script).parent), script
+        code = compile(Path(script).read_bytes(), script, "exec")
+    paths = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path]
+    sys.argv, sys.path[0:1] = [script, *words], [beside, *paths]
+    exec(code, main.__dict__)
 
 
 if __name__ == "__main__":
