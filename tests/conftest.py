@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-LONGEST = ["test_cli.py", "test_tracker.py", "test_resume.py", "test_adding_a_variant.py", "test_extractors.py"]
+LONGEST = [
+    "test_cli.py",
+    "test_sweep.py",
+    "test_tracker.py",
+    "test_pruning.py",
+    "test_serving.py",
+    "test_resume.py",
+    "test_adding_a_variant.py",
+    "test_extractors.py",
+]
 
 
 def pytest_configure(config):
