@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from kedro.runner import SequentialRunner
 from torch import nn
 
 from gan_pipelines.classifier.resnet import Prediction
+from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.hashing import hash_arrays
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.datasets import GeneratorDataset
@@ -157,7 +159,7 @@ def test_epochs_that_were_over_before_milestones_were_asked_for_are_named(train_
     train_into(tmp_path)
     assert read_milestones(tmp_path) == {}
     assert (
-        "There is no milestone of epoch 2, 4, which was over before one was asked for; runtime.fresh: true trains "
+        "There is no milestone of epoch 2, 4, and it cannot be made any more; runtime.fresh: true trains "
         "again from the beginning."
     ) in caplog.text
     caplog.clear()
@@ -216,11 +218,27 @@ def test_a_training_starts_again_from_the_state_of_a_milestone(train_into, whole
     assert list_states(tmp_path, last) == [2, 4]
 
 
+def test_a_restart_after_which_nothing_would_be_trained_deletes_nothing(train_into, tmp_path):
+    last, _ = train_into(tmp_path, restartable=True)
+    with pytest.raises(ConfigError, match="restart_epoch is 2, but must be below epochs, 2"):
+        train_into(tmp_path, epochs=2, restart_epoch=2)
+    assert list_states(tmp_path, last) == [2, 4]
+
+
+def test_a_milestone_that_cannot_be_written_does_not_end_the_training(train_into, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(MilestoneStore, "save", Mock(side_effect=OSError(28, "No space left on device")))
+    last, _ = train_into(tmp_path)
+    assert last.training["epoch"] == 5
+    assert (
+        "The milestone of epoch 2 could not be kept ([Errno 28] No space left on device); the training" in caplog.text
+    )
+
+
 def test_states_that_can_no_longer_be_kept_are_named(train_into, tmp_path, caplog):
     last, _ = train_into(tmp_path, epochs=4)
     caplog.clear()
     train_into(tmp_path, epochs=4, restartable=True)
-    assert "There is no restartable milestone of epoch 2, which was over before" in caplog.text
+    assert "There is no restartable milestone of epoch 2, and it cannot be made any more" in caplog.text
     assert list_states(tmp_path, last) == [4]  # nothing has changed since
 
 

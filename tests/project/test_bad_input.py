@@ -494,6 +494,13 @@ def a_restart_at_an_epoch_whose_state_is_not_kept(folder):
     train_generator(VARIANTS["acgan"], images, store, None, device="cpu", fresh=False, restart_epoch=10)
 
 
+@case("a restart at the last epoch")
+def a_restart_at_the_last_epoch(folder):
+    images, store = SimpleNamespace(content_hash="d"), CheckpointStore(folder / "checkpoints")
+    config = replace(VARIANTS["acgan"], epochs=2)
+    train_generator(config, images, store, None, device="cpu", fresh=False, restart_epoch=2)
+
+
 @case("a version that does not exist")
 def a_version_that_does_not_exist(folder):
     path = str(folder / "generator")

@@ -42,7 +42,7 @@ def logged(**sections):
 def test_settings_come_back_as_they_were():
     texts = logged(sampling=asdict(SETTINGS), runtime={"device": "cpu", "fresh": True, "workers": None})
     read = read_parameters("a", texts, SAMPLE)
-    assert read["runtime"] == {"device": "cpu", "fresh": False, "restart_epoch": None, "workers": None}
+    assert read["runtime"] == {"device": "cpu", "fresh": False, "restart_epoch": None}
     parsed = parse_parameters({"experiment": "digits", **read}, SAMPLE.inputs() - {"wgan.generator"})
     assert parsed.sampling == SETTINGS
 

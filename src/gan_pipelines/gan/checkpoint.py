@@ -101,7 +101,10 @@ class CheckpointStore:
         with self.open(fingerprint) as checkpoints:
             kept = {_epoch_of(path): path for path in _list_epochs(checkpoints.folder)}
             known = ", ".join(map(str, kept)) or "none"
-            require(epoch in kept, "restart_epoch", epoch, f"an epoch whose state is kept of this training: {known}")
+            allowed = (
+                f"an epoch whose state is kept of this training: {known}; with other settings it is another training"
+            )
+            require(epoch in kept, "restart_epoch", epoch, allowed)
             checkpoints.load(kept[epoch])
             for path in checkpoints.paths:
                 if path > kept[epoch]:

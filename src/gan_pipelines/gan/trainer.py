@@ -195,7 +195,9 @@ class _Training:
     def _sampling_steps(self) -> dict[int, float]:
         """By number of discriminator steps since the start, the fraction of an epoch after which samples are kept."""
         steps = self.state.config.steps_per_epoch(len(self.data))
-        return {math.ceil(number * steps): number for number in self.samples_at if not float(number).is_integer()}
+        return {
+            math.ceil(round(number * steps, 6)): number for number in self.samples_at if not float(number).is_integer()
+        }
 
     def run(self) -> Generator[Epoch]:
         """Resume if there is a checkpoint, then train the epochs that are missing."""

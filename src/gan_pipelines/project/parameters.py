@@ -65,7 +65,7 @@ class RuntimeConfig(ExecutionConfig):
     Attributes:
         fresh: train from the beginning, even if there is a checkpoint.
         restart_epoch: delete the checkpoints that are newer than the restartable milestone of this epoch, and train
-            from there; null goes on from the newest checkpoint.
+            from there; null goes on from the newest checkpoint. The generators of ``augment_<variant>`` have none.
         system_metrics: sample the load of CPU, memory, disk, network and GPU every ten seconds, for MLflow.
     """
 

@@ -189,7 +189,8 @@ def read_parameters(run_id: str, logged: Mapping[str, str], pipeline: Pipeline) 
             settings = _unflatten({name.removeprefix(prefix): _read(value) for name, value in known.items()})
             parameters[section] = {variant: rename_settings(settings)} if is_variant else settings
     if "runtime" in parameters:
-        parameters["runtime"] |= {"fresh": False, "restart_epoch": None}
+        # All else in it is of this machine.
+        parameters["runtime"] = {"device": parameters["runtime"]["device"], "fresh": False, "restart_epoch": None}
     if "reporting" in parameters:  # milestones of the training stay as they are
         parameters["reporting"] |= {"milestone_every_epochs": None, "restartable_milestones": False}
     return parameters

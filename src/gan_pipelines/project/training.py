@@ -9,7 +9,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from gan_pipelines import gan, images
-from gan_pipelines.core.config import naming
+from gan_pipelines.core.config import naming, require
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.project.progress import TrainingProgress
@@ -67,7 +67,7 @@ def train_generator(  # noqa: PLR0913 (most are keywords)
         the training, also if it has failed after an epoch.
 
     Raises:
-        ConfigError: if the state of ``restart_epoch`` is not kept.
+        ConfigError: if the state of ``restart_epoch`` is not kept, or no epoch comes after it.
         TrainingDiverged: if it has failed before its first epoch was over or, without a measured one, the first after
             an interruption.
     """
@@ -75,7 +75,8 @@ def train_generator(  # noqa: PLR0913 (most are keywords)
     if fresh:
         checkpoints.discard(fingerprint)
     if restart_epoch is not None:
-        with naming("runtime"):
+        with naming("runtime"):  # before anything is deleted
+            require(restart_epoch < config.epochs, "restart_epoch", restart_epoch, f"below epochs, {config.epochs}")
             checkpoints.go_back(fingerprint, restart_epoch)
     with TrainingProgress(config.epochs, config.images_per_epoch(len(train_images)), progress_lines) as progress:
 

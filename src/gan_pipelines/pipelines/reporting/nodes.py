@@ -18,6 +18,7 @@ from gan_pipelines.core.config import ConfigError, flatten
 from gan_pipelines.core.errors import first_line
 from gan_pipelines.core.findings import Findings
 from gan_pipelines.core.runtime import DeviceName
+from gan_pipelines.core.score_names import MILESTONE
 from gan_pipelines.datasets import CataloguedRun
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def read_runs(all_runs: Runs) -> Runs:
         ConfigError: if neither scores nor verdicts are left.
     """
     runs = [_read_entries(run, [name for name in CHECKS if name not in LARGE]) for run in all_runs]
+    runs = [_leave_out_pictures(run) if _is_of_milestone(run) else run for run in runs]
     for entry in LARGE:
         runs = _read_newest(runs, entry)
     if not any("scores" in run or "verdicts" in run for run in runs):
@@ -186,6 +188,15 @@ def _read_entries(run: CataloguedRun, entries: Iterable[str]) -> CataloguedRun:
         else:
             loaders[entry] = _returning(data)
     return replace(run, loaders=loaders)
+
+
+def _is_of_milestone(run: CataloguedRun) -> bool:
+    return "scores" in run and run.load("scores")[0]["identity"]["generator"] == MILESTONE
+
+
+def _leave_out_pictures(run: CataloguedRun) -> CataloguedRun:
+    """The run without the nearest real images, which the page shows of the last generators."""
+    return replace(run, loaders={name: load for name, load in run.loaders.items() if name != "neighbours"})
 
 
 def _read_newest(runs: Runs, entry: str) -> Runs:

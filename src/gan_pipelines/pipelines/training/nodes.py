@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gan_pipelines import figures, gan, images, tracking
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import GanConfig
+from gan_pipelines.gan.state import TrainingState
 from gan_pipelines.project.parameters import ReportingConfig, RuntimeConfig
 from gan_pipelines.project.training import train_generator
 
@@ -60,11 +61,8 @@ def train_gan(
                 if float(number).is_integer():  # MLflow's steps are whole numbers
                     tracker.log_picture("samples", int(number), grids[name])
         if epoch.number in reporting.list_milestones(epoch.number) and epoch.is_newest:  # else it is there already
-            version = milestones.save(_add_origin(epoch.generator, origin))
-            logger.info("The generator of epoch %d is kept as version %s", epoch.number, version)
-            if reporting.restartable_milestones:
-                state = epoch.state
-                checkpoints.keep_epoch(state.fingerprint, state.epoch, state.images_seen, state.state_dict())
+            states = checkpoints if reporting.restartable_milestones else None
+            _keep_milestone(epoch.state, _add_origin(epoch.generator, origin), milestones, states)
 
     epoch, generator, failure = train_generator(
         config,
@@ -85,23 +83,40 @@ def train_gan(
     return last, best, _tabulate(epoch.history), grids, failure or ""
 
 
+def _keep_milestone(
+    state: TrainingState,
+    generator: gan.TrainedGenerator,
+    milestones: gan.MilestoneStore,
+    checkpoints: gan.CheckpointStore | None,
+) -> None:
+    """Keep a generator and, with ``checkpoints``, the state; if the disk does not allow it, say so and go on."""
+    try:
+        version = milestones.save(generator)
+        if checkpoints is not None:
+            checkpoints.keep_epoch(state.fingerprint, state.epoch, state.images_seen, state.state_dict())
+    except OSError as error:
+        logger.warning("The milestone of epoch %d could not be kept (%s); the training goes on.", state.epoch, error)
+    else:
+        logger.info("The generator of epoch %d is kept as version %s", state.epoch, version)
+
+
 def _name_epoch(number: float) -> str:
     """``epoch-0010`` or, of a fraction, ``epoch-0000.5``; the names are in the order of the epochs."""
-    whole, _, fraction = str(number).partition(".")
+    whole, _, fraction = np.format_float_positional(number, trim="-").partition(".")
     return f"epoch-{int(whole):04d}" + (f".{fraction}" if fraction else "")
 
 
 def _warn_of_missing(
     reporting: ReportingConfig, epoch: gan.Epoch, milestones: gan.MilestoneStore, checkpoints: gan.CheckpointStore
 ) -> None:
-    """Log of which epochs nothing can be kept any more, because they were over before it was asked for."""
+    """Log of which epochs nothing was kept, most likely because they were over before it was asked for."""
     kept = {*milestones.list_epochs(epoch.state.fingerprint)}
     if reporting.restartable_milestones:
         kept.intersection_update(checkpoints.list_epochs(epoch.state.fingerprint))
     if missing := sorted({*reporting.list_milestones(epoch.number)} - kept):
         logger.warning(
-            "There is no %smilestone of epoch %s, which was over before one was asked for; runtime.fresh: true trains "
-            "again from the beginning.",
+            "There is no %smilestone of epoch %s, and it cannot be made any more; runtime.fresh: true trains again "
+            "from the beginning.",
             "restartable " if reporting.restartable_milestones else "",
             ", ".join(map(str, missing)),
         )
