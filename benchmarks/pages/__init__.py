@@ -12,7 +12,7 @@ from typing import Any
 
 import jinja2
 
-from pages import augmentation, experiments, fashion_mnist, gpu, robustness, scores, serving, speed, variants
+from pages import augmentation, experiments, fashion_mnist, gpu, quality, robustness, scores, serving, speed, variants
 from plot_scores import write_figures
 from plot_speed import write_figure
 
@@ -23,6 +23,7 @@ PAGES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "experiments": experiments.compute,
     "fashion_mnist": fashion_mnist.compute,
     "gpu": gpu.compute,
+    "quality": quality.compute,
     "robustness": robustness.compute,
     "scores": scores.compute,
     "serving": serving.compute,

@@ -23,7 +23,6 @@ def compute(folder: Path) -> dict[str, Any]:
         "minutes": {minutes: sort_rows(at) for minutes, at in trained.groupby("wanted_minutes")},
         "settings": trained.groupby("row")["settings"].first().to_dict(),
         "speeds": speeds.groupby("settings")["images_per_minute"].median() / 60,
-        "assumed": {*speeds.loc[speeds["round"] == 0, "settings"]},
     }
 
 
