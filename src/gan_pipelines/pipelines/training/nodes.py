@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from gan_pipelines import figures, gan, images, tracking
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.config import GanConfig
-from gan_pipelines.gan.state import TrainingState
 from gan_pipelines.project.parameters import ReportingConfig, RuntimeConfig
 from gan_pipelines.project.training import train_generator
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from gan_pipelines.gan.state import TrainingState
 
 logger = logging.getLogger(__name__)
 
