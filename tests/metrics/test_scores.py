@@ -27,21 +27,9 @@ from gan_pipelines.metrics import (
     sample_candidates,
     score_generator,
 )
+from projection import Projection
 
 CONFIG = ScoringConfig(samples=300, is_splits=3, seed=5)
-
-
-class Projection(nn.Module):
-    """A fixed random projection in place of a trained network."""
-
-    def __init__(self):
-        super().__init__()
-        draws = torch.Generator().manual_seed(0)
-        self.weights = nn.Parameter(torch.randn(256, 12, generator=draws), requires_grad=False)
-
-    def forward(self, images):
-        features = (images.float() / 255).flatten(1) @ self.weights
-        return Prediction(features, (features[:, :4] * 50).sin() * 3)
 
 
 class Blind(Projection):

@@ -7,12 +7,9 @@ from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
-import torch
 from kedro.io import DataCatalog, MemoryDataset, Version
 from kedro.runner import SequentialRunner
-from torch import nn
 
-from gan_pipelines.classifier.resnet import Prediction
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.hashing import hash_arrays
 from gan_pipelines.core.stores import KeyedStore
@@ -22,6 +19,7 @@ from gan_pipelines.metrics import FeatureExtractor, ScoringConfig, open_referenc
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.pipelines.training import nodes
 from gan_pipelines.project.parameters import ReportingConfig, RuntimeConfig
+from projection import Projection
 
 
 class Tracker:
@@ -254,18 +252,6 @@ def test_grids_of_parts_of_epochs_are_named_in_their_order_and_mlflow_has_those_
     )  # fmt: skip
     assert [*grids] == sorted(grids) == ["epoch-0000.5", "epoch-0001", "epoch-0001.75", "epoch-0002"]
     assert logged == [1, 2]
-
-
-class Projection(nn.Module):
-    """A fixed random projection in place of a trained network."""
-
-    def __init__(self):
-        super().__init__()
-        self.weights = nn.Parameter(torch.randn(256, 12), requires_grad=False)
-
-    def forward(self, images):
-        features = (images.float() / 255).flatten(1) @ self.weights
-        return Prediction(features, features[:, :4])
 
 
 def test_an_evaluation_pointed_at_a_milestone_gives_the_scores_of_that_generator(train_into, whole, images, tmp_path):

@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-import torch
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
-from torch import nn
 
-from gan_pipelines.classifier.resnet import Prediction
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan import CheckpointStore, MilestoneStore, Monitor, TrainingDiverged
 from gan_pipelines.metrics import FeatureExtractor, ScoringConfig, make_monitor, open_reference
@@ -19,18 +16,7 @@ from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.project.parameters import ReportingConfig, RuntimeConfig
 from gan_pipelines.project.training import train_generator
 from gan_pipelines.serving import ExportConfig
-
-
-class Projection(nn.Module):
-    """A fixed random projection in place of a trained network."""
-
-    def __init__(self):
-        super().__init__()
-        self.weights = nn.Parameter(torch.randn(256, 12), requires_grad=False)
-
-    def forward(self, images):
-        features = (images.float() / 255).flatten(1) @ self.weights
-        return Prediction(features, features[:, :4])
+from projection import Projection
 
 
 def measure_with(values):

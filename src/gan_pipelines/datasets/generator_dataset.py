@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from gan_pipelines.datasets.local_versioned import LocalVersionedDataset
 from gan_pipelines.gan import MilestoneStore, TrainedGenerator
-from gan_pipelines.gan.milestones import SEPARATOR
+from gan_pipelines.gan.checkpoint import SEPARATOR
 
 
 class GeneratorDataset(LocalVersionedDataset[TrainedGenerator]):

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 FORMAT = 6
 """Version of the layout of a checkpoint, written into every file. Raise it when the layout changes."""
 SEPARATOR = "-epoch-"
-"""What is between the images seen and the number of the epoch in the name of a state that is kept."""
+"""What precedes the number of the epoch in the name of a state that is kept, and in the version of a milestone."""
 
 
 class TrainingLocked(ProjectError):

@@ -6,10 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from gan_pipelines.core.files import atomic_write, delete
+from gan_pipelines.gan.checkpoint import SEPARATOR
 from gan_pipelines.gan.sampling import TrainedGenerator
-
-SEPARATOR = "-epoch-"
-"""What is between the training's fingerprint and the number of the epoch in a version."""
 
 
 class MilestoneStore:
