@@ -37,9 +37,9 @@ check: .venv/installed-dev lint  ## linters and unit tests, about a minute
 	$(BIN)/pytest $(TWO_AT_ONCE) $(UNIT_TESTS)
 
 test: .venv/installed-dev lint  ## linters and all tests but slow ones and those in a browser
-	$(BIN)/pytest $(TWO_AT_ONCE) -m "not slow and not browser" --cov --cov-report=term:skip-covered
+	$(BIN)/pytest $(TWO_AT_ONCE) -m "not slow and not browser"
 
-test-all: .venv/installed-dev .venv/installed-viz lint  ## linters and all tests, with the slow ones and those of kedro-viz and MLflow in Chromium
+test-all: .venv/installed-dev .venv/installed-viz lint  ## linters and all tests, with the slow ones and those of kedro-viz and MLflow in Chromium; coverage
 	$(BIN)/pytest --cov --cov-report=term:skip-covered
 
 lint: .venv/installed-dev  ## ruff, mypy and the import contract
