@@ -2,107 +2,44 @@
 
     python benchmarks/reports.py OUT --data data/01_raw --at-once 4 --minutes 30
     python benchmarks/reports.py OUT --data data/01_raw --only cifar10_64-dcgan playing_cards
-    python benchmarks/reports.py OUT --data data/01_raw --trial   # a minute, to see that everything runs
+    python benchmarks/reports.py OUT --data data/01_raw --only playing_cards-augmentation-0.1
+    python benchmarks/reports.py OUT --data data/01_raw --trial   # minutes, to see that everything runs
 
 Settings are those of the environments in conf/. Trainings begin in order of value, `--at-once` of them beside each
 other, each in a process of its own. Where the minutes are over, each stops after its epoch, and what there is is
 scored. The same command goes on from the newest checkpoints, and repeats nothing that is finished. A trial has a
-folder of its own, OUT/trial.
+folder of its own, OUT/trial. The augmentation experiment of the playing cards comes last, since it takes longest: its
+generators, then its classifiers, and verdicts once it has all of them.
 
 DATA has cifar10/{train,test}/<class>/ or torchvision's files of CIFAR-10, torchvision's files of Fashion-MNIST, and
 playing-cards/{train,valid,test}/<class>/. OUT gets history/<training>.csv with a row for each epoch,
 grids/<training>-<epoch>.png, and scores/<training>.csv: Fréchet distances of a few samples by epoch, and all metrics of
-the last generator.
+the last generator. The augmentation experiment has its tables, figures and verdicts in augmentation/.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import pandas as pd
-import torch
-import yaml
-from PIL import Image
-
-from devices import describe_device
-from gan_pipelines.core.config import merge, parse
-from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.execution import ExecutionConfig, run_all
-from gan_pipelines.figures import make_image_grid
-from gan_pipelines.gan import CheckpointStore, Epoch, GanConfig, TrainedGenerator, TrainingDiverged, train
-from gan_pipelines.gan.config import PenaltyConfig
-from gan_pipelines.gan.variants import parse_variant
-from gan_pipelines.images import DatasetConfig, ImageSet, prepare_image_set
-from gan_pipelines.metrics import (
-    ScoringConfig,
-    get_extractor,
-    make_monitor,
-    open_reference,
-    score_generator,
-)
-
-CONF = Path(__file__).parents[1] / "conf"
-CHECKPOINT_SECONDS = 30
-TRIAL_CLASSIFIER = {"network": "resnet8", "stem": "imagenet", "epochs": 1}
-TRIAL = {"scoring": {"samples": 64, "classifier": TRIAL_CLASSIFIER, "during_training": {"samples": 64, "batch": 32}}}
-TRIAL_VARIANT = {"networks": {"width": 8}, "batch_size": 16, "discriminator_steps": 1, "epochs": 2}
-
-
-class Training(NamedTuple):
-    """A training of the reports.
-
-    Attributes:
-        environment: folder under conf/.
-        variant: what is trained.
-        objective: in place of the variant's.
-        seed: of the training.
-    """
-
-    environment: str
-    variant: str
-    objective: str | None = None
-    seed: int = 0
-
-    @property
-    def name(self) -> str:
-        """Name of its files."""
-        return "-".join([self.environment, self.variant, *([self.objective] if self.objective else []), str(self.seed)])
-
+from report_augmentation import augment
+from report_trainings import Training, fit_extractor, open_images, read_settings, train_and_score
 
 OBJECTIVES = ("minimax", "non_saturating", "least_squares", "wasserstein")
+AUGMENTED = Training("playing_cards", "cdcgan")
+"""The training whose augmentation experiment is one of the reports."""
 TRAININGS = (
     Training("cifar10_32", "wgan_gp"),
     *(Training("cifar10_64", variant) for variant in ("dcgan", "wgan_gp", "wgan", "acgan")),
     *(Training("cifar10_64_attention", variant) for variant in ("dcgan", "sagan")),
-    Training("playing_cards", "cdcgan"),
+    AUGMENTED,
     *(Training("fashion_mnist", *each) for each in product(("mlp_gan", "dcgan"), OBJECTIVES, range(3))),
 )
 """In order of value."""
-FOLDERS = {
-    "cifar10_32": "cifar10",
-    "cifar10_64": "cifar10",
-    "cifar10_64_attention": "cifar10",
-    "playing_cards": "playing-cards",
-}
-"""Folders of images in DATA, by environment."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Settings of a training, its images and its scores."""
-
-    gan: GanConfig
-    dataset: DatasetConfig
-    scoring: ScoringConfig
-    grid_at_epochs: tuple[float, ...]
-    checkpoint_seconds: float
 
 
 def main() -> None:
@@ -118,138 +55,26 @@ def main() -> None:
 
     deadline = time.time() + 60 * options.minutes
     out = options.out / "trial" if options.trial else options.out
-    wanted = [each for each in TRAININGS if each.name.startswith(tuple(options.only))]
+    begins = tuple(options.only)
+    wanted = [each for each in TRAININGS if each.name.startswith(begins)]
     settings = {each: read_settings(each, options.data, options.trial) for each in wanted}
-    for dataset in dict.fromkeys(each.dataset for each in settings.values()):
-        prepare_image_set(KeyedStore(out / "image_sets"), dataset)
+    for each in {each.dataset: each for each in settings.values()}.values():
+        open_images(out, each)
     # Extractors are fitted beside the first training, which needs its own in the end only.
     by_extractor = {(each.dataset.path, each.dataset.image_size): each for each in settings.values()}
     fits = [partial(fit_extractor, out, each) for each in by_extractor.values()]
     trainings = [partial(train_and_score, out, each, settings[each], deadline) for each in wanted]
-    for sentence in run_all([*trainings[:1], *fits, *trainings[1:]], ExecutionConfig(workers=options.at_once)):
+    at_once = ExecutionConfig(workers=options.at_once)
+    for sentence in run_all([*trainings[:1], *fits, *trainings[1:]], at_once):
         print(sentence, flush=True)
-
-
-def read_settings(training: Training, data: Path, is_trial: bool) -> Settings:
-    """Read what the environment of a training says."""
-    parameters = yaml.safe_load((CONF / training.environment / "parameters.yml").read_text())
-    dataset = parameters["dataset"] | {"path": str(data), "download": False}
-    folder = data / FOLDERS.get(training.environment, "")
-    if folder != data and folder.is_dir():
-        dataset |= {"source": "image_folder", "path": str(folder)}
-    variant = parameters["variants"][training.variant] or {}
-    if is_trial:
-        parameters, variant = merge(parameters, TRIAL), merge(variant, TRIAL_VARIANT)
-    gan = replace(parse_variant(training.variant, variant), seed=training.seed)
-    if training.objective:
-        penalties = (PenaltyConfig(),) if training.objective == "wasserstein" else ()
-        gan = replace(gan, objective=training.objective, penalties=penalties)
-    return Settings(
-        gan,
-        parse(DatasetConfig, dataset, "dataset"),
-        parse(ScoringConfig, parameters["scoring"], "scoring"),
-        tuple(parameters["reporting"].get("grid_at_epochs", ())),
-        checkpoint_seconds=0 if is_trial else CHECKPOINT_SECONDS,
-    )
-
-
-def fit_extractor(out: Path, settings: Settings) -> str:
-    """Fit the extractor of the scores, unless there is one; say how good it is."""
-    images = prepare_image_set(KeyedStore(out / "image_sets"), settings.dataset)
-    started = time.perf_counter()
-    provenance = get_extractor(KeyedStore(out / "extractors"), images, settings.scoring, "auto").provenance
-    took = time.perf_counter() - started
-    return f"{provenance['name']}: accuracy {provenance['heldout_accuracy']:.3f} on held-out images, {took:.0f} s"
-
-
-def train_and_score(out: Path, training: Training, settings: Settings, deadline: float) -> str:
-    """Train until the deadline, score, and say in a sentence what was done."""
-    path = out / "scores" / f"{training.name}.csv"
-    done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["epoch"])
-    if settings.gan.epochs in done["epoch"].to_numpy():
-        return f"{training.name}: was finished"
-    started = time.perf_counter()
-    images = prepare_image_set(KeyedStore(out / "image_sets"), settings.dataset)
-    kept, failure = train_until(out, training, settings, images, deadline)
-    if not kept:
-        return f"{training.name}: {failure}"
-    trained = time.perf_counter() - started
-    scores = pd.DataFrame([{"training": training.name, **row} for row in score(out, settings, images, kept)])
-    path.parent.mkdir(exist_ok=True)
-    scores.assign(epochs=settings.gan.epochs, torch=torch.__version__, device=describe_device()).to_csv(
-        path, index=False
-    )
-    last = scores[(scores["metric"] == "fid") & (scores["weights"] == "raw")].iloc[-1]
-    progress = f"{last['epoch']:.0f} of {settings.gan.epochs} epochs, {trained:.0f} s"
-    return f"{training.name}: {progress}, FID {last['value']:.2f}{f'; {failure}' if failure else ''}"
-
-
-def train_until(
-    out: Path, training: Training, settings: Settings, images: ImageSet, deadline: float
-) -> tuple[list[Path], str]:
-    """Train; keep history, grids and generators.
-
-    Returns:
-        the files of the generators, and why the training has failed, if it has.
-    """
-    train_set = images.select(*settings.dataset.train_splits)
-    folder = out / "generators" / training.name
-    for each in (folder, out / "history", out / "grids"):
-        each.mkdir(parents=True, exist_ok=True)
-    every = settings.scoring.during_training.every_epochs
-    failure = ""
-    try:
-        for epoch in train(
-            settings.gan,
-            train_set.images,
-            train_set.labels,
-            class_names=train_set.class_names,
-            data_hash=train_set.content_hash,
-            checkpoints=CheckpointStore(out / "checkpoints", keep=1, interval_seconds=settings.checkpoint_seconds),
-            samples_at=settings.grid_at_epochs,
-        ):
-            pd.DataFrame(epoch.history).to_csv(out / "history" / f"{training.name}.csv", index=False)
-            is_last = epoch.number == settings.gan.epochs or time.time() > deadline
-            if is_last or epoch.number % every == 0:
-                keep(epoch, folder, out / "grids" / training.name)
-            if is_last:
-                break
-    except TrainingDiverged as error:
-        failure = str(error)
-    return sorted(folder.glob("*.safetensors")), failure
-
-
-def keep(epoch: Epoch, folder: Path, grids: Path) -> None:
-    """Keep the generator of an epoch, a grid of its samples, and those of parts of epochs so far, named 00.5."""
-    epoch.generator.save(folder / f"{epoch.number:04d}.safetensors")
-    parts = {number: samples for number, samples in epoch.sample_history.items() if number % 1}
-    for number, samples in {**parts, epoch.number: epoch.samples}.items():
-        Image.fromarray(make_image_grid(samples)).save(f"{grids}-{number:04g}.png")
-
-
-def score(out: Path, settings: Settings, images: ImageSet, paths: list[Path]) -> Iterator[dict[str, Any]]:
-    """Score generators: a few samples of each, and as many of the last as the environment says."""
-    scoring = settings.scoring
-    extractor = get_extractor(KeyedStore(out / "extractors"), images, scoring, "auto")
-    reference = open_reference(
-        KeyedStore(out / "references"),
-        images.select(*scoring.reference_split),
-        extractor,
-        "auto",
-        heldout=images.select("test"),
-    )
-    common = {name: extractor.provenance[name] for name in ("name", "heldout_accuracy")}
-    monitor = make_monitor(extractor, reference, scoring)
-    for path in paths:
-        generator = TrainedGenerator.load(path)
-        for metric, value in monitor.measure(generator).items():
-            weights = scoring.during_training.weights
-            yield {"epoch": int(path.stem), "metric": metric, "weights": weights, "value": value, **common}
-    for each in map(asdict, score_generator(generator, extractor, reference, scoring)):
-        if "class" not in each["comparability"]:
-            values = {"metric": each["metric"], "value": each["value"], "spread": each["spread"]}
-            flags = {"weights": each["identity"]["weights"], "flags": " ".join(each["flags"])}
-            yield {"epoch": int(path.stem), "samples": scoring.samples, **values, **flags, **common}
+    experiment = read_settings(AUGMENTED, options.data, options.trial)
+    if fractions := [
+        fraction
+        for fraction in experiment.augmentation.fractions
+        if f"{AUGMENTED.environment}-augmentation-{fraction:g}".startswith(begins)
+    ]:
+        for sentence in augment(out, experiment, fractions, deadline, at_once):
+            print(sentence, flush=True)
 
 
 if __name__ == "__main__":

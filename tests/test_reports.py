@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.execution import ExecutionConfig, run_all
 from gan_pipelines.images import prepare_image_set
 from pictures import write_pictures
+from report_trainings import Training, read_settings, train_and_score, train_until
 
 pytestmark = pytest.mark.integration
 WITHOUT = """
@@ -30,12 +32,13 @@ logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     write_pictures(folder / "cifar10", count=16, size=32)
+    write_pictures(folder / "playing-cards", splits=("train", "valid", "test"), count=16)
     return folder
 
 
 def run(data, out, *options):
     (data / "sitecustomize.py").write_text(WITHOUT)
-    command = [sys.executable, reports.__file__, out, f"--data={data}", "--only=cifar10_32", "--trial", *options]
+    command = [sys.executable, reports.__file__, out, f"--data={data}", "--trial", *options]
     paths = os.pathsep.join([str(data), *sys.path])
     done = subprocess.run(
         command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=True, timeout=120
@@ -51,11 +54,16 @@ def read_scores(out):
 def test_what_is_cut_off_goes_on_and_ends_as_if_it_were_not(data, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "trial"
     training = reports.TRAININGS[0]
-    settings = reports.read_settings(training, data, is_trial=True)
-    [*run_all([partial(reports.train_and_score, whole, training, settings, float("inf"))], ExecutionConfig(workers=1))]
+    settings = read_settings(training, data, is_trial=True)
+    [
+        *run_all(
+            [partial(train_and_score, whole, training, settings, float("inf"))],
+            ExecutionConfig(workers=1),
+        )
+    ]
 
-    assert "cifar10_32-wgan_gp-0: 1 of 2 epochs" in run(data, tmp_path, "--minutes=0")
-    printed = run(data, tmp_path)
+    assert "cifar10_32-wgan_gp-0: 1 of 2 epochs" in run(data, tmp_path, "--only=cifar10_32", "--minutes=0")
+    printed = run(data, tmp_path, "--only=cifar10_32")
     assert "Resuming after 32 images" in printed
     assert "cifar10_32-wgan_gp-0: 2 of 2 epochs" in printed
     assert read_scores(cut).to_dict() == read_scores(whole).to_dict()
@@ -67,16 +75,31 @@ def test_what_is_cut_off_goes_on_and_ends_as_if_it_were_not(data, tmp_path):
 
 
 def test_parts_of_epochs_have_grids_too(data, tmp_path):
-    training = reports.Training("cifar10_64_attention", "dcgan")
-    settings = reports.read_settings(training, data, is_trial=True)
+    training = Training("cifar10_64_attention", "dcgan")
+    settings = read_settings(training, data, is_trial=True)
     images = prepare_image_set(KeyedStore(tmp_path), settings.dataset)
-    reports.train_until(tmp_path, training, settings, images, deadline=0)
+    train_until(tmp_path, training.name, settings, images.select("train"), deadline=0)
     grids = sorted(path.name for path in tmp_path.glob("grids/*"))
     assert grids == [f"{training.name}-00.5.png", f"{training.name}-0001.png"]
 
 
+def test_the_augmentation_experiment_goes_on_to_its_verdict(data, tmp_path):
+    only = "--only=playing_cards-augmentation-0.5"
+    assert run(data, tmp_path, only, "--minutes=0").endswith("augmentation: 0 of 2 generators are trained\n")
+    printed = run(data, tmp_path, only)
+    assert printed.count("Resuming after") == 2
+    assert "augmentation: 2 of 2 generators are trained" in printed
+    results = tmp_path / "trial/augmentation"
+    scores = pd.read_csv(results / "arm_scores.csv")
+    assert f"augmentation: {len(scores)} of {len(scores)} classifiers are fitted" in printed
+    assert set(scores["real_images"]) == {0, 16}
+    (verdict,) = {each["fraction"] for each in json.loads((results / "verdicts.json").read_text())}
+    assert verdict == 0.5
+    assert {path.suffix for path in results.iterdir()} == {".csv", ".json", ".png"}
+
+
 def test_every_training_of_the_reports_has_settings():
-    settings = {each: reports.read_settings(each, Path("data"), is_trial=False) for each in reports.TRAININGS}
+    settings = {each: read_settings(each, Path("data"), is_trial=False) for each in reports.TRAININGS}
     assert len({each.name for each in settings}) == len(settings) == 32
-    assert settings[reports.Training("fashion_mnist", "dcgan", "wasserstein", 2)].gan.penalties
+    assert settings[Training("fashion_mnist", "dcgan", "wasserstein", 2)].gan.penalties
     assert {each.gan.epochs for each in settings.values()} == {20, 25, 40, 45, 100, 300}
