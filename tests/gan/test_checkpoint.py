@@ -234,7 +234,7 @@ def test_going_back_to_what_is_not_there_or_is_torn_deletes_nothing(store):
         store.go_back("other", 3)
     (path,) = store.root.glob("run/*-epoch-0004.pt")
     path.write_bytes(b"")
-    with pytest.raises(CheckpointUnusable, match="is torn"):
+    with pytest.raises(CheckpointUnusable, match="is torn, or no checkpoint. Put back a copy, or restart from another"):
         store.go_back("run", 4)
     with store.open("run") as checkpoints:
         with pytest.raises(TrainingLocked):

@@ -71,6 +71,7 @@ from gan_pipelines.gan import (
     OptimizerConfig,
     SamplingConfig,
     TrainedGenerator,
+    fingerprint,
     sample_classes,
     train,
 )
@@ -491,6 +492,16 @@ case("scoring before training")(lambda _: preflight("evaluate_dcgan"))
 @case("a restart at an epoch whose state is not kept")
 def a_restart_at_an_epoch_whose_state_is_not_kept(folder):
     images, store = SimpleNamespace(content_hash="d"), CheckpointStore(folder / "checkpoints")
+    train_generator(VARIANTS["acgan"], images, store, None, device="cpu", fresh=False, restart_epoch=10)
+
+
+@case("a restart at an epoch whose state is damaged")
+def a_restart_at_an_epoch_whose_state_is_damaged(folder):
+    images, store = SimpleNamespace(content_hash="d"), CheckpointStore(folder / "checkpoints")
+    training = fingerprint(VARIANTS["acgan"], "d", "cpu")
+    store.keep_epoch(training, epoch=10, images_seen=100, state={})
+    (state,) = store.root.glob(f"{training}/*.pt")
+    state.write_bytes(b"")
     train_generator(VARIANTS["acgan"], images, store, None, device="cpu", fresh=False, restart_epoch=10)
 
 

@@ -105,7 +105,10 @@ class CheckpointStore:
                 f"an epoch whose state is kept of this training: {known}; with other settings it is another training"
             )
             require(epoch in kept, "restart_epoch", epoch, allowed)
-            checkpoints.load(kept[epoch])
+            try:
+                checkpoints.load(kept[epoch])
+            except CheckpointUnusable as error:
+                raise CheckpointUnusable(f"{error} Put back a copy, or restart from another epoch that is kept.") from error
             for path in checkpoints.paths:
                 if path > kept[epoch]:
                     path.unlink()
