@@ -108,7 +108,8 @@ class CheckpointStore:
             try:
                 checkpoints.load(kept[epoch])
             except CheckpointUnusable as error:
-                raise CheckpointUnusable(f"{error} Put back a copy, or restart from another epoch that is kept.") from error
+                remedy = "Put back a copy, or restart from another epoch that is kept."
+                raise CheckpointUnusable(f"{error} {remedy}") from error
             for path in checkpoints.paths:
                 if path > kept[epoch]:
                     path.unlink()
