@@ -395,16 +395,20 @@ def test_the_page_shows_grids_of_whole_epochs_and_of_parts_in_their_order(saved_
 
 
 def test_a_milestone_has_rows_and_columns_of_its_own():
-    milestone = record(generator="milestone", value=0.75)
+    milestone = record(generator="milestone", value=1.75)
     milestone["identity"] |= {"epoch": 2, "trained_epochs": 2}
     runs = [run("a", "1", record(value=0.5)), run("a", "2", milestone)]
     listed = nodes.list_runs(runs).set_index("run")
     assert listed["fid_ema"].dropna().to_dict() == {"1": 0.5}
-    assert listed["milestone_fid_ema"].dropna().to_dict() == {"2": 0.75}
+    assert listed["milestone_fid_ema"].dropna().to_dict() == {"2": 1.75}
     averages = nodes.average_scores(runs)
-    assert averages.set_index("generator")["mean"].to_dict() == {"last": 0.5, "milestone": 0.75}
+    assert averages.set_index("generator")["mean"].to_dict() == {"last": 0.5, "milestone": 1.75}
     page = page_of(runs)
     assert '<td data-value="a, milestone">' in page
+    assert "Seed 0, milestone of epoch 2: poor" in page
+    of_milestone, of_last = re.findall('<details class="run"><summary>(.*)</summary>', page)
+    assert re.findall(">([^<]+)<", of_milestone)[:4] == ["a, milestone", "0", "2", "1.75"]
+    assert re.findall(">([^<]+)<", of_last)[:4] == ["a", "0", "4", "0.5"]
 
 
 def test_scores_measured_like_those_of_the_newest_run_come_first():

@@ -313,12 +313,13 @@ def _measured(runs: Runs, averages: pd.DataFrame) -> list[figures.Measured]:
 
 
 def _list_flags(runs: Runs, names: Mapping[tuple[str, str], str]) -> dict[str, list[str]]:
-    """Warnings about the scores of each recipe, each with the seed of its training."""
+    """Warnings about the scores of each recipe, each with the seed of its training and the epoch of a milestone."""
     flags: dict[str, dict[str, None]] = defaultdict(dict)
     for run in _with(runs, "scores"):
         scores = run.load("scores")
         identity, name = scores[0]["identity"], names[run.variant, _recipe_of(scores)]
-        origin = "" if "name" in identity else f"Seed {identity['seed']}: "
+        milestone = f", milestone of epoch {identity['epoch']}" if identity["generator"] == MILESTONE else ""
+        origin = "" if "name" in identity else f"Seed {identity['seed']}{milestone}: "
         flags[name] |= dict.fromkeys(f"{origin}{flag}" for score in scores for flag in score["flags"])
     return {name: [*found] for name, found in flags.items() if found}
 
