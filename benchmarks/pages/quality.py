@@ -16,8 +16,17 @@ BARE = "none of these"
 
 
 def compute(folder: Path) -> dict[str, Any]:
-    """Scores of trainings of a few minutes, for each number of minutes by FID, beside that of real images."""
-    rows, speeds, parts = (pd.read_csv(folder / f"{name}.csv") for name in ("scores", "speeds", "parts"))
+    """Scores of trainings of a few minutes, of two sets of images, and what the parts of a recipe cost in time."""
+    return {
+        "cifar10": read_scores(folder),
+        "cards": read_scores(folder / "cards"),
+        "parts": compare_times(pd.read_csv(folder / "parts.csv")),
+    }
+
+
+def read_scores(folder: Path) -> dict[str, Any]:
+    """Scores for each number of minutes, by FID, beside that of real images."""
+    rows, speeds = (pd.read_csv(folder / f"{name}.csv") for name in ("scores", "speeds"))
     rows = rows[rows["extractor"] == EXTRACTOR]
     trained = rows[rows["row"] != REAL]
     return {
@@ -25,7 +34,6 @@ def compute(folder: Path) -> dict[str, Any]:
         "minutes": {minutes: sort_rows(at) for minutes, at in trained.groupby("wanted_minutes")},
         "settings": trained.groupby("row")["settings"].first().to_dict(),
         "speeds": speeds.groupby("settings")["images_per_minute"].median() / 60,
-        "parts": compare_times(parts),
     }
 
 
