@@ -107,7 +107,7 @@ def write_results(
         "arm_histories": tabulate_histories(fits),
         "comparisons": tabulate_comparisons(fits, config),
         "class_comparisons": tabulate_class_comparisons(fits, config, class_names),
-        "simple_scores": score_simple_classifiers(draws, splits.test, None),
+        "simple_scores": score_simple_classifiers(draws, splits.test),
     }
     verdicts = state_verdicts(fits, tables["comparisons"], tables["simple_scores"], config)
     folder.mkdir(exist_ok=True)

@@ -55,12 +55,7 @@ def test_what_is_cut_off_goes_on_and_ends_as_if_it_were_not(data, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "trial"
     training = reports.TRAININGS[0]
     settings = read_settings(training, data, is_trial=True)
-    [
-        *run_all(
-            [partial(train_and_score, whole, training, settings, float("inf"))],
-            ExecutionConfig(workers=1),
-        )
-    ]
+    [*run_all([partial(train_and_score, whole, training, settings, float("inf"))], ExecutionConfig(workers=1))]
 
     assert "cifar10_32-wgan_gp-0: 1 of 2 epochs" in run(data, tmp_path, "--only=cifar10_32", "--minutes=0")
     printed = run(data, tmp_path, "--only=cifar10_32")

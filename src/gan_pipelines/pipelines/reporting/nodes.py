@@ -318,7 +318,7 @@ def _list_flags(runs: Runs, names: Mapping[tuple[str, str], str]) -> dict[str, l
     for run in _with(runs, "scores"):
         scores = run.load("scores")
         identity, name = scores[0]["identity"], names[run.variant, _recipe_of(scores)]
-        milestone = f", milestone of epoch {identity['epoch']}" if identity["generator"] == MILESTONE else ""
+        milestone = f", milestone of epoch {identity['epoch']}" if _is_of_milestone(run) else ""
         origin = "" if "name" in identity else f"Seed {identity['seed']}{milestone}: "
         flags[name] |= dict.fromkeys(f"{origin}{flag}" for score in scores for flag in score["flags"])
     return {name: [*found] for name, found in flags.items() if found}
