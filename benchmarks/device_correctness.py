@@ -2,6 +2,7 @@
 
     python benchmarks/device_correctness.py OUT
     python benchmarks/device_correctness.py OUT --variants dcgan wgan_gp --checks "first step" resume
+    python benchmarks/device_correctness.py OUT --variants dcgan --changes "objective: relativistic"
     python benchmarks/device_correctness.py OUT --size 16 --width 8 --images 256 --steps 40   # a quick trial
 
 For each variant, the first loss is compared with the CPU's, and bf16 and compiled training with eager fp32. An
@@ -27,6 +28,7 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic alg
 
 import torch
 import torch.nn.functional as F
+import yaml
 from torch import Tensor
 
 from gan_pipelines.core.devices import resolve_device
@@ -34,6 +36,7 @@ from gan_pipelines.gan import VARIANTS, CheckpointStore, GanConfig, train
 from gan_pipelines.gan.data import TrainingData
 from gan_pipelines.gan.state import TrainingState
 from gan_pipelines.gan.trainer import _train_epoch, choose_steps, launched_steps
+from gan_pipelines.gan.variants import parse_variant
 
 CLASSES = ("a", "b", "c")
 LOSS_TOLERANCE = 0.01
@@ -61,6 +64,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200, help="steps to compare each mode with eager fp32")
     parser.add_argument("--variants", nargs="+", default=[*VARIANTS])
     parser.add_argument("--checks", nargs="+", default=[*CHECKS])
+    parser.add_argument("--changes", type=yaml.safe_load, default={}, help="settings of all variants, in YAML")
     options = parser.parse_args()
 
     options.out.mkdir(parents=True, exist_ok=True)
@@ -68,11 +72,13 @@ def main() -> None:
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     failed = []
     for name, check in product(options.variants, options.checks):
-        networks = replace(VARIANTS[name].networks, width=options.width)
-        config = replace(VARIANTS[name], networks=networks, batch_size=32, precision="fp32", epochs=2)
+        config = parse_variant(name, options.changes)
+        networks = replace(config.networks, width=options.width)
+        config = replace(config, networks=networks, batch_size=32, precision="fp32", epochs=2)
         is_right, found = CHECKS[check](config, make_images(options.images, options.size), device, options.steps)
         row = {"check": check, "variant": name, "is_right": is_right, **found, "device": str(device)}
         row |= {"size": options.size, "width": options.width, "images": options.images, "steps": options.steps}
+        row |= {"changes": options.changes}
         with (options.out / "correctness.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(row, flush=True)
