@@ -32,7 +32,11 @@ PAGES: dict[str, Callable[[Path], dict[str, Any]]] = {
 }
 """Computes the numbers of a page from the folder of its rows, by page."""
 
-FIGURES: dict[str, Callable[[Path], None]] = {"scores": write_figures, "speed": write_figure}
+FIGURES: dict[str, Callable[[Path], None]] = {
+    "experiments": experiments.write_figure,
+    "scores": write_figures,
+    "speed": write_figure,
+}
 """Writes the figures of a page to the folder of its rows, by page."""
 
 

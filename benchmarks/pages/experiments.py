@@ -12,11 +12,12 @@ import yaml
 
 from gan_pipelines.augmentation.config import AugmentationConfig
 from gan_pipelines.core.config import parse
+from gan_pipelines.figures import plot_scores_by_epoch
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.gan.variants import parse_variant
 from gan_pipelines.images.config import DatasetConfig
 from gan_pipelines.metrics.config import ScoringConfig
-from pages import fashion_mnist
+from pages.fashion_mnist import compare_objectives
 
 CONF = Path(__file__).parents[2] / "conf"
 IMAGES = {
@@ -27,6 +28,9 @@ IMAGES = {
     "fashion_mnist": 60_000,
 }
 """Number of training images, by experiment."""
+ATTENTION = {"DCGAN": "cifar10_64_attention-dcgan-0", "SAGAN": "cifar10_64_attention-sagan-0"}
+"""Trainings of `cifar10_64_attention`, by the name of their line in the figure."""
+JUDGEMENTS = ["discriminator_loss", "generator_loss", "real_accuracy", "fake_accuracy"]
 SECTIONS = {"augmentation": AugmentationConfig, "dataset": DatasetConfig, "scoring": ScoringConfig}
 
 
@@ -48,15 +52,57 @@ def compute(folder: Path) -> dict[str, Any]:
     """Published figures beside ours, durations, and choices with the values that the configuration has."""
     published = pd.read_csv(folder / "published.csv", dtype={"epoch": "Int64"})
     choices = pd.read_csv(folder / "choices.csv")
+    history, scores = (pd.read_csv(folder / f"{name}.csv") for name in ("history", "scores"))
+    last = find_last_scores(scores)
     return {
         "published": dict(list(published.groupby("experiment", sort=False))),
         "durations": {pair: estimate(folder, *pair) for pair in list_variants()},
         "choices": [
             row | {"value": show(read(row["experiment"], row["setting"]))} for row in choices.to_dict("records")
         ],
-        "wgan_gp": read_scores(folder.parent / "gpu/scores.csv", "cifar10_32-wgan_gp-0"),
-        "judgements": fashion_mnist.compute(folder.parent / "fashion_mnist")["epochs"],
+        "last": last,
+        "by_epoch": scores[scores["metric"] == "fid_5k"].set_index(["training", "epoch"])["value"],
+        "diversity": history.set_index(["training", "epoch"])["sample_diversity"],
+        "attention": ATTENTION,
+        "judgements": average_judgements(history),
+        **compute_objectives(last),
     }
+
+
+def find_last_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    """The scores of each training's last generator, in a column each, by training and set of weights."""
+    of_last = scores[scores["samples"].notna()]
+    common = of_last.groupby(["training", "weights"])[["epoch", "epochs", "samples", "heldout_accuracy"]].first()
+    return common.join(of_last.pivot(index=["training", "weights"], columns="metric", values="value"))
+
+
+def average_judgements(history: pd.DataFrame) -> pd.DataFrame:
+    """Losses and accuracies of Fashion-MNIST's networks with their own objective: means over seeds, by epoch from 0."""
+    own = history["training"].str.extract(r"^fashion_mnist-(?P<variant>\w+)-non_saturating-(?P<seed>\d)$")
+    rows = history.assign(**own, epoch=history["epoch"] - 1).dropna(subset="seed")
+    return rows.groupby(["variant", "epoch"])[JUDGEMENTS].mean()
+
+
+def compute_objectives(last: pd.DataFrame) -> dict[str, Any]:
+    """Scores of Fashion-MNIST's objectives by networks, objective and weights, and the differences that they show."""
+    parts = r"^fashion_mnist-(?P<variant>\w+)-(?P<objective>\w+)-(?P<seed>\d)$"
+    runs = last.reset_index()
+    runs = runs.join(runs["training"].str.extract(parts)).dropna(subset="seed")
+    keys = ["variant", "objective", "weights"]
+    compared = {
+        (variant, weights): compare_objectives(of_both)
+        for (variant, weights), of_both in runs.groupby(["variant", "weights"])
+    }
+    return {"objectives": dict(list(runs.groupby(keys))), "compared": compared}
+
+
+def write_figure(folder: Path) -> None:
+    """Write attention.png from scores.csv: FID during the trainings of `cifar10_64_attention`."""
+    scores = pd.read_csv(folder / "scores.csv").query("metric == 'fid_5k'").rename(columns={"value": "fid_5k"})
+    histories = {
+        label: [scores.loc[scores["training"] == name, ["epoch", "fid_5k"]]] for label, name in ATTENTION.items()
+    }
+    plot_scores_by_epoch(histories).savefig(folder / "attention.png")
 
 
 def list_variants() -> list[tuple[str, str]]:
@@ -111,17 +157,3 @@ def read_rate(path: Path, workload: str, precision: str) -> float | None:
     rows = pd.read_json(path, lines=True)
     of_workload = rows[(rows["workload"] == workload) & (rows["contender"] == f"ours {precision}")]
     return of_workload["images_per_second"].median() if len(of_workload) else None
-
-
-def read_scores(path: Path, training: str) -> dict[str, float]:
-    """FID, Inception Score and progress of the last generator of a training, raw weights."""
-    rows = pd.read_csv(path).query("training == @training and samples.notna() and weights == 'raw'").set_index("metric")
-    last = rows.loc["fid"]
-    return {
-        "fid": last["value"],
-        "is": rows.loc["is", "value"],
-        "samples": last["samples"],
-        "epoch": last["epoch"],
-        "epochs": last["epochs"],
-        "accuracy": last["heldout_accuracy"],
-    }

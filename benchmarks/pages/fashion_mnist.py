@@ -30,13 +30,13 @@ def compute(folder: Path) -> dict[str, Any]:
         "by_objective": dict(list(objectives.set_index("weights").groupby("objective"))),
         "fids": fids,
         "single": runs.xs(("non_saturating", "0"), level=("objective", "seed")),
-        "raw_ratios": _compare_objectives(objectives[objectives["weights"] == "raw"]),
+        "raw_ratios": compare_objectives(objectives[objectives["weights"] == "raw"]),
         "ema_gain": (fids["raw"] / fids["ema"]).loc["mlp_gan"],
         "heldout_accuracy": scores["extractor_heldout_accuracy"].iloc[0],
     }
 
 
-def _compare_objectives(runs: pd.DataFrame) -> pd.DataFrame:
+def compare_objectives(runs: pd.DataFrame) -> pd.DataFrame:
     """Compare the FIDs of objectives as `compare` does, by the objective with the lower FID and the other."""
     scores: dict[str, list[dict[str, Any]]] = {objective: [] for objective in runs["objective"].unique()}
     for run in runs.to_dict("records"):

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
+TRAINING = "cifar10_32-wgan_gp-0"
+"""The training that the page describes."""
 SLOWED = 0.75
 """Share of the highest speed below which another process is at work."""
 
@@ -21,14 +24,19 @@ def compute(folder: Path) -> dict[str, Any]:
         for name in ("launched", "recorded")
     }
     checks = pd.read_json(folder / "correctness.jsonl", lines=True).set_index(["check", "variant"])
-    scores = pd.read_csv(folder / "scores.csv")
-    history = pd.read_csv(folder / "history.csv").set_index("epoch")
+    scores, history = (
+        pd.read_csv(folder.parent / f"experiments/{name}.csv").query("training == @TRAINING")
+        for name in ("scores", "history")
+    )
+    history = history.set_index("epoch")
+    newer = pd.DataFrame(map(json.loads, (folder / "correctness_32.jsonl").read_text().splitlines()))
     utilisation = pd.read_csv(folder / "utilisation.csv")
     return {
         "ceilings": json.loads((folder / "ceilings.json").read_text()),
         **speeds,
         "checks": checks,
         "failed": checks[~checks["is_right"]],
+        "newer": dict(list(newer.assign(changes=newer["changes"].map(describe)).groupby("changes"))),
         "history": history,
         "is_alone": history["images_per_second"] >= SLOWED * history["images_per_second"].max(),
         "busy": utilisation[utilisation["percent"] > 0].median(),
@@ -38,3 +46,9 @@ def compute(folder: Path) -> dict[str, Any]:
         "accuracy": scores["heldout_accuracy"].iloc[0],
         "epochs": scores["epochs"].iloc[0],
     }
+
+
+def describe(changes: dict[str, Any]) -> str:
+    """Settings that a check has changed, as they stand in a file of settings."""
+    text: str = yaml.safe_dump(changes, default_flow_style=True, width=1000, sort_keys=False) if changes else ""
+    return text.strip()
