@@ -44,6 +44,9 @@ def compute(folder: Path) -> dict[str, Any]:
         "engines": engines,
         "engine_seconds": seconds,
         "overhead": seconds["ray"] - seconds["pool"],
+        "waiting": pd.read_csv(folder / "waiting_threads.csv").pivot_table(
+            "images_per_second", "beside", "spins", "median"
+        ),
         "growth": growth,
         "others": others["value"],
         "measured": others["measured"].max(),
