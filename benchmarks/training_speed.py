@@ -148,6 +148,7 @@ def main() -> None:
     parser.add_argument(
         "--remedies", nargs="*", help="also single optimisations, and this project compiled: all, or those named"
     )
+    parser.add_argument("--contenders", nargs="+", help="only those named, such as 'ours fp32'")
     parser.add_argument("--rounds", type=int, default=5, help="number of rounds after a warm-up round")
     parser.add_argument("--seconds", type=float, default=10.0, help="approximate length of a round of one contender")
     options = parser.parse_args()
@@ -159,7 +160,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             bench = Bench(workload, device, Path(folder), options.seconds)
             contenders = choose_contenders(bench, options.remedies)
-            measure(contenders, bench, options.rounds, options.out)
+            chosen = {name: each for name, each in contenders.items() if name in (options.contenders or contenders)}
+            measure(chosen, bench, options.rounds, options.out)
     print(tabulate_speeds(pd.read_json(options.out, lines=True)).T.round(3).to_string())
 
 

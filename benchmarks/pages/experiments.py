@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from pkgutil import resolve_name
@@ -31,6 +32,8 @@ IMAGES = {
 ATTENTION = {"DCGAN": "cifar10_64_attention-dcgan-0", "SAGAN": "cifar10_64_attention-sagan-0"}
 """Trainings of `cifar10_64_attention`, by the name of their line in the figure."""
 JUDGEMENTS = ["discriminator_loss", "generator_loss", "real_accuracy", "fake_accuracy"]
+CPU_RATES = ("speed/speed.jsonl", "speed/rates.jsonl")
+GPU_RATES = ("gpu/recorded.jsonl",)
 SECTIONS = {"augmentation": AugmentationConfig, "dataset": DatasetConfig, "scoring": ScoringConfig}
 
 
@@ -146,14 +149,14 @@ def estimate(folder: Path, experiment: str, variant: str) -> Duration:
     config, parameters = configure(experiment, variant), load(experiment)
     workload = f"{variant} {parameters['dataset']['image_size']}"
     rates = [
-        read_rate(folder.parent / path, workload, config.precision)
-        for path in ("speed/speed.jsonl", "gpu/recorded.jsonl")
+        read_rate([folder.parent / path for path in paths], workload, config.precision)
+        for paths in (CPU_RATES, GPU_RATES)
     ]
     return Duration(config.epochs * config.images_per_epoch(IMAGES[experiment]), *rates)
 
 
-def read_rate(path: Path, workload: str, precision: str) -> float | None:
+def read_rate(paths: Sequence[Path], workload: str, precision: str) -> float | None:
     """Median speed of this project in a workload of `training_speed.py`; None if it was not measured."""
-    rows = pd.read_json(path, lines=True)
+    rows = pd.concat(pd.read_json(path, lines=True) for path in paths)
     of_workload = rows[(rows["workload"] == workload) & (rows["contender"] == f"ours {precision}")]
     return of_workload["images_per_second"].median() if len(of_workload) else None
