@@ -82,6 +82,7 @@ measure-speed: .venv/installed-ray  ## run the benchmarks of speed.md, then writ
 	$(BIN)/python benchmarks/growth.py $(RESULTS)/speed
 	rm -f $(RESULTS)/speed/engines.csv
 	$(BIN)/python benchmarks/engines.py $(RESULTS)/speed/engines.csv
+	$(BIN)/python benchmarks/waiting_threads.py $(RESULTS)/speed/waiting_threads.csv
 	$(MAKE) results-speed
 
 measure-robustness: .venv/installed-ray  ## kill and resume runs, and parts of a Ray cluster, then write robustness.md

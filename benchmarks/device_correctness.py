@@ -46,7 +46,9 @@ MODES: dict[str, dict[str, Any]] = {
     "compiled": {"compilation": "default"},
 }
 RECORDED_STEPS = 100
-"""Steps to compare recorded ones with launched ones: ten are launched of each kind before one is recorded."""
+"""Steps to compare recorded ones with launched ones: ten are launched of each kind before one is recorded.
+
+Enough for generator steps after five discriminator steps each, and for a penalty in every fourth step."""
 RECORDED_TOLERANCE = 1e-6
 MODE_TOLERANCE = 0.15
 """Maximum difference of mean losses between a mode and eager fp32.
@@ -64,7 +66,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200, help="steps to compare each mode with eager fp32")
     parser.add_argument("--variants", nargs="+", default=[*VARIANTS])
     parser.add_argument("--checks", nargs="+", default=[*CHECKS])
-    parser.add_argument("--changes", type=yaml.safe_load, default={}, help="settings of all variants, in YAML")
+    parser.add_argument(
+        "--changes",
+        type=yaml.safe_load,
+        default={},
+        help="settings of all variants in YAML, but width, batch and epochs",
+    )
     options = parser.parse_args()
 
     options.out.mkdir(parents=True, exist_ok=True)
@@ -76,9 +83,9 @@ def main() -> None:
         networks = replace(config.networks, width=options.width)
         config = replace(config, networks=networks, batch_size=32, precision="fp32", epochs=2)
         is_right, found = CHECKS[check](config, make_images(options.images, options.size), device, options.steps)
-        row = {"check": check, "variant": name, "is_right": is_right, **found, "device": str(device)}
+        row = {"check": check, "variant": name, "changes": options.changes, "device": str(device)}
         row |= {"size": options.size, "width": options.width, "images": options.images, "steps": options.steps}
-        row |= {"changes": options.changes}
+        row |= {"is_right": is_right, **found}
         with (options.out / "correctness.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(row, flush=True)
@@ -157,17 +164,18 @@ def compare_recorded(config: GanConfig, images: Images, device: torch.device, _:
     """
     if device.type != "cuda":
         return True, {"skipped": "not CUDA"}
-    count = RECORDED_STEPS * config.batch_size
-    first = (images[0][:count], images[1][:count])
+    rows = torch.arange(RECORDED_STEPS * config.batch_size) % len(images[0])
+    repeated = (images[0][rows], images[1][rows])
     found = []
     for steps_of in (launched_steps, launched_steps, choose_steps):
-        state, data = start_training(config, first, device)
+        state, data = start_training(config, repeated, device)
         with state.random.active():
             metrics = _train_epoch(state, data, lambda: None, steps_of(state))
         losses = torch.tensor([metrics["discriminator_loss"], metrics["generator_loss"]])
         found.append(torch.cat([losses, *(each.detach().flatten().cpu() for each in state.generator.parameters())]))
     control, difference = ((found[0] - other).abs().max().item() for other in found[1:])
-    return difference <= max(2 * control, RECORDED_TOLERANCE), {"difference": difference, "launched twice": control}
+    is_right = difference <= max(2 * control, RECORDED_TOLERANCE)
+    return is_right, {"difference": difference, "launched twice": control, "steps": RECORDED_STEPS}
 
 
 def compare_resumed(config: GanConfig, images: Images, device: torch.device, steps: int) -> Result:

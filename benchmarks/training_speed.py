@@ -148,7 +148,9 @@ def main() -> None:
     parser.add_argument(
         "--remedies", nargs="*", help="also single optimisations, and this project compiled: all, or those named"
     )
-    parser.add_argument("--contenders", nargs="+", help="only those named, such as 'ours fp32'")
+    parser.add_argument(
+        "--contenders", nargs="+", help="only those named, such as 'ours fp32'; remedies need --remedies"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="number of rounds after a warm-up round")
     parser.add_argument("--seconds", type=float, default=10.0, help="approximate length of a round of one contender")
     options = parser.parse_args()
@@ -159,10 +161,11 @@ def main() -> None:
     for workload in choose_workloads(options.workloads):
         with tempfile.TemporaryDirectory() as folder:
             bench = Bench(workload, device, Path(folder), options.seconds)
-            contenders = choose_contenders(bench, options.remedies)
-            chosen = {name: each for name, each in contenders.items() if name in (options.contenders or contenders)}
-            measure(chosen, bench, options.rounds, options.out)
-    print(tabulate_speeds(pd.read_json(options.out, lines=True)).T.round(3).to_string())
+            contenders = choose_contenders(bench, options.remedies, options.contenders)
+            measure(contenders, bench, options.rounds, options.out)
+    rows = pd.read_json(options.out, lines=True)
+    medians = rows.pivot_table("images_per_second", "workload", "contender", "median", sort=False)
+    print((medians if options.contenders else tabulate_speeds(rows)).T.round(3).to_string())
 
 
 def choose_workloads(wanted: str) -> list[Workload]:
@@ -173,8 +176,19 @@ def choose_workloads(wanted: str) -> list[Workload]:
     return everything if wanted == "all" else [each for each in everything if each.name in wanted.split(",")]
 
 
-def choose_contenders(bench: Bench, remedies: list[str] | None) -> dict[str, Contender]:
-    """Return the contenders by name: those that are always compared, and the remedies named; an empty list is all."""
+def choose_contenders(bench: Bench, remedies: list[str] | None, named: list[str] | None = None) -> dict[str, Contender]:
+    """Return the contenders by name: those that are always compared and the remedies, or those of them that are named.
+
+    An empty list of remedies is all of them.
+    """
+    contenders = list_contenders(bench, remedies)
+    if unknown := {*(named or ())} - {*contenders}:
+        raise SystemExit(f"--contenders has {', '.join(sorted(unknown))}; there are {', '.join(contenders)}.")
+    return {name: contenders[name] for name in named or contenders}
+
+
+def list_contenders(bench: Bench, remedies: list[str] | None) -> dict[str, Contender]:
+    """Return those that are always compared, and the remedies named."""
     compared: dict[str, Contender] = {
         "tutorial": partial(bench.run_plain, TUTORIAL),
         "bare fp32": partial(bench.run_plain, BARE),

@@ -20,6 +20,8 @@ from contextlib import contextmanager, nullcontext
 from itertools import product
 from pathlib import Path
 
+from devices import describe_device
+
 TRAINING = """
 import numpy as np
 from gan_pipelines.gan import train
@@ -42,16 +44,16 @@ def main() -> None:
     options = parser.parse_args()
     with options.out.open("w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["round", "beside", "spins", "images_per_second"])
+        table.writerow(["round", "beside", "spins", "images_per_second", "device"])
         for number, beside, spins in product(range(options.rounds), BESIDE, options.spins):
             with keep_busy() if beside == BESIDE[1] else nullcontext():
-                table.writerow([number, beside, spins, f"{measure(spins):.1f}"])
+                table.writerow([number, beside, spins, f"{measure(spins):.1f}", describe_device()])
             file.flush()
 
 
 def measure(spins: str) -> float:
     """Train in a new process; return the images per second of the last epoch."""
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
     environment |= {} if spins == "default" else {"GOMP_SPINCOUNT": spins}
     done = subprocess.run([sys.executable, "-c", TRAINING], env=environment, stdout=subprocess.PIPE, check=True)
     return float(done.stdout)

@@ -1,7 +1,7 @@
 """Write pages of docs/results, figures of their rows, and docs/experiments.md from rows: `make results-<page>`.
 
 A page has a template, templates/<page>.md.jinja, and a module here that computes its numbers from the rows in
-docs/results/<page>/. So no number of a page is typed by hand.
+docs/results/<page>/, or beside it. So no number of a page is typed by hand.
 """
 
 from __future__ import annotations

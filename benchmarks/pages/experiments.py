@@ -31,9 +31,14 @@ IMAGES = {
 """Number of training images, by experiment."""
 ATTENTION = {"DCGAN": "cifar10_64_attention-dcgan-0", "SAGAN": "cifar10_64_attention-sagan-0"}
 """Trainings of `cifar10_64_attention`, by the name of their line in the figure."""
+FASHION_MNIST = r"^fashion_mnist-(?P<variant>\w+)-(?P<objective>\w+)-(?P<seed>\d)$"
+"""Parts of the name of a training of `fashion_mnist`."""
 JUDGEMENTS = ["discriminator_loss", "generator_loss", "real_accuracy", "fake_accuracy"]
+"""What its report states by epoch."""
 CPU_RATES = ("speed/speed.jsonl", "speed/rates.jsonl")
+"""Rows of `training_speed.py` on a CPU."""
 GPU_RATES = ("gpu/recorded.jsonl",)
+"""Rows of `training_speed.py` on a GPU."""
 SECTIONS = {"augmentation": AugmentationConfig, "dataset": DatasetConfig, "scoring": ScoringConfig}
 
 
@@ -81,22 +86,16 @@ def find_last_scores(scores: pd.DataFrame) -> pd.DataFrame:
 
 def average_judgements(history: pd.DataFrame) -> pd.DataFrame:
     """Losses and accuracies of Fashion-MNIST's networks with their own objective: means over seeds, by epoch from 0."""
-    own = history["training"].str.extract(r"^fashion_mnist-(?P<variant>\w+)-non_saturating-(?P<seed>\d)$")
-    rows = history.assign(**own, epoch=history["epoch"] - 1).dropna(subset="seed")
-    return rows.groupby(["variant", "epoch"])[JUDGEMENTS].mean()
+    rows = history.join(history["training"].str.extract(FASHION_MNIST)).query("objective == 'non_saturating'")
+    return rows.assign(epoch=rows["epoch"] - 1).groupby(["variant", "epoch"])[JUDGEMENTS].mean()
 
 
 def compute_objectives(last: pd.DataFrame) -> dict[str, Any]:
     """Scores of Fashion-MNIST's objectives by networks, objective and weights, and the differences that they show."""
-    parts = r"^fashion_mnist-(?P<variant>\w+)-(?P<objective>\w+)-(?P<seed>\d)$"
     runs = last.reset_index()
-    runs = runs.join(runs["training"].str.extract(parts)).dropna(subset="seed")
-    keys = ["variant", "objective", "weights"]
-    compared = {
-        (variant, weights): compare_objectives(of_both)
-        for (variant, weights), of_both in runs.groupby(["variant", "weights"])
-    }
-    return {"objectives": dict(list(runs.groupby(keys))), "compared": compared}
+    runs = runs.join(runs["training"].str.extract(FASHION_MNIST)).dropna(subset="seed")
+    compared = {key: compare_objectives(rows) for key, rows in runs.groupby(["variant", "weights"])}
+    return {"objectives": dict(list(runs.groupby(["variant", "objective", "weights"]))), "compared": compared}
 
 
 def write_figure(folder: Path) -> None:
@@ -140,7 +139,7 @@ def read(experiment: str, setting: str) -> Any:
 
 def show(value: Any) -> str:
     """A value as it stands in a file of settings."""
-    text: str = yaml.safe_dump(value, default_flow_style=True)
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=1000, sort_keys=False)
     return text.splitlines()[0]
 
 

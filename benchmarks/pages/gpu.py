@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
+
+from pages.experiments import show
 
 TRAINING = "cifar10_32-wgan_gp-0"
 """The training that the page describes."""
@@ -29,14 +30,13 @@ def compute(folder: Path) -> dict[str, Any]:
         for name in ("scores", "history")
     )
     history = history.set_index("epoch")
-    newer = pd.DataFrame(map(json.loads, (folder / "correctness_32.jsonl").read_text().splitlines()))
     utilisation = pd.read_csv(folder / "utilisation.csv")
     return {
         "ceilings": json.loads((folder / "ceilings.json").read_text()),
         **speeds,
         "checks": checks,
         "failed": checks[~checks["is_right"]],
-        "newer": dict(list(newer.assign(changes=newer["changes"].map(describe)).groupby("changes"))),
+        "newer": group_checks(folder / "correctness_32.jsonl"),
         "history": history,
         "is_alone": history["images_per_second"] >= SLOWED * history["images_per_second"].max(),
         "busy": utilisation[utilisation["percent"] > 0].median(),
@@ -48,7 +48,17 @@ def compute(folder: Path) -> dict[str, Any]:
     }
 
 
-def describe(changes: dict[str, Any]) -> str:
-    """Settings that a check has changed, as they stand in a file of settings."""
-    text: str = yaml.safe_dump(changes, default_flow_style=True, width=1000, sort_keys=False) if changes else ""
-    return text.strip()
+def group_checks(path: Path) -> list[dict[str, Any]]:
+    """Group variants on which the same checks ran with the same changed settings, with the rows of these checks."""
+    rows = pd.DataFrame(map(json.loads, path.read_text().splitlines()))
+    rows = rows.assign(changes=rows["changes"].map(lambda each: show(each) if each else ""))
+    checks = rows.groupby(["changes", "variant"])["check"].agg("; ".join).rename("checks").reset_index()
+    return [
+        {
+            "changes": changes,
+            "checks": names,
+            "variants": of_same["variant"].tolist(),
+            "rows": rows[(rows["changes"] == changes) & rows["variant"].isin(of_same["variant"])],
+        }
+        for (changes, names), of_same in checks.groupby(["changes", "checks"])
+    ]

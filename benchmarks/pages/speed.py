@@ -44,8 +44,8 @@ def compute(folder: Path) -> dict[str, Any]:
         "engines": engines,
         "engine_seconds": seconds,
         "overhead": seconds["ray"] - seconds["pool"],
-        "waiting": pd.read_csv(folder / "waiting_threads.csv").pivot_table(
-            "images_per_second", "beside", "spins", "median"
+        "waiting": pd.read_csv(folder / "waiting_threads.csv").pivot(
+            index=["beside", "round"], columns="spins", values="images_per_second"
         ),
         "growth": growth,
         "others": others["value"],
