@@ -33,7 +33,7 @@ PAGES: dict[str, Callable[[Path], dict[str, Any]]] = {
 """Computes the numbers of a page from the folder of its rows, by page."""
 
 FIGURES: dict[str, Callable[[Path], None]] = {
-    "experiments": experiments.write_figure,
+    "experiments": experiments.write_figures,
     "scores": write_figures,
     "speed": write_figure,
 }

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import yaml
+from matplotlib.figure import Figure
 
 from gan_pipelines.augmentation.config import AugmentationConfig
 from gan_pipelines.core.config import parse
 from gan_pipelines.figures import plot_scores_by_epoch
+from gan_pipelines.figures.curves import draw_panel
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.gan.variants import parse_variant
 from gan_pipelines.images.config import DatasetConfig
@@ -72,6 +74,7 @@ def compute(folder: Path) -> dict[str, Any]:
         "by_epoch": scores[scores["metric"] == "fid_5k"].set_index(["training", "epoch"])["value"],
         "diversity": history.set_index(["training", "epoch"])["sample_diversity"],
         "attention": ATTENTION,
+        "collapse": pd.read_csv(folder / "collapse.csv").set_index(["training", "epoch"]),
         "judgements": average_judgements(history),
         **compute_objectives(last),
     }
@@ -98,13 +101,24 @@ def compute_objectives(last: pd.DataFrame) -> dict[str, Any]:
     return {"objectives": dict(list(runs.groupby(["variant", "objective", "weights"]))), "compared": compared}
 
 
-def write_figure(folder: Path) -> None:
-    """Write attention.png from scores.csv: FID during the trainings of `cifar10_64_attention`."""
+def write_figures(folder: Path) -> None:
+    """Write attention.png, FID during the trainings of `cifar10_64_attention`, and collapse.png from their rows."""
     scores = pd.read_csv(folder / "scores.csv").query("metric == 'fid_5k'").rename(columns={"value": "fid_5k"})
     histories = {
         label: [scores.loc[scores["training"] == name, ["epoch", "fid_5k"]]] for label, name in ATTENTION.items()
     }
     plot_scores_by_epoch(histories).savefig(folder / "attention.png")
+    plot_collapse(pd.read_csv(folder / "collapse.csv")).savefig(folder / "collapse.png")
+
+
+def plot_collapse(history: pd.DataFrame) -> Figure:
+    """Plot the diversity of samples and FID over epochs, a line for each training."""
+    figure = Figure(figsize=(9, 3.2), layout="constrained", dpi=120)
+    panels = {"Diversity of samples, 1 for real images": "sample_diversity", "FID, 1k samples": "fid_1k"}
+    for axes, (title, column) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        lines = {name: [rows.set_index("epoch")[column]] for name, rows in history.groupby("training", sort=False)}
+        draw_panel(axes, title, lines)
+    return figure
 
 
 def list_variants() -> list[tuple[str, str]]:
