@@ -16,10 +16,11 @@ BARE = "none of these"
 
 
 def compute(folder: Path) -> dict[str, Any]:
-    """Scores of trainings of a few minutes, of two sets of images, and what the parts of a recipe cost in time."""
+    """Scores of trainings of a few minutes, of three sets of images, and what the parts of a recipe cost in time."""
     return {
         "cifar10": read_scores(folder),
         "cards": read_scores(folder / "cards"),
+        "few": read_scores(folder / "few"),
         "parts": compare_times(pd.read_csv(folder / "parts.csv")),
     }
 
