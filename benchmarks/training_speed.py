@@ -176,7 +176,7 @@ def choose_workloads(wanted: str) -> list[Workload]:
     return everything if wanted == "all" else [each for each in everything if each.name in wanted.split(",")]
 
 
-def choose_contenders(bench: Bench, remedies: list[str] | None, named: list[str] | None = None) -> dict[str, Contender]:
+def choose_contenders(bench: Bench, remedies: list[str] | None, named: list[str] | None) -> dict[str, Contender]:
     """Return the contenders by name: those that are always compared and the remedies, or those of them that are named.
 
     An empty list of remedies is all of them.

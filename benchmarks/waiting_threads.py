@@ -42,12 +42,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--spins", nargs="+", default=["default", "3000"], help="default is libgomp's own number")
     options = parser.parse_args()
+    device = describe_device()
     with options.out.open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["round", "beside", "spins", "images_per_second", "device"])
         for number, beside, spins in product(range(options.rounds), BESIDE, options.spins):
             with keep_busy() if beside == BESIDE[1] else nullcontext():
-                table.writerow([number, beside, spins, f"{measure(spins):.1f}", describe_device()])
+                table.writerow([number, beside, spins, f"{measure(spins):.1f}", device])
             file.flush()
 
 
