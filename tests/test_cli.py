@@ -341,7 +341,7 @@ def test_a_killed_experiment_goes_on_and_the_default_is_the_whole_chain(project,
 
     (tmp_path / "ray.py").write_text("raise AssertionError('Ray is loaded without need')")
     environment = {**ONE_THREAD, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
-    printed = cold_kedro(project, "run", f"--params={SMALL_EXPERIMENT},runtime.workers=1", env=environment)
+    printed = kedro(project, "run", f"--params={SMALL_EXPERIMENT},runtime.workers=1", env=environment)
     assert "This training is finished" in printed.stderr
     assert "last epoch, ema weights: FID" in printed.stdout
     assert "Augmentation with 10% of the real images (116): " in printed.stdout
@@ -529,6 +529,7 @@ def test_pictures_made_elsewhere_take_the_place_of_generated_ones(project, clien
     settings = [
         "folder.path=data/foreign",
         "folder.name=turbo",
+        "runtime.workers=1",
         "augmentation.replicates=2",
         "augmentation.ratios=0.1",
         "augmentation.synthetic.balance.3=2",

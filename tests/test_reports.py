@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,19 +11,26 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import processes
 import reports
+from command_line import check
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.execution import ExecutionConfig, run_all
 from gan_pipelines.images import prepare_image_set
 from pictures import write_pictures
+from processes import ONE_THREAD
 from report_trainings import Training, read_settings, train_and_score, train_until
 
 pytestmark = pytest.mark.integration
 WITHOUT = """
-import sys
 import logging
+import runpy
+import sys
+
 sys.modules.update(dict.fromkeys(["kedro", "kedro_mlflow", "mlflow"]))  # importing them raises
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+sys.argv[:] = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
@@ -37,13 +43,8 @@ def data(tmp_path_factory):
 
 
 def run(data, out, *options):
-    (data / "sitecustomize.py").write_text(WITHOUT)
-    command = [sys.executable, reports.__file__, out, f"--data={data}", "--trial", *options]
-    paths = os.pathsep.join([str(data), *sys.path])
-    done = subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=True, timeout=120
-    )
-    return done.stdout
+    command = ["-c", WITHOUT, reports.__file__, out, f"--data={data}", "--trial", *options]
+    return check(processes.run(*command, env=ONE_THREAD | {"PYTHONPATH": os.pathsep.join(sys.path)}), 0).stdout
 
 
 def read_scores(out):
