@@ -58,8 +58,20 @@ def test_scores_come_with_their_samples_extractor_and_flags():
     )
     assert findings.sentences[1].startswith("last epoch, raw weights: FID 3.00, IS 1.00 ± 0.25")
     assert findings.sentences[2].startswith("best epoch, ema weights: FID 2.00")
-    assert findings.sentences[3:] == ("Another score is missing.", "Careful: Something is odd.")
+    assert findings.sentences[3:] == (
+        "Another score is missing.",
+        "Careful, last epoch, raw weights: Something is odd.",
+    )
     assert findings.tags["flags"] == "Something is odd."
+
+
+def test_a_flag_of_all_generators_names_none_of_them():
+    scores = [*scores_of("last", "ema", 2.7, 1.0), *scores_of("last", "raw", 3.0, 1.0)]
+    assert summarize_scores(scores).sentences[-1] == "Careful: Something is odd."
+    scores += [*scores_of("best", "ema", 2.0, 9.0)]
+    assert summarize_scores(scores).sentences[-1] == (
+        "Careful, last epoch, ema weights and last epoch, raw weights: Something is odd."
+    )
 
 
 def test_a_sentence_names_no_inception_score_where_there_is_none():

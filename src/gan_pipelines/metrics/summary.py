@@ -30,7 +30,8 @@ def summarize_scores(scores: Sequence[Mapping[str, Any]]) -> Findings:
         metrics, without those of single classes: the `HEADLINES` of `REPORTED`, and all others with one of the
         `PREFIXES`; the best generator counts with its EMA weights only. The tags are ``weights``, ``seed``, ``epochs``,
         ``score_key``, which is equal for runs with comparable FID, and ``flags``, if there are any; images made
-        elsewhere have the last two only. One sentence for each generator, each note and each flag.
+        elsewhere have the last two only. One sentence for each generator, each note and each flag, which says what it
+        concerns if that is not all of them.
     """
     flags, notes = (sorted({text for score in scores for text in score[kind]}) for kind in ("flags", "notes"))
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
@@ -45,9 +46,9 @@ def summarize_scores(scores: Sequence[Mapping[str, Any]]) -> Findings:
         metrics=dict(sorted(metrics.items(), key=lambda metric: "/" in metric[0])),  # MLflow shows them in this order
         tags=_tag_scores(scores) | ({"flags": " ".join(flags)} if flags else {}),
         sentences=(
-            *(_describe(group, *origin) for origin, group in groups.items()),
+            *(_describe(group) for group in groups.values()),
             *notes,
-            *(f"Careful: {flag}" for flag in flags),
+            *(_warn(flag, [*groups.values()]) for flag in flags),
         ),
     )
 
@@ -75,7 +76,7 @@ def _tag_scores(scores: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def _describe(scores: Sequence[Mapping[str, Any]], generator: str, weights: str) -> str:
+def _describe(scores: Sequence[Mapping[str, Any]]) -> str:
     measured = {score["metric"]: score for score in scores}
     values = {metric: score["value"] for metric, score in measured.items()}
     fid = measured["fid"]
@@ -87,13 +88,27 @@ def _describe(scores: Sequence[Mapping[str, Any]], generator: str, weights: str)
     kept_out = f" (held-out images {values['heldout_authenticity']:.2f})" if "heldout_authenticity" in values else ""
     copying = f", authenticity {values['authenticity']:.2f}{kept_out}" if "authenticity" in values else ""
     copying += f", copies {values['copies']:.1%}" if "copies" in values else ""
-    what, origin = f"{generator} epoch, {weights} weights", "; epoch {epoch} of {generator_version}"
-    if generator == MILESTONE:
-        what = f"milestone of epoch {{epoch}} ({{images_seen:,}} images), {weights} weights"
-    if generator == MADE_ELSEWHERE:
-        what, origin = "{name}, made elsewhere", ""
+    origin = "" if identity["generator"] == MADE_ELSEWHERE else "; epoch {epoch} of {generator_version}"
     return (
-        f"{what.format(**identity)}: FID {values['fid']:.2f}, {inception}KID {values['kid']:.4f}, "
+        f"{_name_generator(identity)}: FID {values['fid']:.2f}, {inception}KID {values['kid']:.4f}, "
         f"precision {values['precision']:.2f}, recall {values['recall']:.2f}{copying} "
         f"({source}{origin.format(**identity)})"
     )
+
+
+def _warn(flag: str, groups: Sequence[Sequence[Mapping[str, Any]]]) -> str:
+    """Name the generators and weights with the flag, unless all have it."""
+    flagged = [group for group in groups if any(flag in score["flags"] for score in group)]
+    if len(flagged) == len(groups):
+        return f"Careful: {flag}"
+    return f"Careful, {' and '.join(_name_generator(group[0]['identity']) for group in flagged)}: {flag}"
+
+
+def _name_generator(identity: Mapping[str, Any]) -> str:
+    """Name a generator and its set of weights."""
+    name = "{generator} epoch, {weights} weights"
+    if identity["generator"] == MILESTONE:
+        name = "milestone of epoch {epoch} ({images_seen:,} images), {weights} weights"
+    if identity["generator"] == MADE_ELSEWHERE:
+        name = "{name}, made elsewhere"
+    return name.format(**identity)
