@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from kedro.framework.startup import ProjectMetadata
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from gan_pipelines.core.config import ConfigError, merge, parse, require
+from gan_pipelines.core.config import ConfigError, flatten, merge, parse, require
 from gan_pipelines.core.errors import first_line, printable
 from gan_pipelines.core.files import atomic_write
 from gan_pipelines.gan.variants import DEFAULT_VARIANT
@@ -35,12 +36,16 @@ class RunCommand(click.Command):
     """A command that runs pipelines, with a sentence where values in ``--params`` cannot be read."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the options. Raises a `ConfigError` if a parameter is not YAML."""
+        """Read the options. Raises a `ConfigError` if a parameter is not YAML, or has another one behind it."""
         try:
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
         except (YAMLError, OmegaConfBaseException) as error:
             problem = getattr(error, "problem", None) or first_line(error)
             raise ConfigError(f"--params cannot be read ({problem}); quote the value.") from error
+        for value in flatten(ctx.params["params"]).values():
+            if found := re.search(r";\s*(\w+(?:\.\w+)+)=", str(value)):
+                raise ConfigError(f"--params has a semicolon in front of {found[1]}, but a comma separates settings.")
+        return rest
 
 
 @cli.command(cls=RunCommand, params=kedro_run.params, help=kedro_run.help)

@@ -227,6 +227,9 @@ case("a part of a list")(
 case("a value in `--params` that is not YAML")(
     lambda _: cli.run.make_context("run", ["--params=augmentation.fractions=[0.1"])
 )
+case("a semicolon between two settings in `--params`")(
+    lambda _: cli.run.make_context("run", ["--params=dataset.source=image_folder; dataset.path=cards"])
+)
 case("options of Kedro that clash")(
     lambda _: cli.run.main(["--pipeline=ingest", "--pipelines=ingest"], standalone_mode=False)
 )
