@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from scipy import stats
 
 from quality import REAL
 
@@ -16,11 +17,12 @@ BARE = "none of these"
 
 
 def compute(folder: Path) -> dict[str, Any]:
-    """Scores of trainings of a few minutes, of three sets of images, and what the parts of a recipe cost in time."""
+    """Scores of trainings of a few minutes, of three sets of images, two losses, and what the parts of a recipe cost in time."""
     return {
         "cifar10": read_scores(folder),
         "cards": read_scores(folder / "cards"),
         "few": read_scores(folder / "few"),
+        "losses": compare_losses(pd.read_csv(folder / "losses/scores.csv")),
         "parts": compare_times(pd.read_csv(folder / "parts.csv")),
     }
 
@@ -41,6 +43,22 @@ def read_scores(folder: Path) -> dict[str, Any]:
 def sort_rows(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The scores of each row, the lowest mean FID first."""
     return dict(sorted(scores.groupby("row"), key=lambda named: named[1]["fid"].mean()))
+
+
+def compare_losses(rows: pd.DataFrame) -> dict[str, Any]:
+    """The scores of two losses over pairs of a seed, their trainings that failed, and the difference of their FIDs."""
+    scored = rows[(rows["extractor"] == EXTRACTOR) & (rows["row"] != REAL)]
+    fids = scored.pivot(index="seed", columns="row", values="fid").dropna()
+    test = stats.ttest_rel(*(fids[row] for row in fids))
+    return {
+        "real": rows[rows["row"] == REAL].iloc[0],
+        "scores": sort_rows(scored),
+        "settings": rows.groupby("row")["settings"].first(),
+        "failed": rows[rows["row"] != REAL].groupby("row")["failure"].count(),
+        "pairs": len(fids),
+        "difference": float((fids.iloc[:, 0] - fids.iloc[:, 1]).mean()),
+        "interval": tuple(test.confidence_interval()),
+    }
 
 
 def compare_times(parts: pd.DataFrame) -> dict[str, pd.Series]:

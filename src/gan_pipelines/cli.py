@@ -154,7 +154,12 @@ def experiment(
 @cli.command(cls=RunCommand, params=[option for option in kedro_run.params if option.name == "params"])
 @env_option
 @click.option("--pipelines", required=True, help="Pipelines train_<variant> and augment_<variant>, with commas.")
-@click.option("--seeds", default="0", show_default=True, help="Seeds of the trainings: 0-4 or 0,2,7.")
+@click.option(
+    "--seeds",
+    default="0",
+    show_default=True,
+    help="Seeds of the trainings: 0-4 or 0,2,7; augment_<variant> has its own.",
+)
 @click.option("--grid", multiple=True, metavar="SETTING=A;B", help="Values of a setting; may be given several times.")
 @click.pass_obj
 def sweep(

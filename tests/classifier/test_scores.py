@@ -33,6 +33,12 @@ def test_a_label_of_probability_zero_has_a_finite_loss():
     assert score_predictions(np.array([[1.0, 0.0]]), np.array([1])).loss == pytest.approx(-np.log(np.finfo(float).eps))
 
 
+def test_a_classifier_that_has_diverged_has_neither_loss_nor_calibration():
+    scores = score_predictions(np.full((3, 2), np.nan), np.array([0, 0, 1]))
+    assert np.isnan([scores.loss, scores.calibration_error]).all()
+    assert scores.accuracy == pytest.approx(2 / 3)  # NaN counts as the first class
+
+
 def test_images_of_one_bin_are_averaged_before_the_gap_is_taken():
     probabilities = np.tile([0.75, 0.25], (8, 1))
     labels = np.array([0, 0, 0, 0, 0, 0, 1, 1])

@@ -1211,11 +1211,22 @@ def an_mlflow_run_to_go_on_with_that_does_not_exist(_):
     def get_run(_):
         raise refuse(RESOURCE_DOES_NOT_EXIST, "not found")
 
+    ask_for_run(SimpleNamespace(get_run=get_run))
+
+
+@case("an MLflow run to go on with that is at work")
+def an_mlflow_run_to_go_on_with_that_is_at_work(_):
+    run = SimpleNamespace(info=SimpleNamespace(lifecycle_stage="active", experiment_id="1"))
+    experiment = SimpleNamespace(name="digits")
+    ask_for_run(SimpleNamespace(get_run=lambda _: run, get_experiment=lambda _: experiment), at_work=["abc"])
+
+
+def ask_for_run(client, at_work=()):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_RUN_ID", "abc")
-        patch.setattr(mlflow, "MlflowClient", lambda: SimpleNamespace(get_run=get_run))
-        experiment = {"experiment": {"name": "digits"}}
-        check_asked_run({"server": {"mlflow_tracking_uri": "http://localhost:5000"}, "tracking": experiment})
+        patch.setattr(mlflow, "MlflowClient", lambda: client)
+        server = {"mlflow_tracking_uri": "http://localhost:5000"}
+        check_asked_run({"server": server, "tracking": {"experiment": {"name": "digits"}}}, at_work)
 
 
 # Engines and sweeps
@@ -1270,6 +1281,10 @@ def sweep(*options):
 
 case("a sweep of a pipeline that does not exist")(lambda _: sweep("--pipelines=train_wgan_pg"))
 case("a sweep with seeds that are no numbers")(lambda _: sweep("--seeds=0:4"))
+case("a sweep over seeds of experiments that have their own")(
+    lambda _: cli.sweep.main(["--pipelines=augment_wgan", "--seeds=0-4"], standalone_mode=False)
+)
+case("a sweep over seeds as settings")(lambda _: sweep("--grid=variants.wgan_gp.seed=1;2"))
 case("a sweep over a setting without values")(lambda _: sweep("--grid=variants.wgan_gp.epochs"))
 case("a sweep over a value that is not YAML")(lambda _: sweep("--grid=variants.wgan_gp.networks={width: 8"))
 case("a sweep over a setting of the machine")(lambda _: sweep("--grid=runtime.device=cpu;cuda"))

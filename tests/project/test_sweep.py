@@ -5,7 +5,7 @@ from mlflow.tracking import MlflowClient
 
 from command_line import KEDRO, copy_project, kedro, small
 from gan_pipelines.core.config import ConfigError
-from gan_pipelines.project.sweep import Combination, combine, parse_grid, parse_seeds
+from gan_pipelines.project.sweep import Combination, Request, combine, parse_grid, parse_seeds, take_turns
 from processes import Process
 
 
@@ -35,8 +35,8 @@ def test_a_grid_that_cannot_be_read_is_refused(text):
 
 def test_all_combinations_are_listed_and_settings_of_other_variants_do_not_multiply_them():
     grid = {"variants.dcgan.batch_size": [64, 128], "scoring.samples": [100, 200]}
-    combined = combine(["train_dcgan", "augment_wgan"], [0, 1], grid)
-    assert [each.pipeline for each in combined] == ["train_dcgan"] * 8 + ["augment_wgan"] * 4
+    combined = combine(["train_dcgan", "train_wgan"], [0, 1], grid)
+    assert [each.pipeline for each in combined] == ["train_dcgan"] * 8 + ["train_wgan"] * 4
     assert len({each.name for each in combined}) == 12
     assert combined[0].name == "train_dcgan seed 0 variants.dcgan.batch_size=64 scoring.samples=100"
     assert combined[0].parameters == {
@@ -45,6 +45,25 @@ def test_all_combinations_are_listed_and_settings_of_other_variants_do_not_multi
         "runtime": {"engine": "process"},
     }
     assert Combination("augment_wgan_gp", 0, {}).variant == "wgan_gp"
+
+
+def test_an_augmentation_experiment_has_seeds_of_its_own():
+    grid = parse_grid(["augmentation.seed=0;10"])
+    combined = combine(["train_dcgan", "augment_wgan"], [3, 4], {"scoring.samples": [100], **grid})
+    assert [each.name for each in combined if each.kind == "augment"] == [
+        "augment_wgan scoring.samples=100 augmentation.seed=0",
+        "augment_wgan scoring.samples=100 augmentation.seed=10",
+    ]
+    assert combined[-1].parameters["variants"] == {"wgan": {}}
+    assert len(combined) == 6
+    with pytest.raises(ConfigError, match="--seeds are those of trainings, and concern no run of --pipelines"):
+        combine(["augment_wgan"], [0, 1], {})
+    assert len(combine(["augment_wgan"], [0], {})) == 1
+
+
+def test_runs_of_the_same_training_take_turns_with_fewer_epochs_first():
+    asked = [("a", "one", 50), ("b", "other", 10), ("c", "one", 20), ("d", "one", 50), ("a", "one", 50)]
+    assert take_turns([Request(*each) for each in asked]) == [["c", "a", "d"], ["b"]]
 
 
 def test_each_combination_is_listed_once():

@@ -32,9 +32,11 @@ from gan_pipelines.tracking.outages import is_outage
 from gan_pipelines.tracking.views import VIEWS, comparable_scores
 
 VERSION = "2026-01-01T00.00.00.000Z"
-PIPELINE = Pipeline(
-    [node(lambda *_: {}, ["params:variants.wgan_gp", "params:scoring"], "report", name="score", namespace="wgan_gp")]
-)
+
+
+def make_pipeline(trains=True):
+    name, inputs = "train_gan" if trains else "resolve_config", ["params:variants.wgan_gp", "params:scoring"]
+    return Pipeline([node(lambda *_: {}, inputs, "report", name=name, namespace="wgan_gp")])
 
 
 def make_catalog(folder, system_metrics=False, **metadata):
@@ -51,13 +53,13 @@ def make_catalog(folder, system_metrics=False, **metadata):
     )
 
 
-def begin(folder, catalog, pipelines=("train_wgan_gp",)):
+def begin(folder, catalog, pipelines=("train_wgan_gp",), trains=True):
     """Hooks with a run that has begun, as kedro-mlflow would have opened it."""
     hooks = TrackingHooks()
     with_context(hooks, folder)
     mlflow.start_run()
     hooks.after_catalog_created(catalog, VERSION)
-    run_wrapper(hooks.before_pipeline_run({"pipeline_names": list(pipelines)}, PIPELINE, catalog))
+    run_wrapper(hooks.before_pipeline_run({"pipeline_names": list(pipelines)}, make_pipeline(trains), catalog))
     return hooks, hooks.tracker.run_id
 
 
@@ -101,6 +103,15 @@ def test_a_run_without_a_pipeline_name_is_named_by_its_variant(local, tmp_path, 
     hooks.tracker.end_run("FINISHED")
 
 
+def test_a_run_that_does_not_train_the_variant_has_no_seed_of_it(local, tmp_path):
+    hooks, run_id = begin(tmp_path, make_catalog(tmp_path), ["augment_wgan_gp"], trains=False)
+    run = local.get_run(run_id)
+    assert run.info.run_name == "augment_wgan_gp digits"
+    assert run.data.tags["variant"] == "wgan_gp"
+    assert "seed" not in run.data.tags
+    hooks.tracker.end_run("FINISHED")
+
+
 def test_kedro_mlflow_sees_no_parameters_of_nodes(tmp_path, local):
     inputs = {"params:scoring": 1, "images": 2, "params:runtime.device": 3}
     wrapper = TrackingHooks().before_node_run(inputs)
@@ -130,7 +141,7 @@ def test_a_run_that_fails_before_its_first_node_has_failed(local, tmp_path, erro
     catalog = make_catalog(tmp_path)
     hooks.after_catalog_created(catalog, VERSION)
     with pytest.raises(raised):
-        run_wrapper(hooks.before_pipeline_run({"pipeline_names": []}, PIPELINE, catalog), error)
+        run_wrapper(hooks.before_pipeline_run({"pipeline_names": []}, make_pipeline(), catalog), error)
     assert local.get_run(run_id).info.status == "FAILED"
     assert mlflow.active_run() is None
 
@@ -360,7 +371,7 @@ def test_a_run_to_go_on_with_that_is_not_there_is_a_sentence(local, tmp_path, mo
     hooks.after_catalog_created(make_catalog(tmp_path), VERSION)
     monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
     with pytest.raises(ConfigError) as caught:
-        run_wrapper(hooks.before_pipeline_run({"pipeline_names": []}, PIPELINE, make_catalog(tmp_path)))
+        run_wrapper(hooks.before_pipeline_run({"pipeline_names": []}, make_pipeline(), make_catalog(tmp_path)))
     assert str(caught.value) == (
         f"MLFLOW_RUN_ID is {run_id!r}, but must be a run of the experiment tests in {mlflow.get_tracking_uri()}: unset "
         "it to begin a new run."
@@ -382,7 +393,7 @@ def test_a_callers_run_is_neither_named_nor_ended(local, tmp_path):
         with_context(hooks, tmp_path)
         catalog = make_catalog(tmp_path)
         hooks.after_catalog_created(catalog, VERSION)
-        run_wrapper(hooks.before_pipeline_run({"pipeline_names": ["train_wgan_gp"]}, PIPELINE, catalog))
+        run_wrapper(hooks.before_pipeline_run({"pipeline_names": ["train_wgan_gp"]}, make_pipeline(), catalog))
         run_wrapper(hooks.after_pipeline_run())
         assert local.get_run(run.info.run_id).info.status == "RUNNING"
     assert local.get_run(run.info.run_id).info.run_name == "mine"

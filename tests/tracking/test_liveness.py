@@ -8,6 +8,7 @@ import time
 import mlflow
 import pytest
 
+from gan_pipelines.core.config import ConfigError
 from gan_pipelines.tracking import MlflowTracker
 from gan_pipelines.tracking.liveness import RunningRuns
 from processes import Process
@@ -51,6 +52,15 @@ def test_a_run_is_alive_until_its_process_is_killed(tmp_path, other_process):
     assert runs.killed("here") == {}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.lock", "own", "own.lock"]
     runs.end("own")
+
+
+def test_a_run_of_another_process_is_refused_and_not_waited_for(tmp_path, other_process):
+    runs = RunningRuns(tmp_path)
+    sentence = "The run of another process is at work already; wait for its end, or end it."
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=sentence):
+            runs.begin("of another process", "here")
+    assert runs.alive() == ["of another process"]
 
 
 def test_a_run_that_has_ended_leaves_nothing(tmp_path, other_process):

@@ -18,7 +18,8 @@ class PredictionScores(NamedTuple):
     Attributes:
         accuracy: share of images whose most probable class is their label.
         macro_f1: F1 score, averaged over the classes that have images.
-        calibration_error: expected calibration error (Guo et al. 2017) over 15 bins of equal width.
+        calibration_error: expected calibration error (Guo et al. 2017) over 15 bins of equal width; NaN for a
+            classifier that has diverged.
         loss: mean cross entropy, in nats; NaN for a classifier that has diverged.
         class_accuracy: for each class, the share of its images that are classified correctly; NaN if there are none.
     """
@@ -52,6 +53,8 @@ def _cross_entropy(probabilities: NDArray[np.floating], labels: NDArray[np.int64
 
 def _calibration_error(confidences: NDArray[np.floating], correct: NDArray[np.bool_]) -> float:
     """Average the gap between accuracy and mean confidence over the bins, weighted by their numbers of images."""
+    if np.isnan(confidences).any():
+        return float("nan")
     bins = np.minimum((confidences * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     gaps = np.bincount(bins, weights=correct.astype(float) - confidences, minlength=CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(confidences))

@@ -7,13 +7,13 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import yaml
 from kedro.framework.project import pipelines
@@ -24,14 +24,15 @@ from gan_pipelines import execution
 from gan_pipelines.core.config import ConfigError, merge, parse, suggest
 from gan_pipelines.core.errors import first_line
 from gan_pipelines.core.hashing import hash_values
-from gan_pipelines.gan.variants import VARIANTS
+from gan_pipelines.gan import VARIANTS, fingerprint
 from gan_pipelines.project.hooks import explain
 from gan_pipelines.project.parameters import RuntimeConfig, parse_parameters
 from gan_pipelines.project.session import ProjectSession
 from gan_pipelines.tracking.hooks import MLRUNS, RUN_VARIABLE
 from gan_pipelines.tracking.sweeps import SweepRun, tagging
 
-KINDS = ("train", "augment")
+TRAIN = "train"
+KINDS = (TRAIN, "augment")
 """Pipelines that can be swept, before ``_<variant>``."""
 WITHOUT_RESULT = ("export", "runtime")
 """Sections that change no result: the same run with others is finished."""
@@ -47,13 +48,18 @@ class Combination:
 
     Attributes:
         pipeline: ``train_<variant>`` or ``augment_<variant>``.
-        seed: of the training.
+        seed: of the training; None for an augmentation experiment, which has seeds of its own.
         settings: others that differ between runs, by their names in parameters.yml.
     """
 
     pipeline: str
-    seed: int
+    seed: int | None
     settings: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """``train`` or ``augment``."""
+        return self.pipeline.partition("_")[0]
 
     @property
     def variant(self) -> str:
@@ -63,19 +69,33 @@ class Combination:
     @property
     def name(self) -> str:
         """What the run is called: its pipeline, seed and settings."""
-        return " ".join(
-            [self.pipeline, f"seed {self.seed}", *(f"{key}={value}" for key, value in self.settings.items())]
-        )
+        seed = [] if self.seed is None else [f"seed {self.seed}"]
+        return " ".join([self.pipeline, *seed, *(f"{key}={value}" for key, value in self.settings.items())])
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Its settings as in parameters.yml."""
-        nested: dict[str, Any] = {"variants": {self.variant: {"seed": self.seed}}, "runtime": dict(ONE_AFTER_ANOTHER)}
+        seed = {} if self.seed is None else {"seed": self.seed}
+        nested: dict[str, Any] = {"variants": {self.variant: seed}, "runtime": dict(ONE_AFTER_ANOTHER)}
         for name, value in self.settings.items():
             for section in reversed(name.split(".")):
                 value = {section: value}  # noqa: PLW2901
             nested = merge(nested, value)
         return nested
+
+
+class Request(NamedTuple):
+    """What a combination asks for.
+
+    Attributes:
+        key: identity of the run, of all its settings that change a result.
+        training: identity of what it trains; runs that share it share checkpoints.
+        epochs: of the training.
+    """
+
+    key: str
+    training: str
+    epochs: int
 
 
 @dataclass(frozen=True)
@@ -113,10 +133,10 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
             raise ConfigError(
                 f'--grid is {text}, but must be a setting and its values: "variants.dcgan.batch_size=64;128".'
             )
-        if name.startswith("runtime.") or name.endswith(".seed"):
-            raise ConfigError(
-                f"--grid has {name}: --seeds has the seeds, and settings of the machine change no result."
-            )
+        if name.startswith("runtime."):
+            raise ConfigError(f"--grid has {name}, but settings of the machine change no result.")
+        if re.fullmatch(r"variants\.\w+\.seed", name):
+            raise ConfigError(f"--grid has {name}, but --seeds has the seeds of trainings.")
         try:
             grid.setdefault(name, []).extend(yaml.safe_load(value) for value in values.split(";"))
         except yaml.YAMLError as error:
@@ -126,10 +146,13 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def combine(names: Sequence[str], seeds: Sequence[int], grid: Mapping[str, Sequence[Any]]) -> list[Combination]:
-    """List all combinations, each once. Settings of other variants than the run's do not multiply its runs.
+    """List all combinations, each once.
+
+    What does not concern a run does not multiply it: settings of other variants and, if it is an augmentation
+    experiment, the seeds of trainings.
 
     Raises:
-        ConfigError: if a pipeline is none that trains a variant, or a setting concerns none of them.
+        ConfigError: if a pipeline is none that trains a variant, or the seeds or a setting concern none of them.
     """
     combinations: dict[str, Combination] = {}
     for name in names:
@@ -138,9 +161,15 @@ def combine(names: Sequence[str], seeds: Sequence[int], grid: Mapping[str, Seque
             known = [f"{kind}_{variant}" for kind in KINDS for variant in VARIANTS]
             raise ConfigError(f"--pipelines has {name!r}, which a sweep cannot run; {suggest(name, known)}")
         own = {key: values for key, values in grid.items() if _concerns(key, variant)}
-        for values, seed in product(product(*own.values()), seeds):
+        own_seeds = seeds if kind == TRAIN else [None]
+        for values, seed in product(product(*own.values()), own_seeds):
             each = Combination(name, seed, dict(zip(own, values, strict=True)))
             combinations[each.name] = each
+    if len(seeds) > 1 and all(each.seed is None for each in combinations.values()):
+        raise ConfigError(
+            "--seeds are those of trainings, and concern no run of --pipelines; an augmentation experiment has "
+            "augmentation.seed and augmentation.replicates."
+        )
     for key in grid:
         if not any(key in each.settings for each in combinations.values()):
             raise ConfigError(
@@ -180,25 +209,28 @@ def sweep(project_path: Path, env: str | None, combinations: Sequence[Combinatio
     folder = project_path / MLRUNS
     (folder / LOGS).mkdir(parents=True, exist_ok=True)
     execution.check_engine(runtime, folder / LOGS)
-    runs = {_hash_request(project_path, env, each, params): each for each in combinations}
+    requests = [_read_request(project_path, env, each, params) for each in combinations]
+    runs = {request.key: each for request, each in zip(requests, combinations, strict=True)}
     experiment = context.config_loader["mlflow"]["tracking"]["experiment"]["name"]
     with SweepRun.open(experiment, hash_values([*runs]), folder) as parent:
         outcomes = dict.fromkeys(parent.find_finished() & runs.keys(), Outcome("was finished"))
         print(f"{len(runs)} runs, {len(outcomes)} of them finished before; what they print is in {folder / LOGS}")
-        left = {key: each for key, each in runs.items() if key not in outcomes}
-        tasks = [
-            partial(
+        left = {
+            key: partial(
                 _run, project_path, env, each.pipeline, merge(dict(params), each.parameters), parent.tags(key),
                 folder / LOGS / f"{each.pipeline}-{key[:12]}.log",
             )
-            for key, each in left.items()
-        ]  # fmt: skip
-        with closing(execution.run_all(tasks, runtime)) as results:
-            shown = tqdm(results, total=len(tasks), unit="run", desc="sweep", disable=None)
-            for (key, each), outcome in zip(left.items(), shown, strict=True):
-                outcomes[key] = outcome
+            for key, each in runs.items() if key not in outcomes
+        }  # fmt: skip
+        turns = take_turns([request for request in requests if request.key in left])
+        tasks = [partial(_run_in_turn, [left[key] for key in keys]) for keys in turns]
+        shown = tqdm(total=len(left), unit="run", desc="sweep", disable=None)
+        with closing(execution.run_all(tasks, runtime)) as results, shown:
+            for keys, ended in zip(turns, results, strict=True):
+                outcomes |= zip(keys, ended, strict=True)
+                shown.update(len(keys))
                 with tqdm.external_write_mode():
-                    print(_describe(each, outcome), flush=True)
+                    print(*(_describe(runs[key], outcomes[key]) for key in keys), sep="\n", flush=True)
         are_finished = all(outcome.state != "failed" for outcome in outcomes.values())
         table = "\n".join(_describe(each, outcomes[key]) for key, each in runs.items())
         parent.end(are_finished, table)
@@ -221,16 +253,36 @@ def _describe(combination: Combination, outcome: Outcome) -> str:
     return f"{combination.name}: {outcome.state}{took}{f': {outcome.reason}' if outcome.reason else ''}"
 
 
-def _hash_request(project_path: Path, env: str | None, combination: Combination, params: Mapping[str, Any]) -> str:
-    """Identify a run by all its settings that change a result. Raises a `ConfigError` if one is wrong."""
+def _read_request(project_path: Path, env: str | None, combination: Combination, params: Mapping[str, Any]) -> Request:
+    """Read the settings of a run. Raises a `ConfigError` if one is wrong."""
     runtime_params = merge(dict(params), combination.parameters)
     session = ProjectSession.create(project_path, env=env, runtime_params=runtime_params)
     assert isinstance(session, ProjectSession)
-    parameters = session.read_parameters()
-    parse_parameters(parameters, pipelines[combination.pipeline].inputs())
-    return hash_values(
-        [combination.pipeline, env, {name: value for name, value in parameters.items() if name not in WITHOUT_RESULT}]
+    stated = session.read_parameters()
+    parameters = parse_parameters(stated, pipelines[combination.pipeline].inputs())
+    config, augmentation = parameters.variants[combination.variant], parameters.augmentation
+    results = {name: value for name, value in stated.items() if name not in WITHOUT_RESULT}
+    return Request(
+        key=hash_values([combination.pipeline, env, results]),
+        training=f"{combination.kind} {fingerprint(config, hash_values(stated['dataset']), 'cpu')}",
+        epochs=(augmentation and augmentation.generator_epochs) or config.epochs,
     )
+
+
+def take_turns(requests: Sequence[Request]) -> list[list[str]]:
+    """Group the keys of runs with the same training, which only one process at a time can have open.
+
+    Returns:
+        groups, in each of them fewer epochs first, since a training cannot go back.
+    """
+    turns: dict[str, list[Request]] = {}
+    for request in {each.key: each for each in requests}.values():
+        turns.setdefault(request.training, []).append(request)
+    return [[each.key for each in sorted(group, key=lambda each: each.epochs)] for group in turns.values()]
+
+
+def _run_in_turn(runs: Sequence[Callable[[], Outcome]]) -> list[Outcome]:
+    return [run() for run in runs]
 
 
 def _run(

@@ -91,7 +91,7 @@ class TrackingHooks:
             with require_mlflow(self.address):
                 await_database(self.address)
                 if self.is_own_run:
-                    check_asked_run(self.settings)
+                    check_asked_run(self.settings, self.tracker.list_runs_at_work())
                 result = yield
             self._begin(run_params["pipeline_names"] or [], pipeline, catalog)
             return result
@@ -202,7 +202,7 @@ class TrackingHooks:
 def _name_run(pipelines: list[str], pipeline: Pipeline, catalog: DataCatalog) -> str:
     """``train_cdcgan seed 0 digits``, ``evaluate_folder sd_turbo digits``, or ``compare digits``."""
     entries = [entry for entry in pipeline.inputs() if entry.startswith(VARIANTS)]
-    details = [f"seed {catalog.load(entry).seed}" for entry in entries]
+    details = [f"seed {seed}" for seed in _find_seeds(pipeline, catalog).values()]
     if FOLDER in pipeline.inputs():
         details.append(catalog.load(FOLDER).label)
     name = "+".join(pipelines) or "+".join(entry.removeprefix(VARIANTS) for entry in entries) or "__default__"
@@ -212,13 +212,18 @@ def _name_run(pipelines: list[str], pipeline: Pipeline, catalog: DataCatalog) ->
 def _tag_variants(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, str]:
     """The variants of a run, and their seeds where they are trained."""
     variants = sorted({node.namespace for node in pipeline.nodes if node.namespace})
-    entries = sorted(entry for entry in pipeline.inputs() if entry.startswith(VARIANTS))
-    tags = {"variant": "+".join(variants), "seed": "+".join(str(catalog.load(entry).seed) for entry in entries)}
+    tags = {"variant": "+".join(variants), "seed": "+".join(map(str, _find_seeds(pipeline, catalog).values()))}
     return {name: value for name, value in tags.items() if value}
 
 
-def check_asked_run(settings: Mapping[str, Any]) -> None:
-    """Raise a `ConfigError` if there is no such run to go on with as MLFLOW_RUN_ID or mlflow.yml ask for."""
+def _find_seeds(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, int]:
+    """The seeds of the variants that are trained; the generators of an experiment have seeds of their own."""
+    trained = sorted(node.namespace for node in pipeline.nodes if node.short_name == "train_gan")
+    return {variant: catalog.load(f"{VARIANTS}{variant}").seed for variant in trained}
+
+
+def check_asked_run(settings: Mapping[str, Any], at_work: Sequence[str]) -> None:
+    """Raise a `ConfigError` if the run to go on with, of MLFLOW_RUN_ID or mlflow.yml, is not there or is at work."""
     from mlflow import MlflowClient  # noqa: PLC0415
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
@@ -236,6 +241,7 @@ def check_asked_run(settings: Mapping[str, Any]) -> None:
         is_there = False
     address = settings["server"]["mlflow_tracking_uri"]
     require(is_there, name, run_id, f"a run of the experiment {experiment} in {address}: unset it to begin a new run")
+    require(run_id not in at_work, name, run_id, "a run that is not at work: wait for its end, or unset it")
 
 
 @contextmanager

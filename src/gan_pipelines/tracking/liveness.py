@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
+from gan_pipelines.core.config import ConfigError
+
 
 class RunningRuns:
     """A folder with a locked file for each open run on this machine.
@@ -27,14 +29,23 @@ class RunningRuns:
         self._folder = folder
 
     def begin(self, run_id: str, address: str) -> None:
-        """Mark the run as open until `end` or the end of this process."""
+        """Mark the run as open until `end` or the end of this process.
+
+        Raises:
+            ConfigError: if another process has it open.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / run_id
         with self._alone():
-            if path not in self._locks:
-                self._locks[path] = FileLock(path.with_suffix(".lock"))
-                self._locks[path].acquire()
-                path.write_text(address)
+            if path in self._locks:
+                return
+            lock = FileLock(path.with_suffix(".lock"))
+            try:
+                lock.acquire(blocking=False)
+            except Timeout as error:
+                raise ConfigError(f"The run {run_id} is at work already; wait for its end, or end it.") from error
+            self._locks[path] = lock
+            path.write_text(address)
 
     def touch(self, run_id: str) -> None:
         """Record a sign of life."""

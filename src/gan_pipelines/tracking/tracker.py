@@ -87,6 +87,10 @@ class MlflowTracker:
         except Exception as error:  # earlier runs must not fail this one
             logger.warning("What earlier runs have left could not be dealt with: %s", first_line(error))
 
+    def list_runs_at_work(self) -> list[str]:
+        """The runs on this machine that are open, of any process."""
+        return self._running.alive()
+
     def end_run(self, status: str) -> None:
         """End the run as FINISHED, FAILED or KILLED. Only the first call has an effect."""
         if self.run_id is None:
@@ -133,6 +137,8 @@ class MlflowTracker:
             return
         self._training = fingerprint
         earlier = self._last_run_of(fingerprint) if continues else None
+        if earlier == self.run_id:  # by MLFLOW_RUN_ID it goes on itself
+            return
         self.set_tags(training=fingerprint, **({"continues_run": earlier} if earlier else {}))
         if earlier:
             self._add(earlier, tags={"continued_by_run": self.run_id})
