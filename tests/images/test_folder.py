@@ -70,6 +70,15 @@ def test_a_folder_of_another_class_is_refused(tmp_path, read):
         read("made")
 
 
+def test_pictures_of_8_bits_stand_beside_a_dataset_of_more(tmp_path):
+    write_pictures(tmp_path, ["made"], CLASSES)
+    dataset = DatasetConfig(source="image_folder", path="any", image_size=8, channels=3, value_range=(0, 4095))
+    folder = FolderConfig(path=str(tmp_path / "made"))
+    pictures = read_folder(KeyedStore(tmp_path / "store"), folder, dataset, CLASSES)
+    assert pictures.value_range is None
+    assert pictures.levels[1] > 100
+
+
 def test_a_folder_is_called_by_its_name_unless_another_is_stated(tmp_path, monkeypatch):
     (tmp_path / "turbo").mkdir()
     monkeypatch.chdir(tmp_path / "turbo")

@@ -39,6 +39,30 @@ def write_folder(folder, count, seed, classes=(), brightest=256):
     return np.stack(list(pixels.values())).transpose(0, 3, 1, 2)
 
 
+def test_photographs_are_decoded_at_their_own_size(tmp_path, scoring, stores):
+    """Photographs against the same pixels as PNG files."""
+    pixels = write_folder(tmp_path / "real", 60, 0)
+    (tmp_path / "made").mkdir()
+    for number, image in enumerate(pixels.transpose(0, 2, 3, 1)):
+        path = tmp_path / f"made/{number:03}.jpg"
+        Image.fromarray(image).resize((64, 64)).save(path)
+        Image.open(path).save(tmp_path / f"real/{number:03}.png")
+    scores = by_name(score_folder(tmp_path / "made", tmp_path / "real", scoring, *stores, device="cpu"))
+    assert scores["fid", None] == pytest.approx(0, abs=1e-6)
+
+
+def test_deep_pictures_have_the_range_of_the_reference(tmp_path, scoring, stores):
+    """The same pictures, of which the brightest is in the reference only."""
+    deep = np.random.default_rng(0).integers(0, 1000, (60, SIZE, SIZE), np.uint16)
+    for folder, brightest in (("made", 1000), ("real", 4000)):
+        (tmp_path / folder).mkdir()
+        for number, values in enumerate(deep):
+            values[0, 0] = brightest if number == 0 else 0
+            Image.fromarray(values).save(tmp_path / f"{folder}/{number:03}.png")
+    scores = by_name(score_folder(tmp_path / "made", tmp_path / "real", scoring, *stores, device="cpu"))
+    assert scores["fid", None] == pytest.approx(0, abs=1e-3)
+
+
 def by_name(scores):
     return {(score.metric, score.comparability.get("class")): score.value for score in scores}
 

@@ -1,5 +1,6 @@
 from .config import DatasetConfig as DatasetConfig
 from .config import FolderConfig as FolderConfig
+from .config import ValueRange as ValueRange
 from .errors import BadImage as BadImage
 from .errors import DatasetUnusable as DatasetUnusable
 from .folder import UNLABELLED as UNLABELLED
@@ -11,6 +12,7 @@ from .folder_report import inspect_folder as inspect_folder
 from .image_set import ImageSet as ImageSet
 from .prepare import bytes_to_prepare as bytes_to_prepare
 from .prepare import prepare_image_set as prepare_image_set
+from .prepare import prepare_pictures as prepare_pictures
 from .sources import ImageSource as ImageSource
 from .sources import PlainFolderSource as PlainFolderSource
 from .sources import open_source as open_source

@@ -88,7 +88,8 @@ def read_picture(path: Path, size: int) -> Picture:
 
     Args:
         path: path of the file.
-        size: size that the picture will be resized to; a JPEG more than twice as large is decoded at reduced scale.
+        size: size that the picture will be resized to; a JPEG of four times that size is decoded at reduced scale, of
+            twice that size or more.
 
     Raises:
         BadImage: if the file cannot be read, is no picture, is damaged, has values that are infinite or NaN, or has as

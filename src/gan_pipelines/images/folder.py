@@ -15,7 +15,7 @@ from gan_pipelines.images.config import DatasetConfig, FolderConfig
 from gan_pipelines.images.errors import DatasetUnusable
 from gan_pipelines.images.image_set import ImageSet
 from gan_pipelines.images.listing import find_folder_split
-from gan_pipelines.images.prepare import prepare_image_set
+from gan_pipelines.images.prepare import prepare_pictures
 from gan_pipelines.images.sources import SINGLE_CLASS, PlainFolderSource
 
 UNLABELLED = (SINGLE_CLASS,)
@@ -30,7 +30,7 @@ def read_folder(
     Args:
         store: images of earlier calls.
         folder: the folder.
-        dataset: how its pictures are prepared: as those of the dataset.
+        dataset: how its pictures are prepared: as those of the dataset, whose range of values ``value_range`` is.
         class_names: names of the dataset's classes.
 
     Returns:
@@ -42,7 +42,7 @@ def read_folder(
         ConfigError: if no folder is stated, or one within it is named by no class of the dataset.
         BadImage: if a picture cannot be decoded and ``on_bad_image`` is ``error``.
     """
-    images = prepare_image_set(store, dataset, open_folder(folder, dataset, class_names))
+    images = prepare_pictures(store, dataset, open_folder(folder, dataset, class_names))
     places = _places(class_names)
     if _is_unlabelled(images.class_names, class_names):
         if len(class_names) > 1:

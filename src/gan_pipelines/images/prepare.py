@@ -27,10 +27,10 @@ from gan_pipelines.images.listing import SPLITS
 from gan_pipelines.images.sources import ImageSource, open_source
 from gan_pipelines.images.value_range import PROVISIONAL_RANGE, Values, find_range
 
-LAYOUT_VERSION = 6
+LAYOUT_VERSION = 7
 """Version of a prepared set, part of its key. Raise it when pixels or files change for the same settings.
 
-6: pictures of more than 8 bits are scaled by the range of their values.
+7: JPEGs of ``kedro score`` without ``--size`` are decoded at their own size, not at an eighth of it.
 """
 CHUNK = 128
 """Number of images that a process decodes at a time; it bounds the memory."""
@@ -64,19 +64,32 @@ class Chunk(NamedTuple):
     levels: tuple[int, int]
 
 
-def prepare_image_set(store: KeyedStore, config: DatasetConfig, source: ImageSource | None = None) -> ImageSet:
-    """Return the images of a configuration; decode them only if the store does not hold them yet.
+def prepare_image_set(store: KeyedStore, config: DatasetConfig) -> ImageSet:
+    """Return the images of a dataset; decode them only if the store does not hold them yet.
 
     Args:
         store: images of earlier calls.
         config: the source, and how its images are prepared.
-        source: the source of the configuration, opened differently from `open_source`; None opens it.
 
     Raises:
-        DatasetUnusable: if the source is missing or lacks images, or no image of a class and split can be used.
+        DatasetUnusable: if the source is missing or lacks images, no image of a class and split can be used, or a range
+            of values has to be stated and is not, or is stated for pictures of 8 bits.
         BadImage: if an image cannot be decoded and ``on_bad_image`` is ``error``.
     """
-    source = open_source(config) if source is None else source
+    image_set = prepare_pictures(store, config, open_source(config))
+    if config.value_range is not None and image_set.value_range is None:
+        raise DatasetUnusable(
+            f"dataset.value_range is {list(config.value_range)}, but no picture has more than 8 bits; remove the "
+            "setting."
+        )
+    return image_set
+
+
+def prepare_pictures(store: KeyedStore, config: DatasetConfig, source: ImageSource) -> ImageSet:
+    """Return the pictures of a source, prepared as those of a dataset; raises what `prepare_image_set` does.
+
+    Pictures of 8 bits ignore the range of values.
+    """
     key = _key(store, source, config)
     folder = store.get_or_build(key, lambda folder: _write_image_set(source, config, folder))
     return replace(ImageSet.load(folder), left_out=source.left_out)  # such files do not change the key
@@ -238,7 +251,7 @@ class _Decoder:
         values: Values | None = None
         for index in indices:
             try:
-                picture = self.source.read(index)
+                picture = self.source.read(index, self.config.image_size)
             except BadImage as error:
                 if self.config.on_bad_image == "error":
                     raise

@@ -85,8 +85,8 @@ class ImageSource(Protocol):
     def name(self, index: int) -> str:
         """Name of the picture: its file, or its position in the source."""
 
-    def read(self, index: int) -> Picture:
-        """Decode the picture of one item. Raises `BadImage` if it cannot be decoded."""
+    def read(self, index: int, size: int) -> Picture:
+        """Decode the picture of one item, to be resized to a size. Raises `BadImage` if it cannot be decoded."""
 
 
 class ArraySource:
@@ -110,7 +110,7 @@ class ArraySource:
         """Split and position of the picture."""
         return f"{self.items[index].split}/{index}"
 
-    def read(self, index: int) -> Picture:
+    def read(self, index: int, size: int) -> Picture:
         """Convert a part of the array to a picture."""
         return Picture(Image.fromarray(self._pixels[index]))
 
@@ -174,7 +174,6 @@ class ImageFolderSource:
 
     def __init__(self, config: DatasetConfig) -> None:
         self._root = root = Path(str(config.path))
-        self._image_size = config.image_size
         self._files: list[str] = []
         self.items: list[SourceItem] = []
         self.left_out: Counter[str] = Counter()
@@ -235,9 +234,9 @@ class ImageFolderSource:
         """Path of the file relative to the folder of the dataset, as text that can be printed."""
         return printable(self._files[index])
 
-    def read(self, index: int) -> Picture:
-        """Decode one file. Raises `BadImage` if it cannot be decoded."""
-        return read_picture(self.path(index), self._image_size)
+    def read(self, index: int, size: int) -> Picture:
+        """Decode one file for a size. Raises `BadImage` if it cannot be decoded."""
+        return read_picture(self.path(index), size)
 
 
 class PlainFolderSource(ImageFolderSource):

@@ -62,16 +62,10 @@ def find_range(values: Values | None, stated: ValueRange | None) -> ValueRange |
         the range, or None if there are no such pictures.
 
     Raises:
-        DatasetUnusable: if the range has to be stated and is not, or is stated although there are no such pictures.
+        DatasetUnusable: if the range has to be stated and is not.
     """
-    if values is None:
-        if stated is not None:
-            raise DatasetUnusable(
-                f"dataset.value_range is {list(stated)}, but no picture has more than 8 bits; remove the setting."
-            )
-        return None
-    if stated is not None:
-        return stated
+    if values is None or stated is not None:
+        return stated if values else None
     if values.are_floats or values.low < 0 or values.high > SIXTEEN_BITS:
         kind = "floating-point values" if values.are_floats else "values"
         raise DatasetUnusable(

@@ -13,8 +13,9 @@ from gan_pipelines.images import (
     DatasetUnusable,
     ImageSet,
     PlainFolderSource,
+    ValueRange,
     open_plain_folder,
-    prepare_image_set,
+    prepare_pictures,
 )
 from gan_pipelines.images.decoding import picture_size
 from gan_pipelines.metrics import Score, ScoringConfig, open_pretrained, open_reference, score_images
@@ -47,7 +48,8 @@ def score_folder(
         ExtractorUnavailable: if the network or its weights cannot be had.
     """
     extractor = open_pretrained(scoring.extractor, scoring.extractor_weights)
-    scored, real = (_read_folder(image_sets, each, size) for each in (folder, reference))
+    real = _read_folder(image_sets, reference, size)
+    scored = _read_folder(image_sets, folder, size, real.value_range)
     statistics = open_reference(references, real, extractor, device)
     return score_images(scored, folder.name, extractor, statistics, replace(scoring, samples=len(scored)), device)
 
@@ -63,15 +65,22 @@ def describe_scores(scores: Sequence[Score]) -> Iterator[str]:
     yield from sorted({f"Careful: {flag}" for score in scores for flag in score.flags})
 
 
-def _read_folder(image_sets: KeyedStore, folder: Path, size: int | None) -> ImageSet:
+def _read_folder(
+    image_sets: KeyedStore, folder: Path, size: int | None, value_range: ValueRange | None = None
+) -> ImageSet:
     """Prepare all pictures of a folder as RGB: grey ones have the same features in one channel or in three."""
     dataset = DatasetConfig(
-        source="image_folder", path=str(folder), folder_split="train", image_size=size or 1, channels=3
+        source="image_folder",
+        path=str(folder),
+        folder_split="train",
+        image_size=size or 1,
+        channels=3,
+        value_range=value_range,
     )
     source = open_plain_folder(dataset)
     if size is None:
         dataset = replace(dataset, image_size=_common_size(source, folder))
-    return prepare_image_set(image_sets, dataset, source)
+    return prepare_pictures(image_sets, dataset, source)
 
 
 def _common_size(source: PlainFolderSource, folder: Path) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
@@ -218,7 +218,7 @@ def _tag_variants(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, str]:
 
 def _find_seeds(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, int]:
     """The seeds of the variants that are trained; the generators of an experiment have seeds of their own."""
-    trained = sorted(node.namespace for node in pipeline.nodes if node.short_name == "train_gan")
+    trained = sorted(str(node.namespace) for node in pipeline.nodes if node.short_name == "train_gan")
     return {variant: catalog.load(f"{VARIANTS}{variant}").seed for variant in trained}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ def prepare_folder(
     image_sets: KeyedStore, image_set: images.ImageSet, dataset: images.DatasetConfig, folder: images.FolderConfig
 ) -> tuple[images.ImageSet, dict[str, Any]]:
     """Prepare pictures that were made elsewhere, unless the store holds them; return them and their manifest."""
-    pictures = images.read_folder(image_sets, folder, dataset, image_set.class_names)
+    prepared_alike = replace(dataset, value_range=image_set.value_range)
+    pictures = images.read_folder(image_sets, folder, prepared_alike, image_set.class_names)
     _tell_of_files(pictures)
     return pictures, {"name": folder.label, **pictures.manifest()}
 
