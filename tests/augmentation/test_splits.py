@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_pipelines.augmentation import AugmentationConfig, check_splits, draw_images, separate_images
+from gan_pipelines.augmentation import AugmentationConfig, check_splits, count_training, draw_images, separate_images
 from gan_pipelines.augmentation.splits import HeldOutImagesInTraining
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.hashing import hash_images
@@ -124,6 +124,18 @@ def test_draws_keep_the_classes_proportions_and_are_each_replicates_own(pictures
     for draw in draws:
         rows = [train.names.index(name) for name in draw.images.names]
         assert np.array_equal(draw.images.images, train.images[rows])
+
+
+def test_fractions_that_draw_the_same_images_are_refused(pictures):
+    splits = separate_images(image_set(pictures, SIZES, np.array([0] * 30 + [1] * 10 + [0] * 19 + [1])))
+    message = "augmentation.fractions has 0.05 and 0.06, which draw the same 3 images, at least one of each class"
+    with pytest.raises(ConfigError, match=message):
+        draw_images(splits, AugmentationConfig(fractions=(0.05, 0.06, 1.0), replicates=2))
+
+
+def test_without_a_validation_split_a_tenth_of_the_training_images_is_not_trained_on():
+    assert count_training({"train": 320, "test": 5}) == 288
+    assert count_training({"train": 320, "test": 5, "valid": 1}) == 320
 
 
 def test_a_replicate_has_no_more_validation_images_than_a_share_of_its_training_images(pictures):

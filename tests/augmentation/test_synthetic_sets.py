@@ -143,6 +143,18 @@ def test_images_that_look_alike_are_warned_of_each_time(splits, replicate, store
         assert ("Most synthetic images of seed 0 look alike" in caplog.text) == is_warned
 
 
+def test_diversity_is_compared_with_that_of_real_images_of_the_same_classes(splits, replicate, store):
+    """A generator as good as the real images, asked for the class whose images look alike."""
+    dark = replicate.draw.images.labels == 0
+    images = np.where(dark[:, None, None, None], replicate.draw.images.images // 8, replicate.draw.images.images)
+    draw = replicate.draw._replace(images=replace(replicate.draw.images, images=images))
+    source = from_generator(lambda labels, random: stripes(labels, random) // 8)
+    config = replace(CONFIG, synthetic=SyntheticConfig(balance={"dark": 1}))
+    made = make_synthetic_set(store, Replicate(draw, source), config, "cpu")
+    assert {*made.labels.tolist()} == {0}
+    assert made.provenance["diversity"] == pytest.approx(1, abs=0.3)
+
+
 def test_labels_of_unconditional_images_come_from_a_classifier_of_the_same_real_images(
     splits, replicate, store, monkeypatch
 ):

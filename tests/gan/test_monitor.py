@@ -67,13 +67,14 @@ def test_the_best_so_far_outlives_an_interruption(long_gan, tiny_images, tmp_pat
         assert torch.equal(last.best.weights["ema"][name], tensor)
 
 
-def test_a_best_that_was_measured_otherwise_is_forgotten(long_gan, tiny_images, tmp_path):
+def test_a_best_that_was_measured_otherwise_is_forgotten(long_gan, tiny_images, tmp_path, caplog):
     first = replace(long_gan, epochs=2)
     run(first, tiny_images, monitor_of({2: 1.0})[0], checkpoints=CheckpointStore(tmp_path))
     other = monitor_of({4: 100.0, 5: 200.0}, key="other")[0]
     last = run(long_gan, tiny_images, other, checkpoints=CheckpointStore(tmp_path))[-1]
     assert last.best.training["epoch"] == 4
     assert [row.get("fid_1k") for row in last.history] == [None, None, None, 100.0, 200.0]
+    assert "Earlier epochs were measured differently: their fid_1k, is_1k and the best are dropped" in caplog.text
 
 
 def test_a_finished_training_that_is_now_measured_otherwise_is_measured_anew(long_gan, tiny_images, tmp_path):

@@ -241,6 +241,8 @@ def test_a_monitor_measures_the_same_fid_and_inception_score(generator, striped_
     other = replace(config, during_training=MonitorConfig(samples=1000, every_epochs=4, weights="raw"))
     assert make_monitor(extractor, reference, other, "cpu").metric == "fid_1k"
     assert make_monitor(extractor, reference, other, "cpu").key != monitor.key
+    rarer = replace(config, during_training=MonitorConfig(samples=300, every_epochs=9, weights="raw"))
+    assert make_monitor(extractor, reference, rarer, "cpu").key == monitor.key
 
 
 def test_a_monitor_compares_the_first_samples_with_as_many_real_ones_if_asked_for(generator, striped_images, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -87,6 +87,12 @@ def check_splits(train_splits: tuple[str, ...], splits: list[str]) -> None:
         )
 
 
+def count_training(split_sizes: Mapping[str, int]) -> int:
+    """About the number of training images that `separate_images` leaves, with leaks."""
+    count = split_sizes["train"]
+    return count if "valid" in split_sizes else count - round(VALID_SHARE * count)
+
+
 def separate_images(images: ImageSet) -> ImageSplits:
     """Separate training, validation and test images, and leave out leaks.
 
@@ -120,8 +126,21 @@ def separate_images(images: ImageSet) -> ImageSplits:
 
 
 def draw_images(splits: ImageSplits, config: AugmentationConfig) -> list[Draw]:
-    """Draw each fraction for each replicate; for one seed, smaller fractions are subsets of larger ones."""
-    return [_draw(splits, fraction, seed, config) for fraction in config.fractions for seed in config.seeds]
+    """Draw each fraction for each replicate; for one seed, smaller fractions are subsets of larger ones.
+
+    Raises:
+        ConfigError: if two fractions draw the same images.
+    """
+    draws = [_draw(splits, fraction, seed, config) for fraction in config.fractions for seed in config.seeds]
+    fractions: dict[int, float] = {}
+    for draw in draws:
+        count, fraction = len(draw.images), draw.fraction
+        if (same := fractions.setdefault(count, fraction)) != fraction:
+            raise ConfigError(
+                f"augmentation.fractions has {same:g} and {fraction:g}, which draw the same {count} images, at least "
+                "one of each class; leave one out."
+            )
+    return draws
 
 
 def _draw(splits: ImageSplits, fraction: float, seed: int, config: AugmentationConfig) -> Draw:

@@ -6,7 +6,9 @@ import logging
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gan_pipelines.augmentation.config import REAL_LONGER, AugmentationConfig
 from gan_pipelines.augmentation.judge import fit_judge
@@ -36,15 +38,15 @@ def make_synthetic_set(
     """Open the synthetic images of a replicate; choose them only if the store does not hold them yet.
 
     There are as many as the largest ratio needs. ``diversity`` of the provenance is theirs relative to as many real
-    images, see `relative_diversity`; a warning is logged if it is low.
+    images of the same classes, see `relative_diversity`; a warning is logged if it is low.
     """
     draw, source = replicate
     folder = store.get_or_build(
         hash_synthetic_set(replicate, config), lambda folder: _synthesize(replicate, config, device).save(folder)
     )
     made = SyntheticImages.load(folder)
-    compared = torch.from_numpy(made.images[: min(COMPARED, len(draw.images))])
-    diversity = relative_diversity(compared, draw.images.images)
+    rows, real_rows = _match_classes(made.labels[:COMPARED].numpy(), draw.images.labels)
+    diversity = relative_diversity(torch.from_numpy(made.images[rows]), draw.images.images[real_rows])
     if diversity < NARROW_BELOW:
         logger.warning(
             "Most synthetic images of seed %d look alike: their diversity is %.0f%% of that of the real images",
@@ -53,6 +55,19 @@ def make_synthetic_set(
         )
     origin = {"fraction": draw.fraction, "real_images": len(draw.images), **source.origin}
     return replace(made, provenance={**made.provenance, **origin, "diversity": diversity})
+
+
+def _match_classes(
+    labels: NDArray[np.int64], real_labels: NDArray[np.int64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Choose as many synthetic as real images of each class; return the rows of both, the real ones spread evenly."""
+    rows, real_rows = [], []
+    for label in np.unique(labels):
+        of_class, real_of_class = np.flatnonzero(labels == label), np.flatnonzero(real_labels == label)
+        count = min(len(of_class), len(real_of_class))
+        rows.append(of_class[:count])
+        real_rows.append(real_of_class[np.linspace(0, len(real_of_class) - 1, count).astype(int)])
+    return np.concatenate(rows), np.concatenate(real_rows)
 
 
 def synthetic_bytes(store: KeyedStore, config: AugmentationConfig, train_images: int, bytes_per_image: int) -> int:

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 EXTENT = 1000
 """Width and height of a chart in its own units; the page stretches it to any size."""
-COLORS = 8
-"""Number of colours of the page; later lines have them again, dashed."""
 MAX_POINTS = 200
 """Maximum number of points of a line: more cannot be told apart on a screen."""
 MAX_LOG_TICKS = 7

@@ -36,7 +36,8 @@ class TrainingData:
         class_names: names of the classes; empty without labels.
         hash: hash of images, labels and class names.
         image_shape: channels, height and width.
-        diversity: `health.diversity` of some of the images, in grey levels.
+        compared: number of images, `DIVERSITY_IMAGES` or all, whose diversity is taken.
+        diversity: `health.diversity` of these, in grey levels.
     """
 
     def __init__(
@@ -57,7 +58,8 @@ class TrainingData:
         self.class_names = class_names
         self.hash = data_hash
         self.image_shape = ImageShape(*images.shape[1:])
-        chosen = images[torch.linspace(0, len(images) - 1, min(len(images), DIVERSITY_IMAGES)).long()]
+        self.compared = min(len(images), DIVERSITY_IMAGES)
+        chosen = images[torch.linspace(0, len(images) - 1, self.compared).long()]
         distinct = chosen.cpu().unique(dim=0)  # duplicates would lower the diversity
         require(len(distinct) > 1, "images", "all the same", "different from each other")
         self.diversity = diversity(distinct)

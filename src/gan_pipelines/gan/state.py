@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -24,6 +25,8 @@ from gan_pipelines.gan.monitor import Monitor
 from gan_pipelines.gan.networks import build_discriminator, build_generator, load_generator, plain_state
 from gan_pipelines.gan.objectives import OBJECTIVES, DiscriminatorLoss
 from gan_pipelines.gan.sampling import TrainedGenerator, classes_in_turn
+
+logger = logging.getLogger(__name__)
 
 ALGORITHM_VERSION = 3
 """Version of the training algorithm, part of every fingerprint.
@@ -250,6 +253,9 @@ class TrainingState:
         if self.best is None or self.best["key"] == monitor.key:
             return
         dropped = self.best["measured"]
+        logger.warning(
+            "Earlier epochs were measured differently: their %s and the best are dropped", ", ".join(dropped)
+        )
         self.history = [{name: row[name] for name in row if name not in dropped} for row in self.history]
         self.best = None
 

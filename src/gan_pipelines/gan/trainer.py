@@ -51,7 +51,8 @@ class Epoch:
             relative to real images.
         samples: (64, C, H, W) uint8 on the CPU, from ``preview_weights``; the same latents in every epoch. If the
             training fails before another epoch is over, those of the last epoch of which they were kept.
-        best: the generator of the epoch with the lowest monitored metric so far; None without a monitor.
+        best: the generator of the epoch with the lowest monitored metric so far; None before the first
+            measurement.
         state: networks and optimisers, to look at only. They are not copied, and change as the training goes on.
     """
 
@@ -192,12 +193,14 @@ class _Training:
         return choose_steps(self.state)
 
     @cached_property
-    def _sampling_steps(self) -> dict[int, float]:
-        """By number of discriminator steps since the start, the fraction of an epoch after which samples are kept."""
+    def _sampling_steps(self) -> dict[int, list[float]]:
+        """By number of discriminator steps since the start, the parts of epochs after which samples are kept."""
         steps = self.state.config.steps_per_epoch(len(self.data))
-        return {
-            math.ceil(round(number * steps, 6)): number for number in self.samples_at if not float(number).is_integer()
-        }
+        numbers: dict[int, list[float]] = {}
+        for number in self.samples_at:
+            if not float(number).is_integer():
+                numbers.setdefault(math.ceil(round(number * steps, 6)), []).append(number)
+        return numbers
 
     def run(self) -> Generator[Epoch]:
         """Resume if there is a checkpoint, then train the epochs that are missing."""
@@ -238,7 +241,7 @@ class _Training:
         with self.state.random.active():
             metrics = _train_epoch(self.state, self.data, self._after_step, self._steps)
         samples = self.state.sample_fixed()
-        metrics["sample_diversity"] = diversity(samples) / self.data.diversity
+        metrics["sample_diversity"] = diversity(samples[: self.data.compared]) / self.data.diversity
         _check_health(self.state, metrics, self.checkpoints)
         self.state.finish_epoch(metrics, samples, self.samples_every, self.samples_at)
         _warn_of_collapse(self.state)
@@ -250,7 +253,7 @@ class _Training:
 
     def _after_step(self) -> None:
         self._report_step()
-        if (number := self._sampling_steps.get(self.state.steps)) is not None:
+        for number in self._sampling_steps.get(self.state.steps, ()):
             self.state.sample_history[number] = self.state.sample_fixed()
         if self.checkpoints is not None and self.checkpoints.is_due and self.state.is_sound:
             _save(self.state, self.checkpoints)

@@ -1,6 +1,5 @@
 from .config import DatasetConfig as DatasetConfig
 from .config import FolderConfig as FolderConfig
-from .config import ValueRange as ValueRange
 from .errors import BadImage as BadImage
 from .errors import DatasetUnusable as DatasetUnusable
 from .folder import UNLABELLED as UNLABELLED

@@ -80,7 +80,7 @@ class ImageSet:
 
     @cached_property
     def conflicts(self) -> tuple[Duplicate, ...]:
-        """Images whose pixels are those of an earlier image of another class."""
+        """Images whose first copy, pixel by pixel, is of another class."""
         copies = find_repeated(self.image_hashes, np.arange(len(self)))
         return tuple(
             Duplicate(self.names[row], self.names[first], correlation)

@@ -398,7 +398,7 @@ def make_monitor(
     size, batch, count = abbreviate(monitor.samples), monitor.batch or 0, len(reference.features)
     require(batch <= count, "scoring.during_training.batch", batch, f"at most the {count} images of the reference")
     chosen = torch.randperm(count, generator=torch.Generator().manual_seed(config.seed))[:batch]
-    real_batch = reference.features[chosen].to(target)
+    real_batch = Moments.of(reference.features[chosen]).to(target) if batch else None
 
     def measure(generator: TrainedGenerator) -> dict[str, float]:
         _require_same_kind(generator, reference.images)
@@ -409,28 +409,27 @@ def make_monitor(
             labels=labels_like(reference.images, monitor.samples, generator),
             device=device,
         )
+        first: list[Tensor] = []  # these two fill up as the stream is read
         logits: list[Tensor] = []
-        first = torch.empty(0, device=target)
 
-        def features() -> Iterator[Tensor]:
-            nonlocal first
+        def stream() -> Iterator[Tensor]:
             for prediction in extract_features(network, batches, "generated"):
                 logits.append(prediction.logits)
-                if len(first) < batch:
-                    first = torch.cat([first, prediction.features])[:batch]
+                if sum(map(len, first)) < batch:
+                    first.append(prediction.features)
                 yield prediction.features
 
-        scores = {f"fid_{size}": frechet_distance(moments, Moments.of_stream(features()))}
-        if batch:
-            scores[f"fid_{abbreviate(batch)}"] = frechet_distance(Moments.of(real_batch), Moments.of(first))
+        scores = {f"fid_{size}": frechet_distance(moments, Moments.of_stream(stream()))}
+        if real_batch is not None:
+            scores[f"fid_{abbreviate(batch)}"] = frechet_distance(real_batch, Moments.of(torch.cat(first)[:batch]))
         predictions = torch.cat(logits)
         if predictions.shape[1]:
             value, spread = inception_score(predictions, config.is_splits)
             scores |= {f"is_{size}": value, f"spread_of_is_{size}": spread}
         return scores
 
-    settings = {name: value for name, value in asdict(monitor).items() if value is not None}
-    key = hash_values(MONITOR_VERSION, reference.key, settings, config.seed, config.is_splits)
+    measured = {name: value for name, value in asdict(monitor).items() if value is not None and name != "every_epochs"}
+    key = hash_values(MONITOR_VERSION, reference.key, measured, config.seed, config.is_splits)
     return Monitor(measure, metric=f"fid_{size}", key=key, every_epochs=monitor.every_epochs)
 
 

@@ -11,9 +11,7 @@ from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images import (
     DatasetConfig,
     DatasetUnusable,
-    ImageSet,
     PlainFolderSource,
-    ValueRange,
     open_plain_folder,
     prepare_pictures,
 )
@@ -48,8 +46,9 @@ def score_folder(
         ExtractorUnavailable: if the network or its weights cannot be had.
     """
     extractor = open_pretrained(scoring.extractor, scoring.extractor_weights)
-    real = _read_folder(image_sets, reference, size)
-    scored = _read_folder(image_sets, folder, size, real.value_range)
+    (made, made_source), (dataset, source) = (_open_folder(each, size) for each in (folder, reference))
+    real = prepare_pictures(image_sets, dataset, source)
+    scored = prepare_pictures(image_sets, replace(made, value_range=real.value_range), made_source)
     statistics = open_reference(references, real, extractor, device)
     return score_images(scored, folder.name, extractor, statistics, replace(scoring, samples=len(scored)), device)
 
@@ -65,22 +64,13 @@ def describe_scores(scores: Sequence[Score]) -> Iterator[str]:
     yield from sorted({f"Careful: {flag}" for score in scores for flag in score.flags})
 
 
-def _read_folder(
-    image_sets: KeyedStore, folder: Path, size: int | None, value_range: ValueRange | None = None
-) -> ImageSet:
-    """Prepare all pictures of a folder as RGB: grey ones have the same features in one channel or in three."""
+def _open_folder(folder: Path, size: int | None) -> tuple[DatasetConfig, PlainFolderSource]:
+    """Open all pictures of a folder, as RGB: grey ones have the same features in one channel or in three."""
     dataset = DatasetConfig(
-        source="image_folder",
-        path=str(folder),
-        folder_split="train",
-        image_size=size or 1,
-        channels=3,
-        value_range=value_range,
+        source="image_folder", path=str(folder), folder_split="train", image_size=size or 1, channels=3
     )
     source = open_plain_folder(dataset)
-    if size is None:
-        dataset = replace(dataset, image_size=_common_size(source, folder))
-    return prepare_pictures(image_sets, dataset, source)
+    return (dataset if size else replace(dataset, image_size=_common_size(source, folder))), source
 
 
 def _common_size(source: PlainFolderSource, folder: Path) -> int:

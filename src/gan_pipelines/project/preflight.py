@@ -18,7 +18,7 @@ from kedro.pipeline import Pipeline
 
 from gan_pipelines.augmentation.config import AugmentationConfig, check_balance
 from gan_pipelines.augmentation.replicates import count_synthetic
-from gan_pipelines.augmentation.splits import check_splits
+from gan_pipelines.augmentation.splits import check_splits, count_training
 from gan_pipelines.augmentation.synthetic_sets import synthetic_bytes
 from gan_pipelines.core.config import ConfigError, naming, require
 from gan_pipelines.core.devices import resolve_device
@@ -186,6 +186,7 @@ def _check_images(
 ) -> None:
     """Check splits, networks, scores, the experiment, and free disk space."""
     split_sizes = Counter(item.split for item in source.items)
+    train_images = count_training(split_sizes)
     for split in dataset.train_splits:
         _require_split("dataset.train_splits", split, split_sizes)
     image_sets: KeyedStore = catalog.load("image_sets")
@@ -196,15 +197,13 @@ def _check_images(
         if parameters.scoring is not None:
             _check_pictures(len(pictures.items), parameters.scoring)
         if parameters.augmentation is not None:
-            _check_ratios(len(pictures.items), parameters.augmentation, split_sizes["train"])
+            _check_ratios(len(pictures.items), parameters.augmentation, train_images)
     if parameters.augmentation is not None:
         _check_experiment(parameters.augmentation, dataset, source, split_sizes)
         for name in filter(lambda name: name.endswith(".synthetic_store"), pipeline.inputs()):
             synthetic: KeyedStore = catalog.load(name)
             image_bytes = math.prod(dataset.image_shape)
-            needs[synthetic.root] = synthetic_bytes(
-                synthetic, parameters.augmentation, split_sizes["train"], image_bytes
-            )
+            needs[synthetic.root] = synthetic_bytes(synthetic, parameters.augmentation, train_images, image_bytes)
     for variant, config in parameters.variants.items():
         layers = _check_networks(variant, config, dataset, source, split_sizes)
         state_bytes = checkpoint_bytes(layers)
@@ -216,7 +215,7 @@ def _check_images(
             needs[milestones.root] = kept * generator_bytes(layers)
             needs[checkpoints.root] += kept * state_bytes * parameters.reporting.restartable_milestones
         if parameters.augmentation is not None:
-            _check_replicates(parameters.augmentation, variant, config, split_sizes)
+            _check_replicates(parameters.augmentation, variant, config, train_images)
             trainings = len(parameters.augmentation.fractions) * parameters.augmentation.replicates
             states: CheckpointStore = catalog.load(f"{variant}.replicate_checkpoints")
             needs[states.root] = (trainings * states.keep + 1) * state_bytes
@@ -262,11 +261,9 @@ def _check_experiment(
         check_balance(experiment.synthetic, source.class_names)
 
 
-def _check_replicates(
-    experiment: AugmentationConfig, variant: str, config: GanConfig, split_sizes: Counter[str]
-) -> None:
+def _check_replicates(experiment: AugmentationConfig, variant: str, config: GanConfig, train_images: int) -> None:
     """Check that a variant can be trained on the smallest fraction of the images."""
-    smallest = round(min(experiment.fractions) * split_sizes["train"])
+    smallest = round(min(experiment.fractions) * train_images)
     try:
         check_steps(config, smallest)
     except ConfigError as error:

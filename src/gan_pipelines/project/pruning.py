@@ -156,9 +156,10 @@ def find_prunable(context: Any, client: Any, folder: Path, older_than: float | N
         *_find_trainings(CHECKPOINTS, contents.checkpoints, runs, trainings, before),
         *_find_trainings(MILESTONES, contents.milestones, runs, trainings, before),
         *_find_entries(contents.stores, before),
+        # Runs before their versions, by which they are found: what is interrupted can be done again.
+        *_find_runs(client, runs, {*contents.versions} - kept, before),
         *_find_versions(contents.versions, runs, kept, before),
         *_find_leftovers(contents.folders),
-        *_find_runs(client, runs, {*contents.versions} - kept, before),
     ]
 
 
