@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import shutil
@@ -87,6 +88,18 @@ def test_a_bad_file_stops_the_preparation_and_leaves_nothing(config, store, fold
     with pytest.raises(BadImage, match=r"train/red/0002.png cannot be used: it is empty"):
         prepare_image_set(store, config)
     assert list(store.root.glob("[!.]*")) == []
+
+
+def test_a_picture_is_not_left_out_for_good_because_the_disk_failed_once(config, store, monkeypatch):
+    def fail(_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    skipping = replace(config, on_bad_image="skip")
+    with monkeypatch.context() as patch:
+        patch.setattr("gan_pipelines.images.decoding._load", fail)
+        with pytest.raises(BadImage, match=r"cannot be read \(Input/output error\); check the disk, or copy it again"):
+            prepare_image_set(store, skipping)
+    assert prepare_image_set(store, skipping).skipped == ()
 
 
 @pytest.mark.parametrize("processes", [1, 2])

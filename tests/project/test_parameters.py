@@ -75,6 +75,14 @@ def test_classes_are_a_list_or_a_text_as_the_command_line_gives_it(classes):
     assert parse(SamplingConfig, {"classes": None}, "sampling").classes is None
 
 
+def test_a_path_leads_to_the_same_place_wherever_the_run_was_started_and_is_logged(monkeypatch, tmp_path):
+    dataset = DatasetConfig(source="image_folder", path="data/cards", image_size=8, channels=1)
+    (tmp_path / "notebooks").mkdir()
+    for folder, read in [(".", "data/cards"), ("notebooks", f"{tmp_path}/data/cards")]:
+        monkeypatch.chdir(tmp_path / folder)
+        assert Parameters("digits", dataset=dataset).anchored(tmp_path).dataset.path == read
+
+
 @pytest.mark.parametrize(("stated", "read"), [("/disk/cards", "/disk/cards"), ("~/cards", "/home/me/cards")])
 def test_absolute_paths_and_the_home_folder_are_not_those_of_the_project(monkeypatch, tmp_path, stated, read):
     monkeypatch.setenv("HOME", "/home/me")

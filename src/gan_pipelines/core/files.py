@@ -13,6 +13,8 @@ from typing import Any
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
+from gan_pipelines.core.errors import ProjectError
+
 logger = logging.getLogger(__name__)
 
 UNFINISHED = ".unfinished-"
@@ -97,7 +99,12 @@ def acquire(path: Path, work: str) -> AcquireReturnProxy[Any]:
 
 
 def _error_number(error: BaseException) -> int | None:
-    """The error number of a disk error behind an exception, or None; libraries wrap it in exceptions of their own."""
+    """The error number of a disk error behind an exception, or None; libraries wrap it in exceptions of their own.
+
+    An error that is a sentence already has its cause in it, which may be another disk, that was read from.
+    """
+    if isinstance(error, ProjectError):
+        return None
     if isinstance(error, OSError):
         return error.errno if error.errno in DISK_ERRORS else None
     if os.strerror(errno.ENOSPC) in str(error):

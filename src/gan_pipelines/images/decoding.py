@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import struct
 import sys
@@ -18,7 +19,7 @@ from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageErr
 
 from gan_pipelines.core.errors import first_line
 from gan_pipelines.images.config import DatasetConfig, Fit
-from gan_pipelines.images.errors import BadImage
+from gan_pipelines.images.errors import BadImage, UnreadFile
 from gan_pipelines.images.formats import describe_content, known_formats
 
 TEXT_BYTES = 2**26
@@ -29,6 +30,8 @@ BACKGROUND = (255, 255, 255)
 """Colour behind transparent pixels, and beside padded pictures."""
 SIXTEEN_BITS = 2**16 - 1
 TIFF_BITS, TIFF_PHOTOMETRY, TIFF_PLANES = 258, 262, 284
+PASSING = (errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT)
+"""Failures of a disk or of this machine, which say nothing about a file."""
 LOW_GREY = "RGBA"
 """Layout that reads a 16-bit grey value and its opacity as four bytes: the second is the low byte of grey."""
 REASONS: Final[Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str, str]]] = (
@@ -104,7 +107,8 @@ def read_picture(path: Path, size: int) -> Picture:
             image = _load(file)
         low = None if low_tiles is None else _load_tiles(path, low_tiles)
     except Exception as error:  # Pillow's plugins raise many kinds
-        raise BadImage(f"{path} cannot be used: {_reason(path, error)}.") from error
+        kind = UnreadFile if getattr(error, "errno", None) in PASSING else BadImage
+        raise kind(f"{path} cannot be used: {_reason(path, error)}.") from error
     values = _deep_values(image, low)
     if values is not None and not np.isfinite(values).all():
         raise BadImage(f"{path} cannot be used: it has values that are infinite or NaN; replace them.")

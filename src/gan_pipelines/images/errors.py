@@ -11,3 +11,7 @@ class DatasetUnusable(ProjectError):
 
 class BadImage(ProjectError):
     """A file is no picture, or cannot be decoded."""
+
+
+class UnreadFile(BadImage):
+    """A file could not be read this time, as when a network disk fails: it may well be a picture."""

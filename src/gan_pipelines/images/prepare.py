@@ -21,7 +21,7 @@ from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images.config import DatasetConfig
 from gan_pipelines.images.decoding import to_pixels
 from gan_pipelines.images.duplicates import find_duplicates, make_thumbnails
-from gan_pipelines.images.errors import BadImage, DatasetUnusable
+from gan_pipelines.images.errors import BadImage, DatasetUnusable, UnreadFile
 from gan_pipelines.images.image_set import IMAGES_FILE, ImageSet
 from gan_pipelines.images.listing import SPLITS
 from gan_pipelines.images.sources import ImageSource, open_source
@@ -74,7 +74,7 @@ def prepare_image_set(store: KeyedStore, config: DatasetConfig) -> ImageSet:
     Raises:
         DatasetUnusable: if the source is missing or lacks images, no image of a class and split can be used, or a range
             of values has to be stated and is not, or is stated for pictures of 8 bits.
-        BadImage: if an image cannot be decoded and ``on_bad_image`` is ``error``.
+        BadImage: if an image cannot be decoded and ``on_bad_image`` is ``error``, or if the disk failed.
     """
     image_set = prepare_pictures(store, config, open_source(config))
     if config.value_range is not None and image_set.value_range is None:
@@ -253,7 +253,7 @@ class _Decoder:
             try:
                 picture = self.source.read(index, self.config.image_size)
             except BadImage as error:
-                if self.config.on_bad_image == "error":
+                if self.config.on_bad_image == "error" or isinstance(error, UnreadFile):
                     raise
                 skipped.append(str(error))
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -128,9 +127,9 @@ class Parameters:
 
 
 def _anchor(path: str, project: Path) -> str:
-    """The path as seen from the working directory: as stated, if this is the project's folder."""
+    """The path as stated, if the project's folder is the working directory; else the whole path."""
     stated = Path(path).expanduser()
-    return str(stated) if stated.is_absolute() else os.path.relpath(project / stated)
+    return str(stated if project.resolve() == Path.cwd() else project / stated)
 
 
 def parse_parameters(raw: Mapping[str, Any], entries: Iterable[str]) -> Parameters:
