@@ -27,7 +27,9 @@ import logging
 import runpy
 import sys
 
-sys.modules.update(dict.fromkeys(["kedro", "kedro_mlflow", "mlflow"]))  # importing them raises
+left_out = {"kedro", "kedro_mlflow", "mlflow"}
+loaded = [name for name in sys.modules if name.partition(".")[0] in left_out]
+sys.modules.update(dict.fromkeys([*left_out, *loaded]))  # importing them raises
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 sys.argv[:] = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")

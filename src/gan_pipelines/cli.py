@@ -154,19 +154,14 @@ def experiment(
 @cli.command(cls=RunCommand, params=[option for option in kedro_run.params if option.name == "params"])
 @env_option
 @click.option("--pipelines", required=True, help="Pipelines train_<variant> and augment_<variant>, with commas.")
-@click.option(
-    "--seeds",
-    default="0",
-    show_default=True,
-    help="Seeds of the trainings: 0-4 or 0,2,7; augment_<variant> has its own.",
-)
+@click.option("--seeds", help="Seeds of the trainings, 0 if left out: 0-4 or 0,2,7; augment_<variant> has its own.")
 @click.option("--grid", multiple=True, metavar="SETTING=A;B", help="Values of a setting; may be given several times.")
 @click.pass_obj
 def sweep(
     metadata: ProjectMetadata,
     env: str | None,
     pipelines: str,
-    seeds: str,
+    seeds: str | None,
     grid: tuple[str, ...],
     params: dict[str, Any],
 ) -> None:
@@ -177,7 +172,8 @@ def sweep(
     from gan_pipelines.project import sweep as sweeps  # noqa: PLC0415 (loads PyTorch)
 
     names = [name.strip() for name in pipelines.split(",")]
-    combinations = sweeps.combine(names, sweeps.parse_seeds(seeds), sweeps.parse_grid(grid))
+    asked = None if seeds is None else sweeps.parse_seeds(seeds)
+    combinations = sweeps.combine(names, asked, sweeps.parse_grid(grid))
     sys.exit(0 if sweeps.sweep(metadata.project_path, env, combinations, params) else 1)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_pipelines.augmentation import AugmentationConfig, check_splits, count_training, draw_images, separate_images
-from gan_pipelines.augmentation.splits import HeldOutImagesInTraining
+from gan_pipelines.augmentation import AugmentationConfig, check_splits, draw_images, separate_images
+from gan_pipelines.augmentation.splits import HeldOutImagesInTraining, training_sizes
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.images import ImageSet
@@ -133,9 +133,12 @@ def test_fractions_that_draw_the_same_images_are_refused(pictures):
         draw_images(splits, AugmentationConfig(fractions=(0.05, 0.06, 1.0), replicates=2))
 
 
-def test_without_a_validation_split_a_tenth_of_the_training_images_is_not_trained_on():
-    assert count_training({"train": 320, "test": 5}) == 288
-    assert count_training({"train": 320, "test": 5, "valid": 1}) == 320
+def test_without_a_validation_split_a_tenth_of_each_class_is_not_trained_on(pictures):
+    assert training_sizes([30, 10, 4], has_valid=False) == [27, 9, 3]
+    assert training_sizes([30, 10, 4], has_valid=True) == [30, 10, 4]
+    labels = np.array([0] * 30 + [1] * 10)
+    splits = separate_images(image_set(pictures[:60], {"train": 40, "test": 20}, np.concatenate([labels, labels[20:]])))
+    assert np.bincount(splits.train.labels).tolist() == training_sizes([30, 10], has_valid=False)
 
 
 def test_a_replicate_has_no_more_validation_images_than_a_share_of_its_training_images(pictures):

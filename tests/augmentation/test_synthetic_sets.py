@@ -155,6 +155,14 @@ def test_diversity_is_compared_with_that_of_real_images_of_the_same_classes(spli
     assert made.provenance["diversity"] == pytest.approx(1, abs=0.3)
 
 
+def test_a_collapse_is_seen_also_where_a_single_real_image_is_of_the_class(splits, replicate, store):
+    labels = np.where(np.arange(len(replicate.draw.images)) == 0, 0, 1)
+    draw = replicate.draw._replace(images=replace(replicate.draw.images, labels=labels))
+    source = from_generator(lambda labels, random: stripes(labels * 0, random) // 60)
+    config = replace(CONFIG, synthetic=SyntheticConfig(balance={"dark": 1}))
+    assert make_synthetic_set(store, Replicate(draw, source), config, "cpu").provenance["diversity"] < NARROW_BELOW
+
+
 def test_labels_of_unconditional_images_come_from_a_classifier_of_the_same_real_images(
     splits, replicate, store, monkeypatch
 ):

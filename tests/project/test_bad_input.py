@@ -323,6 +323,9 @@ case("a fraction of the images above 1")(lambda _: preflight("augment_cdcgan", a
 case("a fraction of the images smaller than a batch")(
     lambda _: preflight("augment_cdcgan", augmentation__fractions=[0.01, 1])
 )
+case("fractions of so few images that they are the same")(
+    lambda _: preflight("augment_cdcgan", augmentation__fractions=[0.001, 0.002])
+)
 case("a transform in the augmentation experiment that can change the label")(
     lambda _: preflight("augment_cdcgan", augmentation__transforms__horizontal_flip=True)
 )

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 from mlflow.tracking import MlflowClient
 
-from command_line import KEDRO, copy_project, kedro, small
+import processes
+from command_line import KEDRO, check, copy_project, kedro, small
 from gan_pipelines.core.config import ConfigError
-from gan_pipelines.project.sweep import Combination, Request, combine, parse_grid, parse_seeds, take_turns
+from gan_pipelines.project.sweep import Combination, RunIdentity, combine, parse_grid, parse_seeds, take_turns
 from processes import Process
 
 
@@ -57,13 +58,15 @@ def test_an_augmentation_experiment_has_seeds_of_its_own():
     assert combined[-1].parameters["variants"] == {"wgan": {}}
     assert len(combined) == 6
     with pytest.raises(ConfigError, match="--seeds are those of trainings, and concern no run of --pipelines"):
-        combine(["augment_wgan"], [0, 1], {})
-    assert len(combine(["augment_wgan"], [0], {})) == 1
+        combine(["augment_wgan"], [5], {})
+    assert [each.seed for each in combine(["augment_wgan", "train_wgan"], None, {})] == [None, 0]
 
 
 def test_runs_of_the_same_training_take_turns_with_fewer_epochs_first():
-    asked = [("a", "one", 50), ("b", "other", 10), ("c", "one", 20), ("d", "one", 50), ("a", "one", 50)]
-    assert take_turns([Request(*each) for each in asked]) == [["c", "a", "d"], ["b"]]
+    asked = [("a", "x", 50), ("b", "y", 10), ("c", "x", 20), ("d", "xy", 50), ("e", "yz", 60), ("f", "z", 10)]
+    runs = [RunIdentity(key, frozenset(trainings), epochs) for key, trainings, epochs in asked]
+    assert take_turns(runs) == [["b", "f", "c"], ["a"], ["d"], ["e"]]
+    assert take_turns(runs[:2]) == [["b", "a"]]
 
 
 def test_each_combination_is_listed_once():
@@ -88,6 +91,36 @@ SWEEP = ["sweep", "--pipelines=train_dcgan,train_wgan", "--seeds=0", "--grid=var
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     return copy_project(tmp_path_factory.mktemp("clone") / "project")
+
+
+IDENTIFY = """
+import sys
+from pathlib import Path
+from kedro.framework.startup import bootstrap_project
+from gan_pipelines.project.sweep import _identify, combine, parse_grid
+
+bootstrap_project(Path.cwd())
+for each in combine(sys.argv[1].split(","), None, parse_grid(sys.argv[2:])):
+    print(*sorted(_identify(Path.cwd(), None, each, {}).trainings), sep=",")
+"""
+
+
+@pytest.mark.integration
+def test_runs_share_a_training_if_what_they_train_is_the_same(project):
+    def list_trainings(*arguments):
+        printed = check(processes.run("-c", IDENTIFY, *arguments, folder=project), 0).stdout
+        return [{*line.split(",")} for line in printed.splitlines()]
+
+    first, same, wider = list_trainings("train_dcgan,train_wgan", "scoring.samples=100;200")[:2] + list_trainings(
+        "train_dcgan", "variants.dcgan.networks.width=8"
+    )
+    assert first == same
+    assert first.isdisjoint(wider)
+    seeds = list_trainings("augment_dcgan", "augmentation.seed=0;3;20", "augmentation.replicates=5")
+    assert len(seeds[0]) == 5
+    assert len(seeds[0] & seeds[1]) == 2
+    assert seeds[0].isdisjoint(seeds[2])
+    assert first.isdisjoint(seeds[0])
 
 
 @pytest.mark.integration

@@ -34,9 +34,8 @@ from gan_pipelines.tracking.views import VIEWS, comparable_scores
 VERSION = "2026-01-01T00.00.00.000Z"
 
 
-def make_pipeline(trains=True):
-    name, inputs = "train_gan" if trains else "resolve_config", ["params:variants.wgan_gp", "params:scoring"]
-    return Pipeline([node(lambda *_: {}, inputs, "report", name=name, namespace="wgan_gp")])
+def make_pipeline(name="train_gan", config="params:variants.wgan_gp"):
+    return Pipeline([node(lambda *_: {}, [config, "params:scoring"], "report", name=name, namespace="wgan_gp")])
 
 
 def make_catalog(folder, system_metrics=False, **metadata):
@@ -53,13 +52,13 @@ def make_catalog(folder, system_metrics=False, **metadata):
     )
 
 
-def begin(folder, catalog, pipelines=("train_wgan_gp",), trains=True):
+def begin(folder, catalog, pipelines=("train_wgan_gp",), **pipeline):
     """Hooks with a run that has begun, as kedro-mlflow would have opened it."""
     hooks = TrackingHooks()
     with_context(hooks, folder)
     mlflow.start_run()
     hooks.after_catalog_created(catalog, VERSION)
-    run_wrapper(hooks.before_pipeline_run({"pipeline_names": list(pipelines)}, make_pipeline(trains), catalog))
+    run_wrapper(hooks.before_pipeline_run({"pipeline_names": list(pipelines)}, make_pipeline(**pipeline), catalog))
     return hooks, hooks.tracker.run_id
 
 
@@ -103,8 +102,9 @@ def test_a_run_without_a_pipeline_name_is_named_by_its_variant(local, tmp_path, 
     hooks.tracker.end_run("FINISHED")
 
 
-def test_a_run_that_does_not_train_the_variant_has_no_seed_of_it(local, tmp_path):
-    hooks, run_id = begin(tmp_path, make_catalog(tmp_path), ["augment_wgan_gp"], trains=False)
+@pytest.mark.parametrize("pipeline", [{"name": "resolve_config"}, {"config": "a.loaded.config"}])
+def test_a_run_that_reads_no_seed_of_a_training_has_none(local, tmp_path, pipeline):
+    hooks, run_id = begin(tmp_path, make_catalog(tmp_path), ["augment_wgan_gp"], **pipeline)
     run = local.get_run(run_id)
     assert run.info.run_name == "augment_wgan_gp digits"
     assert run.data.tags["variant"] == "wgan_gp"

@@ -60,6 +60,7 @@ def test_a_run_of_another_process_is_refused_and_not_waited_for(tmp_path, other_
     for _ in range(2):
         with pytest.raises(ConfigError, match=sentence):
             runs.begin("of another process", "here")
+    runs.end("of another process")
     assert runs.alive() == ["of another process"]
 
 

@@ -19,7 +19,6 @@ from .sources import GeneratorSource as GeneratorSource
 from .splits import Draw as Draw
 from .splits import ImageSplits as ImageSplits
 from .splits import check_splits as check_splits
-from .splits import count_training as count_training
 from .splits import draw_images as draw_images
 from .splits import separate_images as separate_images
 from .statistics import Comparison as Comparison

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -87,10 +87,32 @@ def check_splits(train_splits: tuple[str, ...], splits: list[str]) -> None:
         )
 
 
-def count_training(split_sizes: Mapping[str, int]) -> int:
-    """About the number of training images that `separate_images` leaves, with leaks."""
-    count = split_sizes["train"]
-    return count if "valid" in split_sizes else count - round(VALID_SHARE * count)
+def training_sizes(class_sizes: Sequence[int], has_valid: bool) -> list[int]:
+    """Number of training images of each class that `separate_images` leaves, with leaks.
+
+    Args:
+        class_sizes: number of images of each class in the training split.
+        has_valid: whether the dataset has a validation split.
+    """
+    drawn = [0] * len(class_sizes) if has_valid else count_drawn(class_sizes, VALID_SHARE)
+    return [size - count for size, count in zip(class_sizes, drawn, strict=True)]
+
+
+def count_drawn(class_sizes: Iterable[int], fraction: float) -> list[int]:
+    """Number of images of each class that a fraction draws, at least one."""
+    return [max(1, round(fraction * size)) for size in class_sizes]
+
+
+def check_fractions(fractions: Sequence[float], class_sizes: Sequence[int]) -> None:
+    """Raise a `ConfigError` if two fractions draw the same images of classes with so many training images."""
+    known: dict[tuple[int, ...], float] = {}
+    for fraction in fractions:
+        counts = count_drawn(class_sizes, fraction)
+        if (same := known.setdefault(tuple(counts), fraction)) != fraction:
+            raise ConfigError(
+                f"augmentation.fractions has {same:g} and {fraction:g}, which draw the same {sum(counts)} images, at "
+                "least one of each class; leave one out."
+            )
 
 
 def separate_images(images: ImageSet) -> ImageSplits:
@@ -131,16 +153,8 @@ def draw_images(splits: ImageSplits, config: AugmentationConfig) -> list[Draw]:
     Raises:
         ConfigError: if two fractions draw the same images.
     """
-    draws = [_draw(splits, fraction, seed, config) for fraction in config.fractions for seed in config.seeds]
-    fractions: dict[int, float] = {}
-    for draw in draws:
-        count, fraction = len(draw.images), draw.fraction
-        if (same := fractions.setdefault(count, fraction)) != fraction:
-            raise ConfigError(
-                f"augmentation.fractions has {same:g} and {fraction:g}, which draw the same {count} images, at least "
-                "one of each class; leave one out."
-            )
-    return draws
+    check_fractions(config.fractions, np.bincount(splits.train.labels).tolist())
+    return [_draw(splits, fraction, seed, config) for fraction in config.fractions for seed in config.seeds]
 
 
 def _draw(splits: ImageSplits, fraction: float, seed: int, config: AugmentationConfig) -> Draw:
@@ -154,8 +168,7 @@ def _draw(splits: ImageSplits, fraction: float, seed: int, config: AugmentationC
 
 def draw_rows(labels: NDArray[np.int64], rows: NDArray[np.intp], fraction: float, seed: int) -> NDArray[np.intp]:
     """Draw a fraction of the rows of each class, at least one, in ascending order."""
-    sizes = np.bincount(labels[rows])
-    return _draw_of_each(labels, rows, [max(1, round(fraction * size)) for size in sizes], seed)
+    return _draw_of_each(labels, rows, count_drawn(np.bincount(labels[rows]), fraction), seed)
 
 
 def _draw_of_each(

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 COMPARED = 256
 """Maximum number of synthetic and of real images whose diversity is compared."""
+MIN_COMPARED = 16
+"""Minimum number of images whose diversity says anything."""
 ENTRY_VERSION = 3
 """Version of a synthetic set, part of its key.
 
@@ -38,7 +40,7 @@ def make_synthetic_set(
     """Open the synthetic images of a replicate; choose them only if the store does not hold them yet.
 
     There are as many as the largest ratio needs. ``diversity`` of the provenance is theirs relative to as many real
-    images of the same classes, see `relative_diversity`; a warning is logged if it is low.
+    images, of the same classes if there are enough, see `relative_diversity`; a warning is logged if it is low.
     """
     draw, source = replicate
     folder = store.get_or_build(
@@ -46,6 +48,8 @@ def make_synthetic_set(
     )
     made = SyntheticImages.load(folder)
     rows, real_rows = _match_classes(made.labels[:COMPARED].numpy(), draw.images.labels)
+    if len(rows) < MIN_COMPARED:  # of rare classes alone
+        rows, real_rows = np.arange(min(COMPARED, len(draw.images))), np.arange(len(draw.images))
     diversity = relative_diversity(torch.from_numpy(made.images[rows]), draw.images.images[real_rows])
     if diversity < NARROW_BELOW:
         logger.warning(

@@ -31,7 +31,7 @@ BACKGROUND = (255, 255, 255)
 SIXTEEN_BITS = 2**16 - 1
 TIFF_BITS, TIFF_PHOTOMETRY, TIFF_PLANES = 258, 262, 284
 PASSING = (errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT)
-"""Failures of a disk or of this machine, which say nothing about a file."""
+"""Error numbers of a disk that fails, or of a process that lacks something: they say nothing about a file."""
 LOW_GREY = "RGBA"
 """Layout that reads a 16-bit grey value and its opacity as four bytes: the second is the low byte of grey."""
 REASONS: Final[Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str, str]]] = (
@@ -91,8 +91,8 @@ def read_picture(path: Path, size: int) -> Picture:
 
     Args:
         path: path of the file.
-        size: size that the picture will be resized to; a JPEG of four times that size is decoded at reduced scale, of
-            twice that size or more.
+        size: size that the picture will be resized to; a JPEG at least four times as large is decoded at a reduced
+            scale, at least twice that size.
 
     Raises:
         BadImage: if the file cannot be read, is no picture, is damaged, has values that are infinite or NaN, or has as

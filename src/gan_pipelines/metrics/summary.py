@@ -30,8 +30,8 @@ def summarize_scores(scores: Sequence[Mapping[str, Any]]) -> Findings:
         metrics, without those of single classes: the `HEADLINES` of `REPORTED`, and all others with one of the
         `PREFIXES`; the best generator counts with its EMA weights only. The tags are ``weights``, ``seed``, ``epochs``,
         ``score_key``, which is equal for runs with comparable FID, and ``flags``, if there are any; images made
-        elsewhere have the last two only. One sentence for each generator, each note and each flag, which says what it
-        concerns if that is not all of them.
+        elsewhere have the last two only. One sentence for each generator, each note and each flag; that of a flag
+        names the generators that have it, unless all have.
     """
     flags, notes = (sorted({text for score in scores for text in score[kind]}) for kind in ("flags", "notes"))
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}

@@ -6,7 +6,7 @@ import json
 import math
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,10 +15,11 @@ import yaml
 from kedro.io import AbstractVersionedDataset, DataCatalog, DatasetError
 from kedro.io.core import VersionNotFoundError
 from kedro.pipeline import Pipeline
+from numpy.typing import NDArray
 
 from gan_pipelines.augmentation.config import AugmentationConfig, check_balance
 from gan_pipelines.augmentation.replicates import count_synthetic
-from gan_pipelines.augmentation.splits import check_splits, count_training
+from gan_pipelines.augmentation.splits import check_fractions, check_splits, count_drawn, training_sizes
 from gan_pipelines.augmentation.synthetic_sets import synthetic_bytes
 from gan_pipelines.core.config import ConfigError, naming, require
 from gan_pipelines.core.devices import resolve_device
@@ -186,7 +187,7 @@ def _check_images(
 ) -> None:
     """Check splits, networks, scores, the experiment, and free disk space."""
     split_sizes = Counter(item.split for item in source.items)
-    train_images = count_training(split_sizes)
+    class_sizes = training_sizes(_count_classes(source, ("train",)).tolist(), "valid" in split_sizes)
     for split in dataset.train_splits:
         _require_split("dataset.train_splits", split, split_sizes)
     image_sets: KeyedStore = catalog.load("image_sets")
@@ -197,13 +198,14 @@ def _check_images(
         if parameters.scoring is not None:
             _check_pictures(len(pictures.items), parameters.scoring)
         if parameters.augmentation is not None:
-            _check_ratios(len(pictures.items), parameters.augmentation, train_images)
+            _check_ratios(len(pictures.items), parameters.augmentation, class_sizes)
     if parameters.augmentation is not None:
         _check_experiment(parameters.augmentation, dataset, source, split_sizes)
+        check_fractions(parameters.augmentation.fractions, class_sizes)
         for name in filter(lambda name: name.endswith(".synthetic_store"), pipeline.inputs()):
             synthetic: KeyedStore = catalog.load(name)
             image_bytes = math.prod(dataset.image_shape)
-            needs[synthetic.root] = synthetic_bytes(synthetic, parameters.augmentation, train_images, image_bytes)
+            needs[synthetic.root] = synthetic_bytes(synthetic, parameters.augmentation, sum(class_sizes), image_bytes)
     for variant, config in parameters.variants.items():
         layers = _check_networks(variant, config, dataset, source, split_sizes)
         state_bytes = checkpoint_bytes(layers)
@@ -215,7 +217,7 @@ def _check_images(
             needs[milestones.root] = kept * generator_bytes(layers)
             needs[checkpoints.root] += kept * state_bytes * parameters.reporting.restartable_milestones
         if parameters.augmentation is not None:
-            _check_replicates(parameters.augmentation, variant, config, train_images)
+            _check_replicates(parameters.augmentation, variant, config, class_sizes)
             trainings = len(parameters.augmentation.fractions) * parameters.augmentation.replicates
             states: CheckpointStore = catalog.load(f"{variant}.replicate_checkpoints")
             needs[states.root] = (trainings * states.keep + 1) * state_bytes
@@ -261,9 +263,11 @@ def _check_experiment(
         check_balance(experiment.synthetic, source.class_names)
 
 
-def _check_replicates(experiment: AugmentationConfig, variant: str, config: GanConfig, train_images: int) -> None:
+def _check_replicates(
+    experiment: AugmentationConfig, variant: str, config: GanConfig, class_sizes: Sequence[int]
+) -> None:
     """Check that a variant can be trained on the smallest fraction of the images."""
-    smallest = round(min(experiment.fractions) * train_images)
+    smallest = sum(count_drawn(class_sizes, min(experiment.fractions)))
     try:
         check_steps(config, smallest)
     except ConfigError as error:
@@ -298,10 +302,10 @@ def _check_pictures(count: int, scoring: ScoringConfig) -> None:
     require(count >= needed, "number of pictures in folder.path", count, f"{needed} or more, to be scored")
 
 
-def _check_ratios(count: int, experiment: AugmentationConfig, train_images: int) -> None:
+def _check_ratios(count: int, experiment: AugmentationConfig, class_sizes: Sequence[int]) -> None:
     """Check that there are enough pictures for the arms of two ratios to differ."""
     if len(experiment.ratios) > 1:
-        real = round(max(experiment.fractions) * train_images)
+        real = sum(count_drawn(class_sizes, max(experiment.fractions)))
         needed = count_synthetic(sorted(experiment.ratios)[-2], real)
         allowed = f"above {needed}: the arms of augmentation.ratios would have the same pictures"
         require(count > needed, "number of pictures in folder.path", count, allowed)
@@ -316,9 +320,13 @@ def _require_classes(what: str, source: ImageSource) -> None:
 
 
 def _check_class_sizes(scoring: ScoringConfig, source: ImageSource) -> None:
-    real = Counter(item.label for item in source.items if item.split in scoring.reference_split)
-    class_sizes = np.array([real[label] for label in range(len(source.class_names))])
-    check_class_sizes(source.class_names, class_sizes, scoring.samples)
+    check_class_sizes(source.class_names, _count_classes(source, scoring.reference_split), scoring.samples)
+
+
+def _count_classes(source: ImageSource, splits: Collection[str]) -> NDArray[np.int64]:
+    """Number of images of each class in some splits."""
+    labels = [item.label for item in source.items if item.split in splits]
+    return np.bincount(labels, minlength=len(source.class_names))
 
 
 def _require_split(name: str, split: str, split_sizes: Counter[str]) -> None:

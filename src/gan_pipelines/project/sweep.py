@@ -7,9 +7,9 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -84,17 +84,17 @@ class Combination:
         return nested
 
 
-class Request(NamedTuple):
-    """What a combination asks for.
+class RunIdentity(NamedTuple):
+    """What tells a run from others.
 
     Attributes:
-        key: identity of the run, of all its settings that change a result.
-        training: identity of what it trains; runs that share it share checkpoints.
-        epochs: of the training.
+        key: hash of all its settings that change a result.
+        trainings: identities of what it trains; two runs that share one share checkpoints.
+        epochs: of the trainings.
     """
 
     key: str
-    training: str
+    trainings: frozenset[str]
     epochs: int
 
 
@@ -145,11 +145,16 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
     return grid
 
 
-def combine(names: Sequence[str], seeds: Sequence[int], grid: Mapping[str, Sequence[Any]]) -> list[Combination]:
+def combine(names: Sequence[str], seeds: Sequence[int] | None, grid: Mapping[str, Sequence[Any]]) -> list[Combination]:
     """List all combinations, each once.
 
     What does not concern a run does not multiply it: settings of other variants and, if it is an augmentation
     experiment, the seeds of trainings.
+
+    Args:
+        names: names of the pipelines.
+        seeds: of the trainings; None for 0 alone.
+        grid: values by setting.
 
     Raises:
         ConfigError: if a pipeline is none that trains a variant, or the seeds or a setting concern none of them.
@@ -161,11 +166,11 @@ def combine(names: Sequence[str], seeds: Sequence[int], grid: Mapping[str, Seque
             known = [f"{kind}_{variant}" for kind in KINDS for variant in VARIANTS]
             raise ConfigError(f"--pipelines has {name!r}, which a sweep cannot run; {suggest(name, known)}")
         own = {key: values for key, values in grid.items() if _concerns(key, variant)}
-        own_seeds = seeds if kind == TRAIN else [None]
+        own_seeds = [None] if kind != TRAIN else [0] if seeds is None else seeds
         for values, seed in product(product(*own.values()), own_seeds):
             each = Combination(name, seed, dict(zip(own, values, strict=True)))
             combinations[each.name] = each
-    if len(seeds) > 1 and all(each.seed is None for each in combinations.values()):
+    if seeds is not None and all(each.seed is None for each in combinations.values()):
         raise ConfigError(
             "--seeds are those of trainings, and concern no run of --pipelines; an augmentation experiment has "
             "augmentation.seed and augmentation.replicates."
@@ -209,8 +214,8 @@ def sweep(project_path: Path, env: str | None, combinations: Sequence[Combinatio
     folder = project_path / MLRUNS
     (folder / LOGS).mkdir(parents=True, exist_ok=True)
     execution.check_engine(runtime, folder / LOGS)
-    requests = [_read_request(project_path, env, each, params) for each in combinations]
-    runs = {request.key: each for request, each in zip(requests, combinations, strict=True)}
+    identified = {_identify(project_path, env, each, params): each for each in combinations}
+    runs = {identity.key: each for identity, each in identified.items()}
     experiment = context.config_loader["mlflow"]["tracking"]["experiment"]["name"]
     with SweepRun.open(experiment, hash_values([*runs]), folder) as parent:
         outcomes = dict.fromkeys(parent.find_finished() & runs.keys(), Outcome("was finished"))
@@ -222,15 +227,14 @@ def sweep(project_path: Path, env: str | None, combinations: Sequence[Combinatio
             )
             for key, each in runs.items() if key not in outcomes
         }  # fmt: skip
-        turns = take_turns([request for request in requests if request.key in left])
-        tasks = [partial(_run_in_turn, [left[key] for key in keys]) for keys in turns]
-        shown = tqdm(total=len(left), unit="run", desc="sweep", disable=None)
-        with closing(execution.run_all(tasks, runtime)) as results, shown:
-            for keys, ended in zip(turns, results, strict=True):
-                outcomes |= zip(keys, ended, strict=True)
-                shown.update(len(keys))
-                with tqdm.external_write_mode():
-                    print(*(_describe(runs[key], outcomes[key]) for key in keys), sep="\n", flush=True)
+        with tqdm(total=len(left), unit="run", desc="sweep", disable=None) as shown:
+            for keys in take_turns([identity for identity in identified if identity.key in left]):
+                with closing(execution.run_all([left[key] for key in keys], runtime)) as results:
+                    for key, outcome in zip(keys, results, strict=True):
+                        outcomes[key] = outcome
+                        shown.update()
+                        with tqdm.external_write_mode():
+                            print(_describe(runs[key], outcome), flush=True)
         are_finished = all(outcome.state != "failed" for outcome in outcomes.values())
         table = "\n".join(_describe(each, outcomes[key]) for key, each in runs.items())
         parent.end(are_finished, table)
@@ -253,36 +257,39 @@ def _describe(combination: Combination, outcome: Outcome) -> str:
     return f"{combination.name}: {outcome.state}{took}{f': {outcome.reason}' if outcome.reason else ''}"
 
 
-def _read_request(project_path: Path, env: str | None, combination: Combination, params: Mapping[str, Any]) -> Request:
+def _identify(project_path: Path, env: str | None, combination: Combination, params: Mapping[str, Any]) -> RunIdentity:
     """Read the settings of a run. Raises a `ConfigError` if one is wrong."""
     runtime_params = merge(dict(params), combination.parameters)
     session = ProjectSession.create(project_path, env=env, runtime_params=runtime_params)
     assert isinstance(session, ProjectSession)
     stated = session.read_parameters()
     parameters = parse_parameters(stated, pipelines[combination.pipeline].inputs())
-    config, augmentation = parameters.variants[combination.variant], parameters.augmentation
+    config, data_hash = parameters.variants[combination.variant], hash_values(stated["dataset"])
+    trainings, epochs = {fingerprint(config, data_hash, "cpu")}, config.epochs
+    if (experiment := parameters.augmentation) is not None:
+        each_generator = product(experiment.fractions, experiment.seeds)
+        trainings = {
+            f"{fraction} {fingerprint(replace(config, seed=seed), data_hash, 'cpu')}"
+            for fraction, seed in each_generator
+        }
+        epochs = experiment.generator_epochs or epochs
     results = {name: value for name, value in stated.items() if name not in WITHOUT_RESULT}
-    return Request(
-        key=hash_values([combination.pipeline, env, results]),
-        training=f"{combination.kind} {fingerprint(config, hash_values(stated['dataset']), 'cpu')}",
-        epochs=(augmentation and augmentation.generator_epochs) or config.epochs,
-    )
+    return RunIdentity(hash_values([combination.pipeline, env, results]), frozenset(trainings), epochs)
 
 
-def take_turns(requests: Sequence[Request]) -> list[list[str]]:
-    """Group the keys of runs with the same training, which only one process at a time can have open.
+def take_turns(runs: Sequence[RunIdentity]) -> list[list[str]]:
+    """List the keys of runs in turns: in a turn, no two share a training, which only one process can have open.
 
-    Returns:
-        groups, in each of them fewer epochs first, since a training cannot go back.
+    Of runs that share one, those with fewer epochs come first, since a training cannot go back.
     """
-    turns: dict[str, list[Request]] = {}
-    for request in {each.key: each for each in requests}.values():
-        turns.setdefault(request.training, []).append(request)
-    return [[each.key for each in sorted(group, key=lambda each: each.epochs)] for group in turns.values()]
-
-
-def _run_in_turn(runs: Sequence[Callable[[], Outcome]]) -> list[Outcome]:
-    return [run() for run in runs]
+    turns: list[list[RunIdentity]] = []
+    for run in sorted(runs, key=lambda run: run.epochs):
+        shared = [place for place, turn in enumerate(turns) if any(run.trainings & other.trainings for other in turn)]
+        place = max(shared, default=-1) + 1
+        if place == len(turns):
+            turns.append([])
+        turns[place].append(run)
+    return [[run.key for run in turn] for turn in turns]
 
 
 def _run(

@@ -219,7 +219,8 @@ def _tag_variants(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, str]:
 def _find_seeds(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, int]:
     """The seeds of the variants that are trained; the generators of an experiment have seeds of their own."""
     trained = sorted(str(node.namespace) for node in pipeline.nodes if node.short_name == "train_gan")
-    return {variant: catalog.load(f"{VARIANTS}{variant}").seed for variant in trained}
+    stated = {variant: f"{VARIANTS}{variant}" for variant in trained}  # a slice may load a configuration instead
+    return {variant: catalog.load(entry).seed for variant, entry in stated.items() if entry in pipeline.inputs()}
 
 
 def check_asked_run(settings: Mapping[str, Any], at_work: Sequence[str]) -> None:

@@ -53,8 +53,10 @@ class RunningRuns:
             os.utime(self._folder / run_id)
 
     def end(self, run_id: str) -> None:
-        """Remove the run, whose end has been recorded."""
+        """Remove the run, whose end has been recorded, unless another process has it open."""
         path = self._folder / run_id
+        if path not in self._locks and self._is_alive(path):
+            return
         path.unlink(missing_ok=True)
         path.with_suffix(".lock").unlink(missing_ok=True)
         if path in self._locks:
