@@ -49,7 +49,8 @@ def make_synthetic_set(
     made = SyntheticImages.load(folder)
     rows, real_rows = _match_classes(made.labels[:COMPARED].numpy(), draw.images.labels)
     if len(rows) < MIN_COMPARED:  # of rare classes alone
-        rows, real_rows = np.arange(min(COMPARED, len(draw.images))), np.arange(len(draw.images))
+        count = min(COMPARED, len(made.images), len(draw.images))
+        rows, real_rows = np.arange(count), np.arange(len(draw.images))
     diversity = relative_diversity(torch.from_numpy(made.images[rows]), draw.images.images[real_rows])
     if diversity < NARROW_BELOW:
         logger.warning(
