@@ -17,11 +17,12 @@ BARE = "none of these"
 
 
 def compute(folder: Path) -> dict[str, Any]:
-    """Scores of trainings of a few minutes, of three sets of images, two losses, and what the parts of a recipe cost in time."""
+    """Scores of trainings of a few minutes, of four sets of images, two losses, and what the parts of a recipe cost in time."""
     return {
         "cifar10": read_scores(folder),
         "cards": read_scores(folder / "cards"),
         "few": read_scores(folder / "few"),
+        "suggested": read_scores(folder / "suggested"),
         "losses": compare_losses(pd.read_csv(folder / "losses/scores.csv")),
         "parts": compare_times(pd.read_csv(folder / "parts.csv")),
     }
