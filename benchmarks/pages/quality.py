@@ -17,7 +17,7 @@ BARE = "none of these"
 
 
 def compute(folder: Path) -> dict[str, Any]:
-    """Scores of trainings of a few minutes, of four sets of images, two losses, and what the parts of a recipe cost in time."""
+    """Scores of trainings of a few minutes, two losses beside each other, and what the parts of a recipe cost."""
     return {
         "cifar10": read_scores(folder),
         "cards": read_scores(folder / "cards"),
