@@ -54,7 +54,6 @@ def compare_losses(rows: pd.DataFrame) -> dict[str, Any]:
     return {
         "real": rows[rows["row"] == REAL].iloc[0],
         "scores": sort_rows(scored),
-        "settings": rows.groupby("row")["settings"].first(),
         "failed": rows[rows["row"] != REAL].groupby("row")["failure"].count(),
         "pairs": len(fids),
         "difference": float((fids.iloc[:, 0] - fids.iloc[:, 1]).mean()),

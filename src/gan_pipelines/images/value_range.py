@@ -64,8 +64,10 @@ def find_range(values: Values | None, stated: ValueRange | None) -> ValueRange |
     Raises:
         DatasetUnusable: if the range has to be stated and is not.
     """
-    if values is None or stated is not None:
-        return stated if values else None
+    if values is None:
+        return None
+    if stated is not None:
+        return stated
     if values.are_floats or values.low < 0 or values.high > SIXTEEN_BITS:
         kind = "floating-point values" if values.are_floats else "values"
         raise DatasetUnusable(

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -227,14 +227,12 @@ def sweep(project_path: Path, env: str | None, combinations: Sequence[Combinatio
             )
             for key, each in runs.items() if key not in outcomes
         }  # fmt: skip
-        with tqdm(total=len(left), unit="run", desc="sweep", disable=None) as shown:
-            for keys in take_turns([identity for identity in identified if identity.key in left]):
-                with closing(execution.run_all([left[key] for key in keys], runtime)) as results:
-                    for key, outcome in zip(keys, results, strict=True):
-                        outcomes[key] = outcome
-                        shown.update()
-                        with tqdm.external_write_mode():
-                            print(_describe(runs[key], outcome), flush=True)
+        turns = take_turns([identity for identity in identified if identity.key in left])
+        with closing(_run_turns(turns, left, runtime)) as results:
+            for key, outcome in tqdm(results, total=len(left), unit="run", desc="sweep", disable=None):
+                outcomes[key] = outcome
+                with tqdm.external_write_mode():
+                    print(_describe(runs[key], outcome), flush=True)
         are_finished = all(outcome.state != "failed" for outcome in outcomes.values())
         table = "\n".join(_describe(each, outcomes[key]) for key, each in runs.items())
         parent.end(are_finished, table)
@@ -267,10 +265,9 @@ def _identify(project_path: Path, env: str | None, combination: Combination, par
     config, data_hash = parameters.variants[combination.variant], hash_values(stated["dataset"])
     trainings, epochs = {fingerprint(config, data_hash, "cpu")}, config.epochs
     if (experiment := parameters.augmentation) is not None:
-        each_generator = product(experiment.fractions, experiment.seeds)
         trainings = {
             f"{fraction} {fingerprint(replace(config, seed=seed), data_hash, 'cpu')}"
-            for fraction, seed in each_generator
+            for fraction, seed in product(experiment.fractions, experiment.seeds)
         }
         epochs = experiment.generator_epochs or epochs
     results = {name: value for name, value in stated.items() if name not in WITHOUT_RESULT}
@@ -290,6 +287,15 @@ def take_turns(runs: Sequence[RunIdentity]) -> list[list[str]]:
             turns.append([])
         turns[place].append(run)
     return [[run.key for run in turn] for turn in turns]
+
+
+def _run_turns(
+    turns: Sequence[Sequence[str]], tasks: Mapping[str, Callable[[], Outcome]], runtime: RuntimeConfig
+) -> Generator[tuple[str, Outcome]]:
+    """Run the tasks of a turn beside each other, then those of the next; yield each key with its outcome."""
+    for keys in turns:
+        with closing(execution.run_all([tasks[key] for key in keys], runtime)) as results:
+            yield from zip(keys, results, strict=True)
 
 
 def _run(
