@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 
 from pages import augmentation, experiments, fashion_mnist, gpu, quality, robustness, scores, serving, speed, variants
 from plot_scores import write_figures
@@ -69,5 +70,11 @@ def render(page: str) -> str:
     environment.filters["exponent"] = lambda number: f"{number:.0e}".replace("e-0", "e-")
     environment.filters["points"] = lambda share: f"{share * 100:+.1f}"
     environment.filters["percent"] = lambda share, digits=0: f"{share * 100:.{digits}f} %"
-    environment.filters["spread"] = lambda values, digits=1: f"{values.mean():.{digits}f} ± {values.std():.{digits}f}"
+    environment.filters["spread"] = format_spread
     return environment.get_template(f"{page}.md.jinja").render(PAGES[page](RESULTS / page))
+
+
+def format_spread(values: pd.Series, digits: int = 1) -> str:
+    """Mean and standard deviation; of a single value, the value."""
+    spread = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
+    return f"{values.mean():.{digits}f}{spread}"
