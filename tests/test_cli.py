@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+from ast import literal_eval
 
 import numpy as np
 import pandas as pd
@@ -172,6 +173,9 @@ def test_a_milestone_is_scored_by_its_version_and_stays_apart_from_the_last_gene
     assert "fid" not in logged.metrics
     assert logged.metrics["milestone/fid"] > 0
     assert logged.tags["epochs"] == "2"
+    best = latest(project, "06_models/digits/wgan_gp/best_generator.safetensors").parent.name
+    loaded = {"wgan_gp.generator": milestone, "wgan_gp.best_generator": best}
+    assert literal_eval(logged.tags["load_versions"]) == loaded  # which kedro reproduce loads again
     kedro(project, "run", "--pipelines=sample_wgan_gp", "--params=sampling.count=2", asked)
     assert latest(project, "06_models/digits/wgan_gp/generator.safetensors") == newest
 

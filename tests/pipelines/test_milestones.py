@@ -245,7 +245,7 @@ def test_grids_of_parts_of_epochs_are_named_in_their_order_and_mlflow_has_those_
 ):
     tracker, logged = Tracker(), []
     tracker.log_picture = lambda name, epoch, grid: logged.append(epoch)
-    _, _, _, grids, _ = nodes.train_gan(
+    _, _, _, grids = nodes.train_gan(
         tiny_gan, images, CheckpointStore(tmp_path / "checkpoints"), MilestoneStore(tmp_path / "generator"),
         MONITOR, tracker,
         ReportingConfig(grid_every_epochs=2, grid_at_epochs=[0.5, 1.75]), RuntimeConfig(device="cpu"),

@@ -172,7 +172,7 @@ def _describe_run(variant: str, version: str, records: Sequence[Mapping[str, Any
         "epochs": identity["trained_epochs"],
         "recipe": identity["recipe"],
         **{score_name(score): score["value"] for score in records if score["metric"] != "class_kid"},
-        "best_epoch": None if identity["generator"] == MILESTONE else identity.get("epoch"),
+        "best_epoch": identity.get("epoch") if identity["generator"] == "best" else None,
         "samples": key["samples"],
         "extractor": key["extractor"],
         "extractor_accuracy": extractor.get("heldout_accuracy"),

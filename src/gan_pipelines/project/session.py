@@ -6,12 +6,14 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 from kedro.config import MissingConfigException
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog, MemoryDataset
+from kedro.io.core import VersionNotFoundError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.runner import AbstractRunner, ParallelRunner
@@ -65,8 +67,7 @@ class ProjectSession(KedroSession):
             part = select_nodes(whole, filters, "+".join(names))
             part = complete_slice(part, whole, self._open_catalog(), versions)
             asked["node_names"] = [node.name for node in part.nodes]
-        if versions:
-            check_load_versions(versions, part, self._open_catalog())
+        asked["load_versions"] = settle_versions(versions, part, self._open_catalog())
         return super().run(**asked)
 
     def read_parameters(self) -> dict[str, Any]:
@@ -166,13 +167,37 @@ def check_runner(runner: AbstractRunner | None) -> None:
         )
 
 
-def check_load_versions(versions: Iterable[str], pipeline: Pipeline, catalog: DataCatalog) -> None:
-    """Raise a `ConfigError` unless a run loads all of these entries and they are versioned: Kedro would ignore them."""
-    loaded = sorted(name for name in pipeline.inputs() if is_versioned(catalog.get(name)))
-    for name in versions:
+def settle_versions(stated: Mapping[str, str], pipeline: Pipeline, catalog: DataCatalog) -> dict[str, str]:
+    """Settle in which versions a run loads its entries: MLflow records them, and a run beside this one changes nothing.
+
+    An entry is loaded in the version that is stated of it, or in that stated of another entry of its variant, which is
+    of the same run, or in the newest. What does not exist is left out.
+
+    Args:
+        stated: versions by entry.
+        pipeline: what is run.
+        catalog: with all versions.
+
+    Raises:
+        ConfigError: if a version is stated of what the run does not load, or is not versioned: Kedro would ignore it.
+    """
+    loaded = {name: dataset for name in sorted(pipeline.inputs()) if is_versioned(dataset := catalog.get(name))}
+    for name in stated:
         if name not in loaded:
-            rest = suggest(name, loaded) if loaded else "it loads none."
+            rest = suggest(name, list(loaded)) if loaded else "it loads none."
             raise ConfigError(f"--load-versions has {name}, which is no versioned entry that this run loads; {rest}")
+    settled = dict(stated)
+    beside = {_namespace(name): version for name, version in stated.items()}
+    for name in loaded.keys() - stated.keys():
+        with suppress(VersionNotFoundError):
+            known = {Path(path).parent.name for path in loaded[name].list_versions()}
+            wanted = beside.get(_namespace(name))
+            settled[name] = wanted if wanted in known else str(loaded[name].resolve_load_version())
+    return settled
+
+
+def _namespace(entry: str) -> str:
+    return entry.rpartition(".")[0]
 
 
 def _lives_in_memory(name: str, catalog: DataCatalog) -> bool:

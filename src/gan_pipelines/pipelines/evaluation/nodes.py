@@ -70,12 +70,12 @@ def score_generators(
 ) -> list[dict[str, Any]]:
     """Score the last and the best generator with both sets of weights; return one plain record for each score.
 
-    A milestone is scored alone.
+    A generator is scored alone if the best one is of another run: so is a milestone.
     """
     first = metrics.score_generator(generator, extractor, reference, scoring, device)
-    if generator.is_milestone:
-        scored = {MILESTONE: first}
-    elif (generator.version, generator.training) == (best_generator.version, best_generator.training):
+    if generator.version != best_generator.version:
+        scored = {MILESTONE if generator.is_milestone else "last": first}
+    elif generator.training == best_generator.training:
         scored = {"last": first, "best": first}
     else:
         best = metrics.score_generator(best_generator, extractor, reference, scoring, device)

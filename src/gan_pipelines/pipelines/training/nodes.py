@@ -44,12 +44,12 @@ def train_gan(
     tracker: tracking.MlflowTracker,
     reporting: ReportingConfig,
     runtime: RuntimeConfig,
-) -> tuple[gan.TrainedGenerator, gan.TrainedGenerator, pd.DataFrame, dict[str, NDArray[np.uint8]], str]:
+) -> tuple[gan.TrainedGenerator, gan.TrainedGenerator, pd.DataFrame, dict[str, NDArray[np.uint8]]]:
     """Train, or go on with an interrupted training; log metrics and keep milestones while it runs.
 
     Returns:
-        the generator of the last epoch, that of the best epoch by the monitor, the metrics by epoch, sample grids, and
-        why the training has failed: a sentence, empty if it has not.
+        the generator of the last epoch, that of the best epoch by the monitor, the metrics by epoch, and sample grids.
+        Generators of a training that has failed say so in ``training["failure"]``.
     """
     grids: dict[str, NDArray[np.uint8]] = {}
     origin = {"mlflow_run_id": tracker.run_id}
@@ -81,7 +81,7 @@ def train_gan(
     _warn_of_missing(reporting, epoch, milestones, checkpoints)
     origin |= {"failure": failure} if failure else {}
     last, best = (_add_origin(each, origin) for each in (generator, epoch.best or generator))
-    return last, best, _tabulate(epoch.history), grids, failure or ""
+    return last, best, _tabulate(epoch.history), grids
 
 
 def _keep_milestone(
@@ -127,13 +127,13 @@ def _add_origin(generator: gan.TrainedGenerator, origin: Mapping[str, str | None
     return replace(generator, training={**generator.training, **origin})
 
 
-def check_training(failure: str, *_saved: object) -> None:
+def check_training(generator: gan.TrainedGenerator, *_saved: object) -> None:
     """End the run of a training that has failed, after all that it has measured is saved.
 
     Raises:
         TrainingDiverged: if the training has failed.
     """
-    if failure:
+    if failure := generator.training.get("failure"):
         raise gan.TrainingDiverged(failure)
 
 

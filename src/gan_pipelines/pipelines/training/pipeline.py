@@ -49,7 +49,7 @@ def create_pipeline(variant: str) -> Pipeline:
                     "params:reporting",
                     "params:runtime",
                 ],
-                outputs=["generator", "best_generator", "history", "sample_grids", "failure"],
+                outputs=["generator", "best_generator", "history", "sample_grids"],
                 name="train_gan",
             ),
             node(plot_losses, inputs="history", outputs="loss_curves", name="plot_losses"),
@@ -65,7 +65,7 @@ def create_pipeline(variant: str) -> Pipeline:
 
 
 def create_check_pipeline(variant: str) -> Pipeline:
-    """From the failure of a training to the end of its run, once the scores are saved.
+    """From the generator of a training that has failed to the end of its run, once the scores are saved.
 
     Kedro runs nodes by their distance from the inputs: figures of the training are saved before the scores.
     """
@@ -73,7 +73,7 @@ def create_check_pipeline(variant: str) -> Pipeline:
         [
             node(
                 check_training,
-                inputs=["failure", "score_findings", "neighbours", "model"],
+                inputs=["generator", "score_findings", "neighbours", "model"],
                 outputs=None,
                 name="check_training",
             )
