@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from gan_pipelines.core.hashing import hash_images
 from gan_pipelines.core.stores import KeyedStore
+from gan_pipelines.images.duplicates import make_thumbnails
 from gan_pipelines.metrics import Nearness, Radii, ScoringConfig, find_copies, kernel, score_generator
 from planted import PerfectGenerator, draw_image_set, make_reference
 
 CONFIG = ScoringConfig(samples=1000)
-HELDOUT = [250, 250, 250, 250]
+UNSEEN = draw_image_set([250] * 4, seed=6)
 
 
 @pytest.fixture(autouse=True)
@@ -23,9 +25,8 @@ def _few_subsets(monkeypatch):
 def score(tmp_path):
     """Score a generator that copies a share of its samples from the training images."""
 
-    def score(copied_share=0.0, *, spread=1.0, heldout=True, config=CONFIG, **training):
-        others = draw_image_set(HELDOUT, seed=6) if heldout else None
-        extractor, reference = make_reference(KeyedStore(tmp_path), [400] * 4, others)
+    def score(copied_share=0.0, *, spread=1.0, heldout=UNSEEN, config=CONFIG, **training):
+        extractor, reference = make_reference(KeyedStore(tmp_path), [400] * 4, heldout)
         images = reference.images
         generator = PerfectGenerator(
             training={"data_hash": images.content_hash, **training},
@@ -63,6 +64,24 @@ def test_a_generator_that_copies_nothing_is_not_flagged_however_varied_its_sampl
     assert values["copies"] < 0.015
     assert not any("repeats" in flag for each in scores for flag in each.flags)
     assert (values["authenticity"] < 0.8 * values["heldout_authenticity"]) == (spread < 1)
+
+
+@pytest.mark.parametrize("difference", [0, 1])
+def test_held_out_images_that_are_training_images_hide_no_copies(score, difference):
+    """They are 20 of 1,000, twice as many as those to which samples are compared."""
+    images = UNSEEN.images.copy()
+    images[::50] = draw_image_set([400] * 4, seed=3).images[::80] ^ difference
+    seen = replace(UNSEEN, images=images, image_hashes=hash_images(images), thumbnails=make_thumbnails(images))
+    scores = score(0.2, heldout=seen)
+    assert values_of(scores)["copies"] == pytest.approx(0.2, abs=0.015)
+    assert "as the nearest 10 of 980 held-out images" in scores[0].flags[0]
+    (key,) = {each.comparability["heldout_hash"] for each in scores if each.metric == "copies"}
+    assert key == UNSEEN.take(np.flatnonzero(np.arange(1000) % 50), "heldout").content_hash
+
+
+def test_where_all_held_out_images_are_training_images_copies_are_left_out(score):
+    scores = score(0.5, heldout=draw_image_set([400] * 4, seed=3).take(np.arange(0, 1600, 4), "heldout"))
+    assert {"heldout_authenticity", "copies"}.isdisjoint(values_of(scores))
 
 
 @pytest.mark.parametrize(("heldout", "rank"), [(360, 4), (20, 1)])
@@ -104,12 +123,12 @@ def test_the_nearness_of_held_out_images_is_stored_and_they_are_in_the_keys(scor
     assert (again["heldout_authenticity"].value, again["copies"].value) == (0.25, 1.0)
     keys = {each.metric: each.comparability for each in scores}
     for metric in ("heldout_authenticity", "copies"):
-        assert keys[metric]["heldout_hash"] == draw_image_set(HELDOUT, seed=6).content_hash
+        assert keys[metric]["heldout_hash"] == UNSEEN.content_hash
     assert "heldout_hash" not in keys["authenticity"]
 
 
 def test_without_held_out_images_the_authenticity_is_measured_and_nothing_is_flagged(score):
-    scores = score(0.5, heldout=False, config=replace(CONFIG, samples=500))
+    scores = score(0.5, heldout=None, config=replace(CONFIG, samples=500))
     assert values_of(scores)["authenticity"] < 0.5
     assert {"heldout_authenticity", "copies"}.isdisjoint(values_of(scores))
     assert {each.flags for each in scores} == {()}

@@ -12,7 +12,7 @@ SUBSET_SEED = 2020
 """Seed of the random subsets, as in torch-fidelity: the same features give the same distance there and here."""
 
 
-def kernel_distance(first: Tensor, second: Tensor) -> tuple[float, float]:
+def kernel_distance(first: Tensor, second: Tensor) -> tuple[float, float | None]:
     """Estimate the squared maximum mean discrepancy under the kernel (x.y / D + 1)^3.
 
     The estimate is unbiased if the images of each set are drawn independently. Between sets with fixed numbers of each
@@ -24,7 +24,8 @@ def kernel_distance(first: Tensor, second: Tensor) -> tuple[float, float]:
 
     Returns:
         mean and standard deviation over 100 pairs of random subsets of 1,000, or of the size of the smaller set. Two
-        sets of equal size, at most 1,000, are compared once as a whole. The mean may be slightly below 0.
+        sets of equal size, at most 1,000, are compared once as a whole. The mean may be slightly below 0. The standard
+        deviation is None where the smaller set is in all pairs as a whole: it would be far too low, or 0.
     """
     size = min(SUBSET_SIZE, len(first), len(second))
     draws = np.random.RandomState(SUBSET_SEED)
@@ -32,7 +33,8 @@ def kernel_distance(first: Tensor, second: Tensor) -> tuple[float, float]:
     for _ in range(1 if size == len(first) == len(second) else SUBSETS):
         chosen = [features[torch.from_numpy(draws.choice(len(features), size, False))] for features in (first, second)]
         distances.append(_unbiased_distance(*chosen))
-    return float(np.mean(distances)), float(np.std(distances))
+    is_drawn = size < min(len(first), len(second))
+    return float(np.mean(distances)), float(np.std(distances)) if is_drawn else None
 
 
 def _unbiased_distance(first: Tensor, second: Tensor) -> float:

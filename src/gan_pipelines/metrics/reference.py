@@ -18,6 +18,7 @@ from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images import ImageSet
+from gan_pipelines.images.duplicates import SAME_CORRELATION, find_twins
 from gan_pipelines.metrics.config import MIN_IMAGES
 from gan_pipelines.metrics.extractors import FeatureExtractor
 from gan_pipelines.metrics.frechet import Moments
@@ -106,7 +107,8 @@ def open_reference(
         images: the real images, of one split or of all.
         extractor: extractor of the features.
         device: where to extract.
-        heldout: real images of another split, whose features are extracted as well.
+        heldout: real images of another split, whose features are extracted as well. Those that are among the images, or
+            nearly, are left out: copies would be as near as they are.
 
     Raises:
         ConfigError: if all images are the same, or no pixel is above 1, as when images in [0, 1] are cast to uint8.
@@ -137,8 +139,23 @@ def open_reference(
     with np.load(folder / "moments.npz") as saved:
         moments = Moments(int(saved["count"]), torch.from_numpy(saved["mean"]), torch.from_numpy(saved["scatter"]))
     features = torch.from_numpy(np.load(folder / "features.npy", mmap_mode="c"))
-    others = None if heldout is None else open_reference(store, heldout, extractor, device)
+    unseen = None if heldout is None else leave_out_twins(store, heldout, images)
+    has_enough = unseen is not None and len(unseen) >= MIN_IMAGES
+    others = open_reference(store, unseen, extractor, device) if has_enough else None
     return Reference(images, features, moments, key, store, others)
+
+
+def leave_out_twins(store: KeyedStore, images: ImageSet, others: ImageSet) -> ImageSet:
+    """Leave out the images that others have too, or nearly; which, is searched unless the store holds it."""
+
+    def build(folder: Path) -> None:
+        every, known = (each.at(np.arange(len(each))) for each in (images, others))
+        twins = [twin.row for twin in find_twins(every, known, SAME_CORRELATION)]
+        np.save(folder / "rows.npy", np.setdiff1d(every.rows, twins))
+
+    key = hash_values("twins", SAME_CORRELATION, images.content_hash, others.content_hash)
+    rows = np.load(store.get_or_build(key, build) / "rows.npy")
+    return images if len(rows) == len(images) else images.take(rows, "heldout")
 
 
 def extract_features(extractor: FeatureExtractor, batches: Iterable[Tensor], kind: str) -> Iterator[Prediction]:

@@ -58,8 +58,8 @@ class Score:
         metric: ``fid``, ``fid_infinity``, ``is``, ``kid``, ``class_kid``, ``precision``, ``recall``, ``density``,
             ``coverage``, ``authenticity``, ``heldout_authenticity`` or ``copies``.
         value: the measured value.
-        spread: standard deviation over the splits of ``is`` and over the subsets of ``kid`` and ``class_kid``, standard
-            error of ``fid_infinity``; None for the other metrics.
+        spread: standard deviation over the splits of ``is`` and over the subsets of ``kid`` and ``class_kid``, None
+            if there are too few images to draw any; standard error of ``fid_infinity``; None for the other metrics.
         comparability: comparability key; only scores with equal keys may be compared.
         identity: what was scored: training, version of the generator, set of weights, sampling seed.
         extractor: provenance of the feature extractor.
