@@ -489,7 +489,7 @@ def test_an_experiment_for_a_folder_of_pictures(project):
     assert "Careful: 128 training pictures are few" in printed
     assert "Wrote data/08_reporting/coins/dataset.html: the dataset with its pictures; open it in a browser." in printed
     assert "images of penny" in (project / "data/08_reporting/coins/dataset.html").read_text()
-    command = "kedro run --env=coins --pipelines=train_cdcgan"
+    command = "kedro run --env=coins --pipelines=train_acgan"
     assert command in printed
     assert 'path: "data/01_raw/coins"' in (project / "conf/coins/parameters.yml").read_text()
     kedro(project, "run", "--env=coins", "--pipelines=ingest")

@@ -98,7 +98,7 @@ def test_the_path_of_the_pictures_is_read_as_it_was_written(tmp_path, report, pa
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("pipeline", ["train_cdcgan", "augment_cdcgan"])
+@pytest.mark.parametrize("pipeline", ["train_acgan", "augment_acgan"])
 @pytest.mark.parametrize("splits", [("",), ("train", "test")])
 def test_a_run_takes_what_is_written(tmp_path, splits, pipeline):
     check(tmp_path, inspect_folder(write_pictures(tmp_path / "my cards", splits, count=100)), pipeline)
@@ -118,7 +118,7 @@ def test_a_run_takes_labels_from_a_file(tmp_path):
     lines = [f"{file.relative_to(pictures)},{file.parent.name}\n" for file in pictures.rglob("*.png")]
     (pictures / "${labels}.csv").write_text("path,the kind\n" + "".join(lines))
     report = inspect_folder(pictures, labels="${labels}.csv", label_column="the kind")
-    check(tmp_path, report, "train_cdcgan")
+    check(tmp_path, report, "train_acgan")
     stated = suggest(report)["dataset"]
     assert (stated["label_column"], stated["folder_split"]) == ("the kind", "train")
 
@@ -142,7 +142,7 @@ def test_the_folder_and_what_was_seen_in_it_is_stated(report):
 
 @pytest.mark.parametrize(("pictures", "epochs"), [(100, 1000), (7500, 16), (1_000_000, 1)])
 def test_a_training_sees_about_as_many_images_whatever_their_number(report, pictures, epochs):
-    assert suggest(counts_of(report, pictures // 2))["variants"]["cdcgan"]["epochs"] == epochs
+    assert suggest(counts_of(report, pictures // 2))["variants"]["acgan"]["epochs"] == epochs
 
 
 @pytest.mark.parametrize(("pictures", "samples"), [(100, 1000), (7624, 8000), (60_000, 10_000)])
@@ -201,7 +201,7 @@ def test_any_numbers_of_classes_and_pictures_get_settings_that_fit_them(report, 
             continue
         scoring = parse(ScoringConfig, stated["scoring"], "scoring")
         check_class_sizes(names, counts, scoring.samples)
-        check_steps(parse_variant("cdcgan", stated["variants"]["cdcgan"]), counts.sum())
+        check_steps(parse_variant("acgan", stated["variants"]["acgan"]), counts.sum())
     assert refused < 40  # the others are written
 
 
@@ -224,7 +224,7 @@ def test_the_generators_of_an_augmentation_experiment_get_a_batch_of_pictures(re
     )
     experiment = parse(AugmentationConfig, stated["augmentation"], "augmentation")
     for draw in draw_images(separate_images(image_set), experiment):
-        check_steps(parse_variant("cdcgan", stated["variants"]["cdcgan"]), len(draw.images))
+        check_steps(parse_variant("acgan", stated["variants"]["acgan"]), len(draw.images))
 
 
 @pytest.mark.integration
@@ -238,7 +238,7 @@ def test_what_is_written_for_any_folder_runs(tmp_path, seed, monkeypatch):
     except DatasetUnusable as error:
         assert re.search("needs 50 or more|has one training picture|has no folder test", str(error))
         return
-    check(tmp_path, report, f"train_{choose_variant(report)}", "augment_cdcgan" * (len(report.train_counts) > 1))
+    check(tmp_path, report, f"train_{choose_variant(report)}", "augment_acgan" * (len(report.train_counts) > 1))
 
 
 PATHS = [
@@ -297,7 +297,7 @@ def test_the_time_of_all_replicates_is_stated(report):
 
 def test_a_gpu_gets_wider_networks_and_a_longer_training(report):
     report = counts_of(report, 5000)
-    on_cpu, on_gpu = (suggest(report, has_gpu)["variants"]["cdcgan"] for has_gpu in (False, True))
+    on_cpu, on_gpu = (suggest(report, has_gpu)["variants"]["acgan"] for has_gpu in (False, True))
     assert on_gpu["networks"]["width"] > on_cpu["networks"]["width"]
     assert on_gpu["epochs"] > on_cpu["epochs"]
 
