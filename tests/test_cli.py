@@ -205,7 +205,7 @@ def test_a_slice_makes_again_what_is_not_saved(project, client):
     runs = len(mlflow_runs(client))
     arguments = ["run", "--pipelines=train_wgan_gp", "--nodes=wgan_gp.score_generators", f"--params={SMALL}"]
     before = latest(project, "08_reporting/digits/wgan_gp/scores.json")
-    printed = kedro(project, *arguments, "--runner=ThreadRunner").stderr
+    printed = kedro(project, *arguments).stderr
     assert "for what this slice needs: prepare_images, open_extractor, open_reference\n" in printed
     assert "train_gan" not in printed
     assert latest(project, "08_reporting/digits/wgan_gp/scores.json") > before
@@ -219,8 +219,9 @@ def test_a_slice_makes_again_what_is_not_saved(project, client):
             ["--from-nodes=wgan_gp.train"],
             "There is no node 'wgan_gp.train' in train_wgan_gp; did you mean",
         ),
-        (["--runner=ThredRunner"], "There is no runner 'ThredRunner'; did you mean ThreadRunner?"),
+        (["--runner=SequentalRunner"], "There is no runner 'SequentalRunner'; did you mean SequentialRunner?"),
         (["--runner=ParallelRunner"], "ParallelRunner cannot run these pipelines"),
+        (["--only-missing-outputs"], "--only-missing-outputs would mix entries of an earlier run"),
         (
             ["--load-versions=nothing:2026"],
             "--load-versions has nothing, which is no versioned entry",

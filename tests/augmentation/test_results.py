@@ -123,6 +123,19 @@ def test_differences_are_paired_and_the_verdict_is_that_of_the_ratio_that_valida
     assert table.loc[(1.0, "added_1x"), "verdict"] == "no difference shown"
 
 
+@pytest.mark.parametrize("ratios", [(1.0, 3.0), (3.0, 1.0)])
+def test_of_two_ratios_with_the_same_accuracy_on_the_validation_split_the_loss_there_chooses(ratios):
+    config = replace(TENTH, ratios=ratios)
+    fits = [
+        fit(0.1, seed, arm.name, 0.8, 0.8, valid_loss=0.4 if arm.name == "added_3x" else 0.5)
+        for seed in (5, 6, 7)
+        for arm in list_arms(config)
+    ]
+    table = tabulate_comparisons(fits, config)
+    assert "added_3x" in table[table["is_primary"]]["arm"].tolist()
+    assert "added_1x" not in table[table["is_primary"]]["arm"].tolist()
+
+
 def test_recalls_are_compared_class_by_class(fits):
     table = tabulate_class_comparisons(fits, CONFIG, ("cat", "dog")).set_index(["fraction", "arm", "class"])
     assert len(table) == 2 * 6 * 2

@@ -142,7 +142,7 @@ PARTS = {
     "discriminator_optimizer": OptimizerConfig(),
     "schedule": ScheduleConfig(kind="step"),
     "transforms": TransformConfig(),
-    "differentiable_transforms": DifferentiableTransformConfig(kinds=("cutout",), target_sign=0.6),
+    "differentiable_transforms": DifferentiableTransformConfig(kinds=("cutout",), probability=0.0, target_sign=0.6),
 }
 
 

@@ -28,7 +28,7 @@ import requests
 import torch
 from kedro.framework.project import configure_project
 from kedro.io import DataCatalog, Version
-from kedro.runner import ParallelRunner
+from kedro.runner import ThreadRunner
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST
 from omegaconf import OmegaConf
@@ -87,7 +87,7 @@ from gan_pipelines.project.parameters import RuntimeConfig, parse_parameters
 from gan_pipelines.project.preflight import check_run
 from gan_pipelines.project.reproduction import Request, check_dataset, find_run, read_parameters
 from gan_pipelines.project.service import find_model
-from gan_pipelines.project.session import check_load_versions, check_runner, check_runner_name, join, select_nodes
+from gan_pipelines.project.session import check_options, check_runner_name, join, select_nodes, settle_versions
 from gan_pipelines.project.sweep import check_settings
 from gan_pipelines.project.training import train_generator
 from gan_pipelines.serving.onnx_networks import to_onnx
@@ -257,6 +257,9 @@ case("a probability without a differentiable transform")(
 )
 case("an adaptive probability without a differentiable transform")(
     lambda _: preflight(variants__wgan_gp__differentiable_transforms__target_sign=0.6)
+)
+case("an adaptive probability that begins with 1")(
+    lambda _: preflight(variants__wgan_gp__differentiable_transforms={"kinds": ["colour"], "target_sign": 0.6})
 )
 case("a ramp of a probability that is not adaptive")(
     lambda _: preflight(variants__wgan_gp__differentiable_transforms={"kinds": ["colour"], "ramp_images": 50_000})
@@ -564,10 +567,11 @@ def choose(**filters):
 case("a node that does not exist")(lambda _: choose(from_nodes=["train_gan"]))
 case("a tag that no node has")(lambda _: choose(tags=["fast"]))
 case("filters that leave no node")(lambda _: choose(from_nodes=["dcgan.train_gan"], to_nodes=["prepare_images"]))
-case("a runner that does not exist")(lambda _: check_runner_name("ThredRunner"))
-case("a runner that starts processes")(lambda _: check_runner(ParallelRunner()))
+case("a runner that does not exist")(lambda _: check_runner_name("SequentalRunner"))
+case("a runner that starts processes or threads")(lambda _: check_options({"runner": ThreadRunner()}))
+case("a run of missing entries alone")(lambda _: check_options({"only_missing_outputs": True}))
 case("a version of an entry that the run does not load")(
-    lambda _: check_load_versions(["dcgan.scores"], PIPELINES["train_dcgan"], DataCatalog({}))
+    lambda _: settle_versions({"dcgan.scores": "2026"}, PIPELINES["train_dcgan"], DataCatalog({}))
 )
 case("a source without its path")(lambda _: preflight(dataset__source="image_folder"))
 case("a split of an unknown name")(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -120,14 +121,20 @@ def _list_pairs(fits: Sequence[ArmFit], config: AugmentationConfig) -> Iterator[
 
 
 def _choose_ratios(by_arm: dict[Arm, list[ArmFit]], config: AugmentationConfig) -> list[Arm]:
-    """For each baseline the arm with synthetic images that has the highest mean accuracy on the validation split."""
+    """For each baseline the arm with synthetic images that has the highest mean accuracy on the validation split.
+
+    The mean loss there breaks ties, which are many where the split is small.
+    """
+
+    def rank(arm: Arm) -> tuple[float, float]:
+        fits = by_arm[arm]
+        return fmean(fit.valid_accuracy for fit in fits), -fmean(fit.valid_loss for fit in fits)
+
     candidates = defaultdict(list)
     for arm, baseline in list_contrasts(config):
         if arm.has_both:
             candidates[baseline].append(arm)
-    return [
-        max(arms, key=lambda arm: np.mean([fit.valid_accuracy for fit in by_arm[arm]])) for arms in candidates.values()
-    ]
+    return [max(arms, key=rank) for arms in candidates.values()]
 
 
 def _decide(comparisons: pd.DataFrame) -> pd.DataFrame:

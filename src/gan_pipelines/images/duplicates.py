@@ -20,8 +20,8 @@ NEAR_CORRELATION = 0.95
 Of playing cards and CIFAR-10, nearly all pairs above it show the same picture; a little below it, some do not.
 """
 SAME_CORRELATION = 0.99
-"""Minimum correlation of near-duplicates where a wrong one does harm: in two classes, which may differ in little, as the
-four and five of clubs do, and among the held-out images of which copies are told apart.
+"""Minimum correlation of near-duplicates where a wrong one does harm: in two classes, which may differ in little, as
+the four and five of clubs do, and among the held-out images, from which copies are told apart.
 
 Of the ten pairs of playing cards between it and 1, four show the same card; of the 29 next below it, none does. Most
 copies that were compressed or resized again are above it.

@@ -32,7 +32,7 @@ from gan_pipelines.metrics.fidelity import (
     VggNetwork,
 )
 from gan_pipelines.metrics.imagenet import ImagenetNetwork
-from gan_pipelines.metrics.pretrained import ExtractorUnavailable
+from gan_pipelines.metrics.pretrained import ExtractorUnavailable, full_precision
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class FeatureExtractor:
         described = f"{tuple(images.shape)} {images.dtype}"
         is_image = images.ndim == 4 and images.shape[1] in (1, 3) and images.dtype == torch.uint8
         require(is_image, "images", described, "(N, 1 or 3, H, W) uint8, from 0 to 255")
-        with torch.inference_mode():
+        with torch.inference_mode(), full_precision():
             prediction: Prediction = self.network(images)
         return prediction
 

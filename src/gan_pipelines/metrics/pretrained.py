@@ -28,15 +28,14 @@ class ExtractorUnavailable(ProjectError):
 
 
 class PretrainedNetwork(nn.Module):
-    """A network with published weights, in evaluation mode, that computes in float32.
+    """A network with published weights, in evaluation mode.
 
     A subclass defines `extract`, and resizes images of any size itself.
     """
 
     def forward(self, images: Tensor) -> Prediction:
         """Extract features and logits of (N, 1 or 3, H, W) uint8 images; grey is repeated to three channels."""
-        with full_precision():
-            parts = [self.extract(part) for part in images.expand(-1, 3, -1, -1).split(BATCH)]
+        parts = [self.extract(part) for part in images.expand(-1, 3, -1, -1).split(BATCH)]
         return Prediction(*map(torch.cat, zip(*parts, strict=True)))
 
     def extract(self, images: Tensor) -> Prediction:

@@ -139,9 +139,9 @@ def open_reference(
     with np.load(folder / "moments.npz") as saved:
         moments = Moments(int(saved["count"]), torch.from_numpy(saved["mean"]), torch.from_numpy(saved["scatter"]))
     features = torch.from_numpy(np.load(folder / "features.npy", mmap_mode="c"))
-    unseen = None if heldout is None else leave_out_twins(store, heldout, images)
-    has_enough = unseen is not None and len(unseen) >= MIN_IMAGES
-    others = open_reference(store, unseen, extractor, device) if has_enough else None
+    others = None
+    if heldout is not None and len(unseen := leave_out_twins(store, heldout, images)) >= MIN_IMAGES:
+        others = open_reference(store, unseen, extractor, device)
     return Reference(images, features, moments, key, store, others)
 
 

@@ -18,7 +18,7 @@ from gan_pipelines.images.label_files import SPLIT_COLUMN
 from gan_pipelines.metrics.labels import MIN_CLASS_IMAGES
 
 TRAINED_IMAGES = {"cpu": 120_000, "gpu": 2_000_000}
-"""Training budget in real images shown to the discriminator. On a CPU it takes about six minutes of one core at 32x32."""
+"""Training budget in real images shown to the discriminator. On a CPU it takes six minutes of one core at 32x32."""
 FITTED_IMAGES = 100_000
 """Images over all epochs of fitting the feature extractor; four to five minutes of one core."""
 IMAGENET_FEATURES = 1280
@@ -92,7 +92,7 @@ def write_experiment(conf: Path, name: str, parameters: str) -> None:
 
 
 def choose_variant(report: FolderReport) -> str:
-    """Choose ACGAN, whose networks learn the most in few minutes, or the unconditional DCGAN if there is only one class."""
+    """Choose ACGAN, which learns the most in few minutes, or the unconditional DCGAN if there is only one class."""
     return "acgan" if len(report.train_counts) > 1 else "dcgan"
 
 

@@ -16,7 +16,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.io.core import VersionNotFoundError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
-from kedro.runner import AbstractRunner, ParallelRunner
+from kedro.runner import AbstractRunner, ParallelRunner, ThreadRunner
 from kedro.utils import load_obj
 
 from gan_pipelines.core.config import ConfigError, suggest
@@ -39,8 +39,8 @@ FILTERS: Mapping[str, tuple[str, str, Callable[[Pipeline], Iterable[str]]]] = {
 }
 """By argument of `KedroSession.run`: its option, what it names, and those that a pipeline has."""
 
-RUNNERS = ["SequentialRunner", "ThreadRunner"]
-"""Kedro's runners that can run the pipelines."""
+RUNNER = "SequentialRunner"
+"""Kedro's runner that can run the pipelines."""
 
 
 class ProjectSession(KedroSession):
@@ -51,11 +51,11 @@ class ProjectSession(KedroSession):
 
         Raises:
             ConfigError: if pipelines do not fit together, a node, tag, namespace or entry is unknown, no node is left,
-                or the runner cannot work.
+                or an option cannot work.
         """
         asked = signature(KedroSession.run).bind(self, *args, **kwargs).arguments
         del asked["self"]
-        check_runner(asked.get("runner"))
+        check_options(asked)
         names = asked.get("pipeline_names") or [asked.get("pipeline_name") or "__default__"]
         pipelines.set_requested(asked.get("pipeline_names") or None)
         whole = join({name: pipelines[name] for name in names})
@@ -155,15 +155,25 @@ def check_runner_name(name: str) -> None:
     except (AttributeError, ImportError):
         kind = None
     if not (isinstance(kind, type) and issubclass(kind, AbstractRunner)):
-        raise ConfigError(f"There is no runner {name!r}; {suggest(name, RUNNERS)}")
+        raise ConfigError(f"There is no runner {name!r}; {suggest(name, [RUNNER])}")
 
 
-def check_runner(runner: AbstractRunner | None) -> None:
-    """Raise a `ConfigError` if a runner starts processes: nodes share images and networks in memory."""
-    if isinstance(runner, ParallelRunner):
+def check_options(asked: Mapping[str, Any]) -> None:
+    """Raise a `ConfigError` for an option of Kedro with which a run cannot work, or would have wrong results.
+
+    Args:
+        asked: arguments of `KedroSession.run`.
+    """
+    runner = asked.get("runner")
+    if isinstance(runner, (ParallelRunner, ThreadRunner)):
         raise ConfigError(
-            "ParallelRunner cannot run these pipelines, whose nodes share images and networks in memory; use "
-            f"{' or '.join(RUNNERS)}."
+            f"{type(runner).__name__} cannot run these pipelines, whose nodes share images, networks and random "
+            f"numbers in memory; use {RUNNER}."
+        )
+    if asked.get("only_missing_outputs"):
+        raise ConfigError(
+            "--only-missing-outputs would mix entries of an earlier run with those of this one; leave it out: finished "
+            "trainings, prepared images and features are not made again."
         )
 
 

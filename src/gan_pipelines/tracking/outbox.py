@@ -76,7 +76,7 @@ class Outbox:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._waiting: deque[Call] = deque()
-        self._sending = threading.Lock()  # Kedro's ThreadRunner saves entries in several threads
+        self._sending = threading.Lock()  # with --async, Kedro saves entries in several threads
         self._failures = 0
         self._next_try = 0.0
 

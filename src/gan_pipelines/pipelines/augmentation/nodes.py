@@ -112,7 +112,14 @@ def _train_replicate(
     """Train one generator. Its networks and optimisers are freed at the end, before the next training."""
     at_the_end = replace(monitor, every_epochs=config.epochs)
     epoch, generator, failure = train_generator(
-        config, draw.images, checkpoints, at_the_end, device=device, fresh=fresh, progress_lines=progress_lines
+        config,
+        draw.images,
+        checkpoints,
+        at_the_end,
+        device=device,
+        fresh=fresh,
+        samples_every=config.epochs,  # nobody sees them, and each makes the checkpoints larger
+        progress_lines=progress_lines,
     )
     return TrainedReplicate(generator, epoch.history, epoch.state.fingerprint, failure)
 
