@@ -21,9 +21,19 @@ def test_other_seeds_are_refused(text):
         parse_seeds(text)
 
 
-def test_values_of_a_grid_are_read_as_yaml():
-    grid = parse_grid(["variants.dcgan.batch_size=64;128", "variants.dcgan.penalties=[]; [{at: real}]"])
-    assert grid == {"variants.dcgan.batch_size": [64, 128], "variants.dcgan.penalties": [[], [{"at": "real"}]]}
+def test_values_of_a_grid_are_read_as_those_of_params():
+    grid = parse_grid(
+        [
+            "variants.dcgan.batch_size=64;128",
+            "variants.dcgan.penalties=[]; [{at: real}]",
+            "variants.dcgan.a.rate=1e-3;2e-4",
+        ]
+    )
+    assert grid == {
+        "variants.dcgan.batch_size": [64, 128],
+        "variants.dcgan.penalties": [[], [{"at": "real"}]],
+        "variants.dcgan.a.rate": [1e-3, 2e-4],
+    }
 
 
 @pytest.mark.parametrize(

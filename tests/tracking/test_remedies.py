@@ -16,6 +16,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
 
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.project.hooks import explain
@@ -24,6 +25,7 @@ from gan_pipelines.tracking.address import write_address
 from gan_pipelines.tracking.database import set_up_alone
 from gan_pipelines.tracking.errors import ELSEWHERE
 from gan_pipelines.tracking.remedies import MAX_PATH_BYTES, require_mlflow
+from gan_pipelines.tracking.remedies import explain as explain_mlflow
 
 NOBODY = 65534
 
@@ -208,6 +210,15 @@ def test_a_server_that_refuses_the_user(folder, tracking_uri, status):
     assert sentence.startswith(f"MLflow at {address.replace('://', '://***@')} refuses this user (")
     assert sentence.endswith("; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.")
     assert "secret" not in sentence
+
+
+def test_no_sentence_has_the_password_of_an_address():
+    error = MlflowException("API request to http://me:secret@tracking.org/api/2.0 failed with exception x")
+    for status in ("TEMPORARILY_UNAVAILABLE", "INVALID_STATE", "UNAUTHENTICATED"):
+        error.error_code = status
+        sentence = explain_mlflow(error, "http://me:secret@tracking.org")
+        assert "http://***@tracking.org" in sentence
+        assert "secret" not in sentence
 
 
 def test_a_server_that_is_down(folder, tracking_uri):

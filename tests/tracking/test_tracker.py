@@ -236,6 +236,30 @@ def test_what_a_dead_server_misses_till_the_end_is_kept_and_sent_by_the_next_run
     assert [path.name for path in (tmp_path / "unsent").iterdir()] == ["lock"]
 
 
+def test_of_what_is_kept_only_what_was_not_sent_is_kept_again(tmp_path, monkeypatch, local):
+    def fail(*_):
+        raise ConnectionError
+
+    def send(call, _):
+        if call.run_id == "2":
+            fail()
+        sent.append(call.run_id)
+
+    sent = []
+    box = outbox.Outbox(tmp_path)
+    monkeypatch.setattr(outbox.Call, "send", fail)
+    monkeypatch.setattr(outbox, "is_outage", lambda _: True)
+    for number in range(4):
+        box.add(outbox.Call(str(number), "log_batch", {}))
+    box.close()
+    monkeypatch.setattr(outbox.Call, "send", send)
+    box.send_kept()
+    monkeypatch.setattr(outbox.Call, "send", lambda call, _: sent.append(call.run_id))
+    box.send_kept()
+    assert sent == ["0", "1", "2", "3"]
+    assert not [*tmp_path.glob("*.json")]
+
+
 def test_after_a_failure_nothing_is_tried_for_a_while(served, running_server, begin, monkeypatch):
     tracker, _ = begin()
     running_server.kill()

@@ -1,5 +1,7 @@
 """Errors that a user can act on."""
 
+import re
+
 
 class ProjectError(Exception):
     """An error whose message says what is wrong and what to do; the command line shows it without a traceback."""
@@ -14,5 +16,13 @@ def printable(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's message, at most 200 characters, or its type if it has no message."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    """The first line of an exception's message, at most 200 characters, or its type if it has no message.
+
+    Passwords in addresses are hidden.
+    """
+    return hide_passwords((str(error).splitlines() or [type(error).__name__])[0])[:200]
+
+
+def hide_passwords(text: str) -> str:
+    """Hide users and passwords of addresses, as in ``http://***@host``."""
+    return re.sub(r"://[^/@\s]*@", "://***@", text)

@@ -15,10 +15,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import yaml
 from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
+from yaml import YAMLError
 
 from gan_pipelines import execution
 from gan_pipelines.core.config import ConfigError, merge, parse, suggest
@@ -138,11 +140,16 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
         if re.fullmatch(r"variants\.\w+\.seed", name):
             raise ConfigError(f"--grid has {name}, but --seeds has the seeds of trainings.")
         try:
-            grid.setdefault(name, []).extend(yaml.safe_load(value) for value in values.split(";"))
-        except yaml.YAMLError as error:
+            grid.setdefault(name, []).extend(map(_read_value, values.split(";")))
+        except (YAMLError, OmegaConfBaseException) as error:
             problem = getattr(error, "problem", None) or first_line(error)
             raise ConfigError(f"--grid {text} cannot be read ({problem}); quote the value.") from error
     return grid
+
+
+def _read_value(text: str) -> Any:
+    """Read a value as ``--params`` does: unlike YAML 1.1, OmegaConf takes ``1e-3`` for a number."""
+    return OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[index, call-overload]
 
 
 def combine(names: Sequence[str], seeds: Sequence[int] | None, grid: Mapping[str, Sequence[Any]]) -> list[Combination]:

@@ -16,7 +16,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from gan_pipelines.core.config import require
-from gan_pipelines.core.errors import ProjectError, first_line
+from gan_pipelines.core.errors import ProjectError, first_line, hide_passwords
 from gan_pipelines.tracking.address import complete_settings, find_interface
 from gan_pipelines.tracking.database import await_database, set_up_alone
 from gan_pipelines.tracking.entries import PARAMETERS, RUNTIME, EntryLogging, find_saved_path, read_logging
@@ -240,7 +240,7 @@ def check_asked_run(settings: Mapping[str, Any], at_work: Sequence[str]) -> None
         if is_outage(error):
             raise
         is_there = False
-    address = settings["server"]["mlflow_tracking_uri"]
+    address = hide_passwords(settings["server"]["mlflow_tracking_uri"])
     require(is_there, name, run_id, f"a run of the experiment {experiment} in {address}: unset it to begin a new run")
     require(run_id not in at_work, name, run_id, "a run that is not at work: wait for its end, or unset it")
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from gan_pipelines.core.config import ConfigError
+from gan_pipelines.core.errors import hide_passwords
 
 
 class RunningRuns:
@@ -45,7 +46,7 @@ class RunningRuns:
             except Timeout as error:
                 raise ConfigError(f"The run {run_id} is at work already; wait for its end, or end it.") from error
             self._locks[path] = lock
-            path.write_text(address)
+            path.write_text(hide_passwords(address))
 
     def touch(self, run_id: str) -> None:
         """Record a sign of life."""
@@ -54,13 +55,16 @@ class RunningRuns:
 
     def end(self, run_id: str) -> None:
         """Remove the run, whose end has been recorded, unless another process has it open."""
-        path = self._folder / run_id
-        if path not in self._locks and self._is_alive(path):
+        if not self._folder.exists():
             return
-        path.unlink(missing_ok=True)
-        path.with_suffix(".lock").unlink(missing_ok=True)
-        if path in self._locks:
-            self._locks.pop(path).release()
+        path = self._folder / run_id
+        with self._alone():
+            if path not in self._locks and self._is_alive(path):
+                return
+            path.unlink(missing_ok=True)
+            path.with_suffix(".lock").unlink(missing_ok=True)
+            if path in self._locks:
+                self._locks.pop(path).release()
 
     def killed(self, address: str) -> dict[str, float]:
         """Find the runs of a tracking server that were open when their process ended.
@@ -74,7 +78,7 @@ class RunningRuns:
             return {
                 path.name: path.stat().st_mtime
                 for path in self._list()
-                if path.read_text() == address and not self._is_alive(path)
+                if hide_passwords(path.read_text()) == hide_passwords(address) and not self._is_alive(path)
             }
 
     def alive(self) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 import mlflow
 from filelock import FileLock
 
-from gan_pipelines.core.errors import first_line
+from gan_pipelines.core.errors import first_line, hide_passwords
 from gan_pipelines.core.files import atomic_write
 from gan_pipelines.tracking.models import log_model
 from gan_pipelines.tracking.outages import is_outage
@@ -119,9 +119,7 @@ class Outbox:
         """Send waiting calls once more, and write the rest to disk."""
         if self.flush():
             return
-        content = {"address": mlflow.get_tracking_uri(), "calls": [asdict(call) for call in self._waiting]}
-        with atomic_write(self._folder / f"{uuid.uuid4().hex}.json") as unfinished:
-            unfinished.write_text(json.dumps(content))
+        self._keep(self._folder / f"{uuid.uuid4().hex}.json")
         logger.warning(
             "MLflow still does not answer; what it missed is kept in %s, and the next run sends it.", self._folder
         )
@@ -134,14 +132,21 @@ class Outbox:
         with FileLock(self._folder / "lock"):  # so that two runs that start together do not send them twice
             for path in sorted(self._folder.glob("[!.]*.json")):
                 content = json.loads(path.read_text())
-                if content["address"] != mlflow.get_tracking_uri():
+                if hide_passwords(content["address"]) != hide_passwords(mlflow.get_tracking_uri()):
                     continue
                 self._waiting += [Call(**call) for call in content["calls"]]
                 if not self.flush():
+                    self._keep(path)  # without those that were sent
                     self._waiting.clear()
                     return
                 path.unlink()
                 logger.info("Sent to MLflow what an earlier run had kept for it")
+
+    def _keep(self, path: Path) -> None:
+        """Write the waiting calls to disk."""
+        address = hide_passwords(mlflow.get_tracking_uri())
+        with atomic_write(path) as unfinished:
+            unfinished.write_text(json.dumps({"address": address, "calls": [asdict(call) for call in self._waiting]}))
 
     def _note(self, error: Exception, call: Call) -> bool:
         """Log a failed call; return whether it is to be tried again."""

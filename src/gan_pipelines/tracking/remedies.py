@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gan_pipelines.core.errors import first_line
+from gan_pipelines.core.errors import first_line, hide_passwords
 from gan_pipelines.tracking.address import find_database
 from gan_pipelines.tracking.database import PRIMARY
 from gan_pipelines.tracking.errors import ELSEWHERE, TrackingUnavailable
@@ -43,7 +42,7 @@ def explain(error: BaseException, address: str) -> str:
     """What is wrong with MLflow's store at an address, and what to do, in one sentence."""
     database = find_database(address)
     if database is None:
-        return _explain_server(error, re.sub("://[^/@]*@", "://***@", address))
+        return _explain_server(error, hide_passwords(address))
     cause = _find_cause(error)
     if cause is None:
         return f"MLflow refuses to work with its database {database} ({first_line(error)}); {ELSEWHERE}."

@@ -32,11 +32,14 @@ class SweepRun:
         client: of MLflow.
         experiment_id: the experiment of the runs.
         run_id: id of the run.
+        running: the open runs on this machine. This one stays among them until its end is recorded: if MLflow does not
+            answer then, a later run records it.
     """
 
     client: Any
     experiment_id: str
     run_id: str
+    running: RunningRuns
 
     @classmethod
     @contextmanager
@@ -55,7 +58,7 @@ class SweepRun:
         client = mlflow.MlflowClient()
         running = RunningRuns(folder / "running")
         with require_mlflow(client.tracking_uri):
-            parent = cls._find(client, experiment, sweep)
+            parent = cls._find(client, experiment, sweep, running)
             if parent.run_id in running.alive():
                 raise ConfigError("This sweep is at work already; wait for it, or end it.")
             client.update_run(parent.run_id, status="RUNNING")
@@ -69,15 +72,14 @@ class SweepRun:
             raise
         finally:
             signal.signal(signal.SIGTERM, before)
-            running.end(parent.run_id)
 
     @classmethod
-    def _find(cls, client: Any, experiment: str, sweep: str) -> SweepRun:
+    def _find(cls, client: Any, experiment: str, sweep: str, running: RunningRuns) -> SweepRun:
         experiment_id = client.get_experiment_by_name(experiment).experiment_id
         runs = client.search_runs([experiment_id], f"tags.{SWEEP} = '{sweep}'", max_results=1)
         tags = {SWEEP: sweep, "mlflow.runName": f"sweep {sweep[:8]}"}
         run = runs[0] if runs else client.create_run(experiment_id, tags=tags)
-        return cls(client, experiment_id, run.info.run_id)
+        return cls(client, experiment_id, run.info.run_id, running)
 
     def find_finished(self) -> set[str]:
         """The hashes of settings of all runs, of this sweep or another, that are finished."""
@@ -97,14 +99,18 @@ class SweepRun:
         """End the run, with a description of what happened; without an MLflow that answers, it stays open."""
         with tolerate_mlflow():
             self.client.set_tag(self.run_id, "mlflow.note.content", description)
-            self.client.set_terminated(self.run_id, "FINISHED" if is_finished else "FAILED")
+            self._record_end("FINISHED" if is_finished else "FAILED")
 
     def _end_as_killed(self) -> None:
         """End the run, and those of its runs that are open: their processes are gone, or about to go."""
         filters = f"tags.`{PARENT}` = '{self.run_id}' and attributes.status = 'RUNNING'"
         for run in self.client.search_runs([self.experiment_id], filters):
             self.client.set_terminated(run.info.run_id, "KILLED")
-        self.client.set_terminated(self.run_id, "KILLED")
+        self._record_end("KILLED")
+
+    def _record_end(self, status: str) -> None:
+        self.client.set_terminated(self.run_id, status)
+        self.running.end(self.run_id)
 
 
 @contextmanager
