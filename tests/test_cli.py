@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 from torchvision.datasets import ImageFolder
 
+import processes
 from command_line import KEDRO, cold_kedro, copy_project, git, kedro, latest, small
 from fidelity_inputs import Clip
 from gan_pipelines.core.stores import KeyedStore
@@ -259,6 +260,33 @@ def test_an_interrupted_run_ends_killed(project, client, sent):
         assert process.wait() > 0
     assert len(mlflow_runs(client)) == runs + 1
     assert mlflow_runs(client)[-1].info.status == "KILLED"
+
+
+NOTEBOOK = """
+from pathlib import Path
+from kedro.framework.project import settings
+from kedro.framework.startup import bootstrap_project
+from kedro.runner import SequentialRunner
+
+class Interrupted(SequentialRunner):
+    def _run(self, *_, **__):
+        raise KeyboardInterrupt
+
+bootstrap_project(Path.cwd())
+for runner in (Interrupted(), SequentialRunner()):
+    try:
+        settings.SESSION_CLASS.create(Path.cwd()).run(pipeline_names=["ingest"], runner=runner)
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+def test_a_run_that_a_notebook_interrupts_is_over_before_the_next_one(project, client, tmp_path):
+    (tmp_path / "notebook.py").write_text(NOTEBOOK)
+    runs = len(mlflow_runs(client))
+    printed = processes.run(tmp_path / "notebook.py", folder=project, env=ONE_THREAD)
+    assert printed.stdout.startswith("interrupted\n"), printed.stderr
+    assert [run.info.status for run in mlflow_runs(client)[runs:]] == ["KILLED", "FINISHED"]
 
 
 OFTEN = """

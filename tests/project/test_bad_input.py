@@ -92,6 +92,7 @@ from gan_pipelines.project.sweep import check_settings
 from gan_pipelines.project.training import train_generator
 from gan_pipelines.serving.onnx_networks import to_onnx
 from gan_pipelines.tracking import database
+from gan_pipelines.tracking.address import complete_settings
 from gan_pipelines.tracking.database import set_up_alone
 from gan_pipelines.tracking.hooks import check_asked_run
 from gan_pipelines.tracking.liveness import RunningRuns
@@ -1174,6 +1175,12 @@ def refuse(code, message):
     return MlflowException(message, error_code=code)
 
 
+case("an unknown setting in mlflow.yml")(
+    lambda folder: complete_settings({"tracking": {"experiment": {"name": "a"}, "runs": {}}}, folder)
+)
+case("an experiment whose name is no text")(
+    lambda folder: complete_settings({"server": None, "tracking": {"experiment": {"name": 2024}}}, folder)
+)
 case("an MLflow server that does not answer")(lambda _: use_server(requests.ConnectionError("down")))
 case("an MLflow server that refuses the user")(lambda _: use_server(refuse(PERMISSION_DENIED, "who?")))
 case("an address that MLflow does not know")(

@@ -55,6 +55,14 @@ def test_the_interface_is_that_of_the_server_or_one_of_this_machine(settings, in
     assert find_interface(complete_settings(settings, Path("/project/mlruns"))) == interface
 
 
+def test_sections_of_mlflow_yml_may_be_empty():
+    settings = {"server": None, "ui": None, "tracking": {"run": None, "experiment": {"name": "digits"}}}
+    completed = complete_settings(settings, Path("/project/mlruns"))
+    assert completed["server"] == {"mlflow_tracking_uri": "sqlite:////project/mlruns/mlflow.db"}
+    assert completed["tracking"]["run"] == {"nested": False}
+    assert find_interface(completed) == "http://127.0.0.1:5000"
+
+
 def test_a_stated_place_of_artifacts_stays():
     assert complete(artifact_location="s3://bucket")[1] == "s3://bucket"
 

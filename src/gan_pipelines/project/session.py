@@ -21,6 +21,7 @@ from kedro.utils import load_obj
 
 from gan_pipelines.core.config import ConfigError, suggest
 from gan_pipelines.tracking.entries import PARAMETERS, is_versioned
+from gan_pipelines.tracking.hooks import TrackingHooks
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,13 @@ class ProjectSession(KedroSession):
             part = complete_slice(part, whole, self._open_catalog(), versions)
             asked["node_names"] = [node.name for node in part.nodes]
         asked["load_versions"] = settle_versions(versions, part, self._open_catalog())
-        return super().run(**asked)
+        try:
+            return super().run(**asked)
+        except (KeyboardInterrupt, SystemExit):  # Kedro calls no hook for these, and a notebook goes on
+            for plugin in self._hook_manager.get_plugins():
+                if isinstance(plugin, TrackingHooks):
+                    plugin.tracker.end_run("KILLED")
+            raise
 
     def read_parameters(self) -> dict[str, Any]:
         """Read the parameters of the environment, with those that the session was given, as YAML gives them."""

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gan_pipelines.core.config import merge
+from pydantic import ValidationError
+
+from gan_pipelines.core.config import ConfigError, merge, require
 
 UI = {"host": "127.0.0.1", "port": "5000"}
 """Where kedro-mlflow starts MLflow's interface."""
@@ -22,9 +24,18 @@ def complete_settings(settings: Mapping[str, Any], folder: Path) -> dict[str, An
     Args:
         settings: kedro-mlflow's settings, with the name of the experiment.
         folder: folder of the project for MLflow.
+
+    Raises:
+        ConfigError: if kedro-mlflow would refuse a setting, or the name of the experiment is no text.
     """
-    empty = {"server": {}, "tracking": {"experiment": {"create_experiment_kwargs": {}}}, "ui": UI}
-    stated = merge(empty, settings)
+    # Nodes run in the thread that has opened the run: kedro-mlflow need not open it again for each of them.
+    empty = {
+        "server": {},
+        "tracking": {"experiment": {"create_experiment_kwargs": {}}, "run": {"nested": False}},
+        "ui": UI,
+    }
+    stated = merge(empty, _leave_out_empty(settings))
+    _check(stated)
     server, experiment = stated["server"], stated["tracking"]["experiment"]
     server["mlflow_tracking_uri"] = server.get("mlflow_tracking_uri") or write_address(folder / "mlflow.db")
     if find_database(server["mlflow_tracking_uri"]):
@@ -32,6 +43,29 @@ def complete_settings(settings: Mapping[str, Any], folder: Path) -> dict[str, An
         options = experiment["create_experiment_kwargs"]
         options["artifact_location"] = options.get("artifact_location") or artifacts.as_uri()
     return stated
+
+
+def _leave_out_empty(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is open: a section of which all lines are comments is None."""
+    return {
+        name: _leave_out_empty(value) if isinstance(value, Mapping) else value
+        for name, value in settings.items()
+        if value is not None
+    }
+
+
+def _check(settings: Mapping[str, Any]) -> None:
+    from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig  # noqa: PLC0415 (it loads MLflow)
+
+    name = settings["tracking"]["experiment"].get("name")
+    allowed = "a text: set it there, in MLFLOW_EXPERIMENT_NAME, or as experiment in globals.yml"
+    require(isinstance(name, str) and bool(name.strip()), "tracking.experiment.name of mlflow.yml", name, allowed)
+    try:
+        KedroMlflowConfig.model_validate(dict(settings))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise ConfigError(f"mlflow.yml has {place}: {problem['msg']}; correct it, or leave it out.") from error
 
 
 def is_server(address: str) -> bool:
