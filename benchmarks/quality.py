@@ -41,7 +41,6 @@ from torch import Tensor
 from devices import describe_device
 from gan_pipelines.core.config import ConfigError, merge, parse, require, suggest
 from gan_pipelines.core.devices import resolve_device
-from gan_pipelines.core.files import atomic_write
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.figures import make_image_grid
 from gan_pipelines.gan import (
@@ -72,6 +71,7 @@ from gan_pipelines.metrics import (
 )
 from gan_pipelines.metrics.config import ExtractorName
 from scores import BATCH, read_parameters, stratified_order
+from tables import write_table
 
 STEPS = 40
 """Discriminator steps of a round in which a speed is measured."""
@@ -318,12 +318,6 @@ def add_scores(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         write_table(out / "scores.csv", pd.DataFrame([*others.to_dict("records"), *rows]))
     for row in rows:
         print(row, flush=True)
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a CSV, of which another process sees all or nothing."""
-    with atomic_write(path) as unfinished:
-        table.to_csv(unfinished, index=False)
 
 
 def train_and_score(

@@ -34,6 +34,7 @@ from gan_pipelines.execution import ExecutionConfig, run_all
 from gan_pipelines.figures import plot_arm_curves, plot_arms
 from gan_pipelines.gan import TrainedGenerator
 from report_trainings import Settings, open_images, train_until
+from tables import write_table
 
 
 def augment(
@@ -63,7 +64,8 @@ def augment(
     fits = [fit for fit in run_all([partial(before, deadline, task) for task in tasks], at_once) if fit is not None]
     yield f"augmentation: {len(fits)} of {len(tasks)} classifiers are fitted"
     if len(fits) == len(tasks):
-        yield from write_results(out / "augmentation", fits, draws, splits, config)
+        name = "-".join(["augmentation", *(f"{fraction:g}" for fraction in fractions)])
+        yield from write_results(out / name, fits, draws, splits, config)
 
 
 def train_replicate(
@@ -110,9 +112,8 @@ def write_results(
         "simple_scores": score_simple_classifiers(draws, splits.test),
     }
     verdicts = state_verdicts(fits, tables["comparisons"], tables["simple_scores"], config)
-    folder.mkdir(exist_ok=True)
     for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False)
+        write_table(folder / f"{name}.csv", table)
     (folder / "verdicts.json").write_text(json.dumps(verdicts, indent=2))
     plot_arms(tables["arm_scores"], tables["comparisons"]).savefig(folder / "arms.png")
     plot_arm_curves(tables["arm_histories"]).savefig(folder / "arm_curves.png")

@@ -29,6 +29,7 @@ from gan_pipelines.metrics import (
     open_reference,
     score_generator,
 )
+from tables import write_table
 
 CONF = Path(__file__).parents[1] / "conf"
 CHECKPOINT_SECONDS = 30
@@ -132,10 +133,7 @@ def train_and_score(out: Path, training: Training, settings: Settings, deadline:
         return f"{training.name}: {failure}"
     trained = time.perf_counter() - started
     scores = pd.DataFrame([{"training": training.name, **row} for row in score(out, settings, images, kept)])
-    path.parent.mkdir(exist_ok=True)
-    scores.assign(epochs=settings.gan.epochs, torch=torch.__version__, device=describe_device()).to_csv(
-        path, index=False
-    )
+    write_table(path, scores.assign(epochs=settings.gan.epochs, torch=torch.__version__, device=describe_device()))
     last = scores[(scores["metric"] == "fid") & (scores["weights"] == "raw")].iloc[-1]
     progress = f"{last['epoch']:.0f} of {settings.gan.epochs} epochs, {trained:.0f} s"
     return f"{training.name}: {progress}, FID {last['value']:.2f}{f'; {failure}' if failure else ''}"
@@ -150,7 +148,7 @@ def train_until(
         the files of the generators, and why the training has failed, if it has.
     """
     folder = out / "generators" / name
-    for each in (folder, out / "history", out / "grids"):
+    for each in (folder, out / "grids"):
         each.mkdir(parents=True, exist_ok=True)
     every = settings.scoring.during_training.every_epochs
     failure = ""
@@ -164,7 +162,7 @@ def train_until(
             checkpoints=CheckpointStore(out / "checkpoints", keep=1, interval_seconds=settings.checkpoint_seconds),
             samples_at=settings.grid_at_epochs,
         ):
-            pd.DataFrame(epoch.history).to_csv(out / "history" / f"{name}.csv", index=False)
+            write_table(out / "history" / f"{name}.csv", pd.DataFrame(epoch.history))
             is_last = epoch.number == settings.gan.epochs or time.time() > deadline
             if is_last or epoch.number % every == 0:
                 keep(epoch, folder, out / "grids" / name)

@@ -87,7 +87,7 @@ def test_the_augmentation_experiment_goes_on_to_its_verdict(data, tmp_path):
     printed = run(data, tmp_path, only)
     assert printed.count("Resuming after") == 2
     assert "augmentation: 2 of 2 generators are trained" in printed
-    results = tmp_path / "trial/augmentation"
+    results = tmp_path / "trial/augmentation-0.5"
     scores = pd.read_csv(results / "arm_scores.csv")
     assert f"augmentation: {len(scores)} of {len(scores)} classifiers are fitted" in printed
     assert set(scores["real_images"]) == {0, 16}
