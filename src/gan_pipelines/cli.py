@@ -71,7 +71,7 @@ def ui(metadata: ProjectMetadata, env: str | None, host: str | None, port: str |
 
     asked = {name: value for name, value in {"host": host, "port": port}.items() if value}
     settings = ProjectSession.create(metadata.project_path, env=env).load_context().config_loader["mlflow"]
-    sys.exit(show_interface(merge(settings, {"ui": asked})))
+    show_interface(merge(settings, {"ui": asked}))
 
 
 @cli.command()

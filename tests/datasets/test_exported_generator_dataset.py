@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import mlflow
 import pytest
@@ -8,6 +9,7 @@ import yaml
 from kedro.io import DatasetError, Version
 
 from gan_pipelines.datasets import ExportedGeneratorDataset
+from gan_pipelines.gan import VARIANTS
 from gan_pipelines.serving import ExportConfig, export_generator
 from random_generators import make_generator
 
@@ -42,6 +44,14 @@ def test_the_folder_is_a_model_of_mlflow_with_everything_that_it_needs(saved):
     example = json.loads((saved / "serving_input_example.json").read_text())
     (answer,) = mlflow.pyfunc.load_model(str(saved)).predict(example["inputs"])
     assert (answer.seed, len(answer.images)) == (0, 2)
+
+
+def test_the_example_of_a_conditional_generator_is_of_one_class(exported):
+    """All of them may be more images than a request may ask for."""
+    asked = {"count": 2, "seed": 0}
+    assert exported.input_example == [asked]
+    labelled = replace(exported, config=VARIANTS["cdcgan"], class_names=("ace", "king"))
+    assert labelled.input_example == [{**asked, "classes": ["ace"]}]
 
 
 def test_versions_and_a_save_that_fails(exported, tmp_path):

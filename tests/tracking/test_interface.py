@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
 import webbrowser
 
@@ -20,7 +20,7 @@ START_PAGE = "/#/experiments/1/runs?workflowType=machine_learning&viewStateShare
 def started(monkeypatch):
     """Commands and addresses that would be opened."""
     started = []
-    monkeypatch.setattr(subprocess, "call", started.append)
+    monkeypatch.setattr(os, "execv", lambda _, command: started.append(command))
     monkeypatch.setattr(webbrowser, "open", started.append)
     return started
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gan_pipelines.datasets.local_versioned import LocalVersionedDataset
-from gan_pipelines.serving import CODE, INPUT_EXAMPLE, REQUIREMENTS, ExportedGenerator
+from gan_pipelines.serving import CODE, REQUIREMENTS, ExportedGenerator
 
 ARTIFACTS = "artifacts"
 """Folder of a model into which MLflow copies the files that its code needs."""
@@ -47,7 +47,7 @@ class ExportedGeneratorDataset(LocalVersionedDataset[ExportedGenerator]):
                 python_model=str(CODE),
                 artifacts={file.stem: str(file) for file in files},
                 pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-                input_example=INPUT_EXAMPLE,
+                input_example=data.input_example,
             )
         (path / CARD_FILE).write_text(data.card)
 

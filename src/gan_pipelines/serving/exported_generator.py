@@ -29,7 +29,6 @@ CODE: Final = Path(__file__).with_name("served_generator.py")
 """The file that serves a generator."""
 REQUIREMENTS: Final = ("mlflow-skinny", "numpy", "onnxruntime", "pandas", "pillow", "pydantic")
 """Packages that it needs; pandas is for MLflow's server."""
-INPUT_EXAMPLE: Final = [{"count": 2, "seed": 0}]
 DESCRIPTION: Final = "description.json"
 SECTION: Final = "exported/"
 """Prefix of the metrics of an exported generator."""
@@ -51,6 +50,12 @@ class ExportedGenerator(TrainedGenerator):
     networks: Mapping[WeightSet, bytes]
     scores: Sequence[Mapping[str, Any]]
     card: str
+
+    @property
+    def input_example(self) -> list[dict[str, Any]]:
+        """A small request: of a single class, since all of them may be more images than a request may ask for."""
+        classes = {"classes": [self.class_names[0]]} if self.is_conditional else {}
+        return [{"count": 2, "seed": 0, **classes}]
 
     @property
     def findings(self) -> Findings | None:

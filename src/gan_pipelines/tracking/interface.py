@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
 import webbrowser
 from collections.abc import Mapping
@@ -15,14 +15,13 @@ from gan_pipelines.tracking.remedies import require_mlflow
 from gan_pipelines.tracking.views import list_addresses
 
 
-def show_interface(settings: Mapping[str, Any]) -> int:
-    """Print the addresses of the lists of runs, and serve them until Ctrl-C; those of a server open in a browser.
+def show_interface(settings: Mapping[str, Any]) -> None:
+    """Print the addresses of the lists of runs, and become MLflow's interface, or open that of a server in a browser.
+
+    What ends this process ends the interface.
 
     Args:
         settings: kedro-mlflow's settings, from `complete_settings`.
-
-    Returns:
-        the exit code of MLflow.
 
     Raises:
         TrackingUnavailable: if MLflow does not answer.
@@ -34,7 +33,7 @@ def show_interface(settings: Mapping[str, Any]) -> int:
         print(f"Runs of {name}: {address}", flush=True)
     if is_server(store):
         webbrowser.open(next(iter(addresses.values()), interface))
-        return 0
+        return
     options = {"--backend-store-uri": store, "--host": settings["ui"]["host"], "--port": settings["ui"]["port"]}
     words = [str(word) for option in options.items() for word in option]
-    return subprocess.call([sys.executable, "-m", "mlflow", "ui", *words])
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", *words])

@@ -94,7 +94,9 @@ def train_generators(
         _track_generator(tracker, draw, trained)
         if trained.failure:
             raise gan.TrainingDiverged(trained.failure)
-        replicates.append(augmentation.Replicate(draw, augmentation.GeneratorSource(trained.generator)))
+        used = {settings.synthetic.weights: trained.generator.weights[settings.synthetic.weights]}
+        source = augmentation.GeneratorSource(replace(trained.generator, weights=used))
+        replicates.append(augmentation.Replicate(draw, source))
         logger.info("Generator %d of %d trained, on %d real images", len(replicates), len(draws), len(draw.images))
     return replicates
 
