@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -358,11 +359,7 @@ def _find_entries(stores: Mapping[str, KeyedStore], before: float) -> Iterator[I
     for name, store in stores.items():
         for key in store.list_keys():
             if store.last_used(key) < before:
-                yield Item(STORES, name, count_bytes(store.root / key), _dropping(store, key, before))
-
-
-def _dropping(store: KeyedStore, key: str, unused_since: float) -> Callable[[], bool]:
-    return lambda: store.discard(key, unused_since)
+                yield Item(STORES, name, count_bytes(store.root / key), partial(store.discard, key, before))
 
 
 def _find_leftovers(folders: Mapping[Path, str]) -> Iterator[Item]:
