@@ -154,6 +154,9 @@ def test_a_second_run_prepares_and_fits_nothing_again_and_a_subfolder_is_as_good
     kedro(project / "notebooks", "run", "--pipelines=evaluate_wgan_gp", f"--params={SMALL}")
     assert {path: path.stat().st_mtime_ns for store in stores for path in store.rglob("*.*")} == before
     assert len(mlflow_runs(client)) == runs + 1
+    assert literal_eval(mlflow_runs(client)[-1].data.tags["load_versions"]).keys() == {
+        "wgan_gp.generator", "wgan_gp.best_generator",
+    }  # fmt: skip
     assert not (project / "notebooks/mlruns").exists()
 
 
@@ -337,7 +340,9 @@ def test_two_runs_of_the_same_training_get_in_nobodys_way(project, client):
 def test_a_server_that_is_down_is_seen_before_the_start(project, first_run):
     (project / "conf/local/mlflow.yml").write_text("server: {mlflow_tracking_uri: 'http://127.0.0.1:9'}")
     result = kedro(project, "run", "--pipelines=train_wgan_gp", f"--params={SMALL}", code=1)
+    without_mlflow = kedro(project, "serve", "sagan", code=1)
     (project / "conf/local/mlflow.yml").unlink()
+    assert "Error: There is no sagan.model in the catalog yet" in without_mlflow.stderr
     assert "Error: MLflow at http://127.0.0.1:9 does not answer (" in result.stderr
     assert "start its server, or set another address in MLFLOW_TRACKING_URI, or in server.mlflow_" in result.stderr
     assert "Traceback" not in result.stderr

@@ -88,8 +88,9 @@ def serve(
     """Serve the model of VARIANT that a training or an export has left in the catalog."""
     from gan_pipelines.project import service  # noqa: PLC0415 (loads PyTorch)
 
-    context = ProjectSession.create(metadata.project_path, env=env).load_context()
-    catalog: Any = context._get_catalog(load_versions={service.model_entry(variant): version} if version else None)
+    session = ProjectSession.create(metadata.project_path, env=env)
+    assert isinstance(session, ProjectSession)
+    catalog = session.open_catalog({service.model_entry(variant): version} if version else None)
     service.serve(service.find_model(catalog, variant, env), host, port, workers)
 
 
@@ -198,7 +199,9 @@ def score(
     scoring = parse(ScoringConfig, stated, "scoring")
     require(extractor != "classifier", "--extractor", extractor, "one with fixed weights, such as imagenet")
     runtime = parse(RuntimeConfig, {"device": os.environ.get("GAN_PIPELINES_DEVICE", "auto")}, "runtime")
-    catalog = ProjectSession.create(metadata.project_path).load_context().catalog
+    session = ProjectSession.create(metadata.project_path)
+    assert isinstance(session, ProjectSession)
+    catalog = session.open_catalog()
     stores = catalog.load("image_sets"), catalog.load("references")
     click.echo("\n".join(describe_scores(score_folder(folder, reference, scoring, *stores, size, runtime.device))))
 

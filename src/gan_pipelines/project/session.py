@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kedro.config import MissingConfigException
+from kedro.framework.context.context import _convert_paths_to_absolute_posix
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog, MemoryDataset
@@ -66,9 +67,9 @@ class ProjectSession(KedroSession):
         part = whole
         if filters:
             part = select_nodes(whole, filters, "+".join(names))
-            part = complete_slice(part, whole, self._open_catalog(), versions)
+            part = complete_slice(part, whole, self.open_catalog(), versions)
             asked["node_names"] = [node.name for node in part.nodes]
-        asked["load_versions"] = settle_versions(versions, part, self._open_catalog())
+        asked["load_versions"] = settle_versions(versions, part, self.open_catalog())
         try:
             return super().run(**asked)
         except (KeyboardInterrupt, SystemExit):  # Kedro calls no hook for these, and a notebook goes on
@@ -81,13 +82,18 @@ class ProjectSession(KedroSession):
         """Read the parameters of the environment, with those that the session was given, as YAML gives them."""
         return dict(self._get_config_loader()["parameters"])
 
-    def _open_catalog(self) -> DataCatalog:
-        """Open a catalog that tells the kinds of entries; Kedro opens its own later, when the nodes are chosen."""
+    def open_catalog(self, load_versions: dict[str, str] | None = None) -> DataCatalog:
+        """Open the catalog without the parameters, and without MLflow. A run opens its own when its nodes are chosen.
+
+        Args:
+            load_versions: versions in which to load entries; others are loaded in the newest.
+        """
         loader = self._get_config_loader()
+        entries = _convert_paths_to_absolute_posix(project_path=self._project_path, conf_dictionary=loader["catalog"])
         credentials = None
         with suppress(MissingConfigException):
             credentials = loader["credentials"]
-        return DataCatalog.from_config(loader["catalog"], credentials)
+        return DataCatalog.from_config(entries, credentials, load_versions)
 
 
 def join(parts: Mapping[str, Pipeline]) -> Pipeline:
