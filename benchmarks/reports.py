@@ -14,7 +14,7 @@ generators, then its classifiers, and verdicts once it has all of them.
 DATA has cifar10/{train,test}/<class>/ or torchvision's files of CIFAR-10, torchvision's files of Fashion-MNIST, and
 playing-cards/{train,valid,test}/<class>/. OUT gets history/<training>.csv with a row for each epoch,
 grids/<training>-<epoch>.png, and scores/<training>.csv: Fréchet distances of a few samples by epoch, and all metrics of
-the last generator. The augmentation experiment has its tables, figures and verdicts in augmentation/.
+the last generator. The augmentation experiment has its tables, figures and verdicts in augmentation-<fractions>/.
 """
 
 from __future__ import annotations

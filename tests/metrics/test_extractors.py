@@ -4,15 +4,18 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 from torch_fidelity import calculate_metrics
 from torch_fidelity import feature_extractor_inceptionv3 as inception
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from fidelity_inputs import Rgb
 from gan_pipelines.classifier import ClassifierConfig
+from gan_pipelines.classifier.resnet import Prediction
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.gan import train
 from gan_pipelines.metrics import (
+    FeatureExtractor,
     ScoringConfig,
     extractors,
     get_extractor,
@@ -124,3 +127,17 @@ def test_weights_that_come_with_a_package_are_not_named_in_the_settings(monkeypa
         "The weights of imagenet could not be read from their package (no such file); install "
         f"'gan_pipelines[imagenet]' again, or change {setting}."
     )
+
+
+def test_convolutions_of_a_gpu_are_not_rounded_to_tf32(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    seen = []
+
+    class Network(nn.Module):
+        def forward(self, images):
+            seen.append(torch.backends.cudnn.allow_tf32)
+            return Prediction(images.float(), images.float())
+
+    FeatureExtractor(Network(), {})(torch.zeros(2, 1, 4, 4, dtype=torch.uint8))
+    assert seen == [False]
+    assert torch.backends.cudnn.allow_tf32

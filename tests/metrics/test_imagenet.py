@@ -142,17 +142,3 @@ def test_scores_equal_those_of_torch_fidelity(extractor, tiny_gan, striped_image
     assert ours["is"] == pytest.approx(oracle["inception_score_mean"], rel=1e-5)
     assert ours["kid"] == pytest.approx(oracle["kernel_inception_distance_mean"], rel=1e-3, abs=1e-6)
     assert (ours["precision"], ours["recall"]) == pytest.approx((oracle["precision"], oracle["recall"]))
-
-
-def test_convolutions_of_a_gpu_are_not_rounded_to_tf32(monkeypatch):
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    seen = []
-
-    class Network(pretrained.PretrainedNetwork):
-        def extract(self, images):
-            seen.append(torch.backends.cudnn.allow_tf32)
-            return pretrained.Prediction(images.float(), images.float())
-
-    Network()(draw_images(2, 1, 4))
-    assert seen == [False]
-    assert torch.backends.cudnn.allow_tf32

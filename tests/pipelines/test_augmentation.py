@@ -107,9 +107,10 @@ def test_a_finished_generator_is_neither_trained_nor_measured_again(train_all, t
     assert len(measured) == len(first)
     assert tracker.children[4:] == tracker.children[:4]
     for one, other in zip(first, again, strict=True):
+        assert one.source.generator.weights.keys() == other.source.generator.weights.keys() == {"ema"}
         assert all(
-            torch.equal(other.source.generator.weights["raw"][name], w)
-            for name, w in one.source.generator.weights["raw"].items()
+            torch.equal(other.source.generator.weights["ema"][name], w)
+            for name, w in one.source.generator.weights["ema"].items()
         )
     train_all(fresh=True)
     assert len(measured) == 2 * len(first)
@@ -139,9 +140,8 @@ def test_measuring_changes_no_weights(config, train_all):
     plain = replace(config, epochs=2, seed=draw.seed)
     *_, last = train(plain, draw.images.images, draw.images.labels, class_names=draw.images.class_names, device="cpu")
     assert measured.training["fingerprint"] == last.generator.training["fingerprint"]
-    for kind in ("raw", "ema"):
-        for name, weights in last.generator.weights[kind].items():
-            assert torch.equal(measured.weights[kind][name], weights)
+    for name, weights in last.generator.weights["ema"].items():
+        assert torch.equal(measured.weights["ema"][name], weights)
 
 
 def test_the_exported_images_are_those_of_the_first_replicate_with_the_most_real_images(splits):

@@ -140,6 +140,11 @@ def test_runs_are_listed_with_scores_provenance_and_flags():
     assert (row["epochs"], row["best_epoch"], row["mlflow_run"], row["flags"]) == (4, 2, "m", "poor")
 
 
+def test_a_run_whose_generator_was_scored_alone_has_no_best_epoch():
+    (row,) = nodes.list_runs([run("a", "1", record())]).to_dict("records")
+    assert (row["epochs"], row["best_epoch"]) == (4, None)
+
+
 @pytest.fixture
 def generators(tiny_gan, tiny_images):
     def make(**changes):

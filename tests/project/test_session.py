@@ -10,7 +10,8 @@ from kedro.io import DataCatalog
 from gan_pipelines import settings
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.pipeline_registry import register_pipelines
-from gan_pipelines.project.session import complete_slice, select_nodes, settle_versions
+from gan_pipelines.project.session import ProjectSession, complete_slice, select_nodes, settle_versions
+from gan_pipelines.tracking.hooks import TrackingHooks
 
 CONF = Path(__file__).parents[2] / "conf"
 PIPELINES = register_pipelines()
@@ -127,6 +128,7 @@ def test_a_version_is_asked_only_of_what_a_run_loads(catalog, pipeline, name, re
         ({"dcgan.generator": "1"}, {"dcgan.generator": "1", "dcgan.best_generator": "1"}),
         ({"dcgan.generator": "3"}, {"dcgan.generator": "3", "dcgan.best_generator": "2"}),
         ({"dcgan.generator": "a-epoch-0001"}, {"dcgan.generator": "a-epoch-0001", "dcgan.best_generator": "2"}),
+        ({"dcgan.best_generator": "1"}, {"dcgan.generator": "3", "dcgan.best_generator": "1"}),
         ({"dcgan.generator": "1", "dcgan.best_generator": "2"}, {"dcgan.generator": "1", "dcgan.best_generator": "2"}),
     ],
 )
@@ -143,6 +145,17 @@ def test_entries_are_loaded_in_the_version_of_the_run_that_is_stated_or_in_the_n
             file.touch()
     catalog = DataCatalog.from_config(entries)
     assert settle_versions(stated, PIPELINES["evaluate_dcgan"].only_nodes("dcgan.score_generators"), catalog) == loaded
+
+
+def test_a_project_whose_path_kedro_takes_for_a_pattern_is_refused_before_its_settings_are_read(tmp_path):
+    (tmp_path / "cards[1]").mkdir()
+    session = ProjectSession("session", project_path=tmp_path / "cards[1]")
+    with pytest.raises(ConfigError, match=r"cards\[1\] has \[ in its path, which Kedro takes for a pattern"):
+        session.open_catalog()
+
+
+def test_a_run_that_is_interrupted_before_it_has_begun_has_nothing_to_end():
+    TrackingHooks().interrupt()
 
 
 def test_what_has_no_version_yet_is_left_to_the_checks_before_the_run(tmp_path):

@@ -14,6 +14,7 @@ from sqlalchemy import create_engine
 
 from command_line import PROJECT, copy_project, kedro
 from gan_pipelines import settings
+from gan_pipelines.core.config import ConfigError
 from gan_pipelines.tracking.address import complete_settings, find_database, find_interface, write_address
 from processes import ONE_THREAD
 
@@ -61,6 +62,12 @@ def test_sections_of_mlflow_yml_may_be_empty():
     assert completed["server"] == {"mlflow_tracking_uri": "sqlite:////project/mlruns/mlflow.db"}
     assert completed["tracking"]["run"] == {"nested": False}
     assert find_interface(completed) == "http://127.0.0.1:5000"
+
+
+@pytest.mark.parametrize("tracking", ["runs", {"experiment": "digits"}])
+def test_a_text_in_place_of_a_section_of_mlflow_yml_is_named(tracking):
+    with pytest.raises(ConfigError, match=r"^mlflow.yml has tracking.*: Input should be a valid dictionary"):
+        complete_settings({"tracking": tracking}, Path("/project/mlruns"))
 
 
 def test_a_stated_place_of_artifacts_stays():

@@ -54,6 +54,16 @@ def test_a_run_is_alive_until_its_process_is_killed(tmp_path, other_process):
     runs.end("own")
 
 
+def test_the_file_of_a_run_has_no_password_and_its_server_is_found_all_the_same(tmp_path):
+    address = "http://me:secret@tracking.org"
+    runs = RunningRuns(tmp_path)
+    runs.begin("own", address)
+    assert (tmp_path / "own").read_text() == "http://***@tracking.org"
+    RunningRuns._locks.pop(tmp_path / "own").release()
+    assert [*runs.killed(address)] == ["own"]
+    assert runs.killed("http://tracking.org") == {}
+
+
 def test_a_run_of_another_process_is_refused_and_not_waited_for(tmp_path, other_process):
     runs = RunningRuns(tmp_path)
     sentence = "The run of another process is at work already; wait for its end, or end it."

@@ -260,6 +260,15 @@ def test_of_what_is_kept_only_what_was_not_sent_is_kept_again(tmp_path, monkeypa
     assert not [*tmp_path.glob("*.json")]
 
 
+def test_what_is_kept_has_no_password(tmp_path, monkeypatch):
+    monkeypatch.setattr(outbox.Outbox, "flush", lambda _: False)
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "http://me:secret@tracking.org")
+    box = outbox.Outbox(tmp_path)
+    box.close()
+    (kept,) = tmp_path.glob("*.json")
+    assert json.loads(kept.read_text()) == {"address": "http://***@tracking.org", "calls": []}
+
+
 def test_after_a_failure_nothing_is_tried_for_a_while(served, running_server, begin, monkeypatch):
     tracker, _ = begin()
     running_server.kill()

@@ -65,7 +65,7 @@ class Generator(Protocol):
 
     @property
     def weights(self) -> Mapping[WeightSet, Mapping[str, Tensor]]:
-        """Both sets of weights."""
+        """The sets of weights, one or both."""
 
     @property
     def training(self) -> Mapping[str, Any]:

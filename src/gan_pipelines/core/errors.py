@@ -24,5 +24,6 @@ def first_line(error: BaseException) -> str:
 
 
 def hide_passwords(text: str) -> str:
-    """Hide users and passwords of addresses, as in ``http://***@host``."""
-    return re.sub(r"://[^/@\s]*@", "://***@", text)
+    """Hide users and passwords of addresses, as in ``http://***@host`` and ``?password=***``; paths stay."""
+    text = re.sub(r"(?<!sqlite)(?<!file)://\S*@", "://***@", text)
+    return re.sub(r"\b(password=)[^&\s]*", r"\1***", text)

@@ -229,8 +229,6 @@ class DifferentiableTransformConfig:
         require(len(set(kinds)) == len(kinds), "kinds", kinds, "different from each other")
         require(probability == 1 or bool(kinds), "probability", probability, "left out unless kinds names a transform")
         require(target is None or bool(kinds), "target_sign", target, "null unless kinds names a transform")
-        allowed = "stated, and below 1, since target_sign is set; ADA begins with 0"
-        require(target is None or probability < 1, "probability", probability, allowed)
         require(target is not None or ramp == 500_000, "ramp_images", ramp, "left out unless target_sign is set")
 
 

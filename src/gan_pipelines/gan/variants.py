@@ -134,4 +134,12 @@ def parse_variant(variant: str, overrides: Mapping[str, Any] | None) -> GanConfi
     row, schedule = asdict(VARIANTS[variant]), overrides.get("schedule")
     if isinstance(schedule, Mapping) and schedule.get("kind", row["schedule"]["kind"]) != row["schedule"]["kind"]:
         row.pop("schedule")
-    return parse(GanConfig, merge(row, overrides), path)
+    config = parse(GanConfig, merge(row, overrides), path)
+    transforms = config.differentiable_transforms
+    require(
+        transforms.target_sign is None or transforms.probability < 1,
+        f"{path}.differentiable_transforms.probability",
+        transforms.probability,
+        "stated, and below 1, since target_sign is set; ADA begins with 0",
+    )
+    return config

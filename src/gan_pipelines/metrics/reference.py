@@ -26,7 +26,7 @@ from gan_pipelines.metrics.memorisation import Nearness
 from gan_pipelines.metrics.neighbours import Radii
 
 BATCH = 500
-ENTRY_VERSION = 2
+ENTRY_VERSION = 3
 """Version in the key of a reference. Raise it when the same images and network would give other statistics."""
 
 
@@ -153,7 +153,7 @@ def leave_out_twins(store: KeyedStore, images: ImageSet, others: ImageSet) -> Im
         twins = [twin.row for twin in find_twins(every, known, SAME_CORRELATION)]
         np.save(folder / "rows.npy", np.setdiff1d(every.rows, twins))
 
-    key = hash_values("twins", SAME_CORRELATION, images.content_hash, others.content_hash)
+    key = hash_values(ENTRY_VERSION, "twins", SAME_CORRELATION, images.content_hash, others.content_hash)
     rows = np.load(store.get_or_build(key, build) / "rows.npy")
     return images if len(rows) == len(images) else images.take(rows, "heldout")
 

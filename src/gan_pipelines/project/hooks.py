@@ -19,17 +19,15 @@ from kedro.framework.project import pipelines
 from kedro.io import DataCatalog, Version
 from kedro.pipeline import Pipeline
 
-from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.findings import Findings
+from gan_pipelines.project.session import check_path
 from gan_pipelines.project.summary import summarize_run
 from gan_pipelines.tracking.entries import PARAMETERS, RUNTIME, find_saved_path, is_versioned
 from gan_pipelines.tracking.hooks import TrackingHooks
 
 logger = logging.getLogger(__name__)
 
-PATTERN_CHARACTERS = "*?[{}"
-"""Characters with a meaning in Kedro's patterns for files of settings, versions and entries of the catalog."""
 
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space",
@@ -74,7 +72,7 @@ class PreflightHooks:
     def after_context_created(self, context: KedroContext) -> Generator[None]:
         """Raise a `ConfigError` if MLflow or Kedro would read another path than that of the project."""
         for folder in (Path(context.project_path), Path(context.config_loader.conf_source).absolute()):
-            _check_path(folder)
+            check_path(folder)
         self.env = context.env
         self.project_path = Path(context.project_path)
         return (yield)
@@ -124,15 +122,6 @@ def _load_newest(dataset: Any) -> tuple[str, dict[str, Any]] | None:
         path = Path(dataset.list_versions()[0])
         return path.parent.name, json.loads(path.read_text())
     return None
-
-
-def _check_path(folder: Path) -> None:
-    """Raise a `ConfigError` if a path has a character that Kedro takes for a pattern, which can match other folders."""
-    found = next((character for character in PATTERN_CHARACTERS if character in str(folder)), None)
-    if found:
-        raise ConfigError(
-            f"{folder} has {found} in its path, which Kedro takes for a pattern; rename or move that folder."
-        )
 
 
 class SummaryHooks:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +17,8 @@ from gan_pipelines.core.config import ConfigError, suggest
 from gan_pipelines.gan.variants import VARIANTS
 from gan_pipelines.project.preflight import check_entries
 
+EXAMPLE = "serving_input_example.json"
+"""File of a model with an example of a request."""
 ENVIRONMENT_MANAGER = "local"
 """MLflow's name for the environment of this process, which has all that a model needs."""
 
@@ -52,10 +56,10 @@ def serve(model: Path, host: str, port: int, workers: int) -> NoReturn:
         port: port to listen on.
         workers: number of processes that answer.
     """
+    example = json.dumps(json.loads((model / EXAMPLE).read_text()))
     print(
         f"Serving {model}\n"
-        f"  curl http://{host}:{port}/invocations -H 'Content-Type: application/json' "
-        """-d '{"inputs": [{"count": 1}]}'""",
+        f"  curl http://{host}:{port}/invocations -H 'Content-Type: application/json' -d {shlex.quote(example)}",
         flush=True,
     )
     options = {"--host": host, "--port": port, "--workers": workers, "--env-manager": ENVIRONMENT_MANAGER}

@@ -14,7 +14,6 @@ from kedro.framework.context.context import _convert_paths_to_absolute_posix
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog, MemoryDataset
-from kedro.io.core import VersionNotFoundError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.runner import AbstractRunner, ParallelRunner, ThreadRunner
@@ -43,6 +42,8 @@ FILTERS: Mapping[str, tuple[str, str, Callable[[Pipeline], Iterable[str]]]] = {
 
 RUNNER = "SequentialRunner"
 """Kedro's runner that can run the pipelines."""
+PATTERN_CHARACTERS = "*?[{}"
+"""Characters with a meaning in Kedro's patterns for files of settings, versions and entries of the catalog."""
 
 
 class ProjectSession(KedroSession):
@@ -75,7 +76,7 @@ class ProjectSession(KedroSession):
         except (KeyboardInterrupt, SystemExit):  # Kedro calls no hook for these, and a notebook goes on
             for plugin in self._hook_manager.get_plugins():
                 if isinstance(plugin, TrackingHooks):
-                    plugin.tracker.end_run("KILLED")
+                    plugin.interrupt()
             raise
 
     def read_parameters(self) -> dict[str, Any]:
@@ -87,13 +88,27 @@ class ProjectSession(KedroSession):
 
         Args:
             load_versions: versions in which to load entries; others are loaded in the newest.
+
+        Raises:
+            ConfigError: if Kedro would read another path than that of the project.
         """
         loader = self._get_config_loader()
+        for folder in (self._project_path, Path(loader.conf_source).absolute()):
+            check_path(folder)
         entries = _convert_paths_to_absolute_posix(project_path=self._project_path, conf_dictionary=loader["catalog"])
         credentials = None
         with suppress(MissingConfigException):
             credentials = loader["credentials"]
         return DataCatalog.from_config(entries, credentials, load_versions)
+
+
+def check_path(folder: Path) -> None:
+    """Raise a `ConfigError` if a path has a character that Kedro takes for a pattern, which can match other folders."""
+    found = next((character for character in PATTERN_CHARACTERS if character in str(folder)), None)
+    if found:
+        raise ConfigError(
+            f"{folder} has {found} in its path, which Kedro takes for a pattern; rename or move that folder."
+        )
 
 
 def join(parts: Mapping[str, Pipeline]) -> Pipeline:
@@ -193,7 +208,7 @@ def check_options(asked: Mapping[str, Any]) -> None:
 def settle_versions(stated: Mapping[str, str], pipeline: Pipeline, catalog: DataCatalog) -> dict[str, str]:
     """Settle in which versions a run loads its entries: MLflow records them, and a run beside this one changes nothing.
 
-    An entry is loaded in the version that is stated of it, or in that stated of another entry of its variant, which is
+    An entry is loaded in the version that is stated of it, or in that stated of the generator of its variant, which is
     of the same run, or in the newest. What does not exist is left out.
 
     Args:
@@ -210,17 +225,11 @@ def settle_versions(stated: Mapping[str, str], pipeline: Pipeline, catalog: Data
             rest = suggest(name, list(loaded)) if loaded else "it loads none."
             raise ConfigError(f"--load-versions has {name}, which is no versioned entry that this run loads; {rest}")
     settled = dict(stated)
-    beside = {_namespace(name): version for name, version in stated.items()}
     for name in loaded.keys() - stated.keys():
-        with suppress(VersionNotFoundError):
-            known = {Path(path).parent.name for path in loaded[name].list_versions()}
-            wanted = beside.get(_namespace(name))
-            settled[name] = wanted if wanted in known else str(loaded[name].resolve_load_version())
+        wanted = stated.get(f"{name.rpartition('.')[0]}.generator")
+        if versions := loaded[name].list_versions(full_path=False):  # the newest first
+            settled[name] = wanted if wanted in versions else versions[0]
     return settled
-
-
-def _namespace(entry: str) -> str:
-    return entry.rpartition(".")[0]
 
 
 def _lives_in_memory(name: str, catalog: DataCatalog) -> bool:

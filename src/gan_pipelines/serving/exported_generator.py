@@ -53,9 +53,9 @@ class ExportedGenerator(TrainedGenerator):
 
     @property
     def input_example(self) -> list[dict[str, Any]]:
-        """A small request: of a single class, since all of them may be more images than a request may ask for."""
+        """A request of one image: of all classes there may be more than a request may ask for."""
         classes = {"classes": [self.class_names[0]]} if self.is_conditional else {}
-        return [{"count": 2, "seed": 0, **classes}]
+        return [{"count": 1, "seed": 0, **classes}]
 
     @property
     def findings(self) -> Findings | None:

@@ -43,7 +43,7 @@ WEIGHT_SETS: Final = ("ema", "raw")
 FORMATS: Final = ("png", "array")
 LARGEST_SHARE: Final = 1 - np.finfo(float).epsneg
 """The largest number below 1."""
-UNREADABLE: Final = 'The request cannot be read; send JSON, as application/json, such as {"inputs": [{"count": 4}]}.'
+UNREADABLE: Final = 'The request cannot be read; send JSON, as application/json, such as {"inputs": [{"count": 1}]}.'
 FAILED: Final = "The images could not be made; the server's log says why."
 
 

@@ -57,15 +57,15 @@ def _leave_out_empty(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _check(settings: Mapping[str, Any]) -> None:
     from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig  # noqa: PLC0415 (it loads MLflow)
 
-    name = settings["tracking"]["experiment"].get("name")
-    allowed = "a text: set it there, in MLFLOW_EXPERIMENT_NAME, or as experiment in globals.yml"
-    require(isinstance(name, str) and bool(name.strip()), "tracking.experiment.name of mlflow.yml", name, allowed)
     try:
         KedroMlflowConfig.model_validate(dict(settings))
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         place = ".".join(map(str, problem["loc"]))
         raise ConfigError(f"mlflow.yml has {place}: {problem['msg']}; correct it, or leave it out.") from error
+    name = settings["tracking"]["experiment"].get("name")
+    allowed = "a text: set it there, in MLFLOW_EXPERIMENT_NAME, or as experiment in globals.yml"
+    require(bool(name and name.strip()), "tracking.experiment.name of mlflow.yml", name, allowed)
 
 
 def is_server(address: str) -> bool:

@@ -56,10 +56,10 @@ class TrackingHooks:
         self.is_own_run = active_run() is None
         folder = self.project_path / MLRUNS
         self.settings = complete_settings(context.config_loader["mlflow"], folder)
-        if not self.is_own_run:  # a caller's run is not named or ended here, and kedro-mlflow ignores the settings
+        context.config_loader["mlflow"] = self.settings
+        if not self.is_own_run:  # a caller's run is not named or ended here, and kedro-mlflow takes its address
             self.settings["server"]["mlflow_tracking_uri"] = self.address = get_tracking_uri()
             return (yield)
-        context.config_loader["mlflow"] = self.settings
         self.address = self.settings["server"]["mlflow_tracking_uri"]
         with require_mlflow(self.address), set_up_alone(self.address, folder), _keep_environment(ADDRESS_VARIABLE):
             return (yield)
@@ -178,6 +178,11 @@ class TrackingHooks:
         params = asdict(exported.config) | {"epoch": exported.training["epoch"]}
         may_win = export.champion and "failure" not in exported.training
         self.tracker.log_model(name, path, params, exported.findings, dataset, export.registered_model_name, may_win)
+
+    def interrupt(self) -> None:
+        """End the run of a process that is interrupted, if it has begun: Kedro calls no hook then."""
+        if hasattr(self, "tracker"):
+            self.tracker.end_run("KILLED")
 
     def list_addresses(self) -> dict[str, str]:
         """List the addresses of the views in MLflow that show what this run has found, by their names."""

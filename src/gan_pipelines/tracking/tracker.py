@@ -115,7 +115,6 @@ class MlflowTracker:
 
     def sample_system(self) -> None:
         """Sample the load of the machine until the run ends, with MLflow's own sampler."""
-        # MLflow's switch would start one more sampler in each thread in which kedro-mlflow opens the run again.
         if self.run_id is None:
             return
         try:

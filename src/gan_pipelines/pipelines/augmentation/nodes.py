@@ -120,7 +120,7 @@ def _train_replicate(
         at_the_end,
         device=device,
         fresh=fresh,
-        samples_every=config.epochs,  # nobody sees them, and each makes the checkpoints larger
+        samples_every=config.epochs,  # nobody sees grids, and each makes the checkpoints larger
         progress_lines=progress_lines,
     )
     return TrainedReplicate(generator, epoch.history, epoch.state.fingerprint, failure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from gan_pipelines.metrics.config import MIN_IMAGES
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+logger = logging.getLogger(__name__)
 
 NEIGHBOUR_ROWS = 8
 HELDOUT_SPLITS = ("test", "valid")
@@ -74,6 +77,8 @@ def score_generators(
     """
     first = metrics.score_generator(generator, extractor, reference, scoring, device)
     if generator.version != best_generator.version:
+        if not generator.is_milestone:
+            logger.warning("The run of generator %s has left no best generator; it is scored alone.", generator.version)
         scored = {MILESTONE if generator.is_milestone else "last": first}
     elif generator.training == best_generator.training:
         scored = {"last": first, "best": first}
