@@ -302,6 +302,17 @@ def test_a_gpu_gets_wider_networks_and_a_longer_training(report):
     assert on_gpu["epochs"] > on_cpu["epochs"]
 
 
+@pytest.mark.parametrize(
+    ("pictures", "has_gpu", "is_augmented"),
+    [(300, False, True), (500, False, False), (6000, True, True), (7000, True, False)],
+)
+def test_pictures_that_are_seen_often_are_augmented(report, pictures, has_gpu, is_augmented):
+    settings = suggest(counts_of(report, pictures // 2), has_gpu)["variants"]["acgan"]
+    kinds = settings.get("differentiable_transforms", {}).get("kinds")
+    assert kinds == (["colour", "translation", "cutout"] if is_augmented else None)
+    assert (settings["epochs"] >= 300) == is_augmented
+
+
 def test_floating_point_pictures_get_a_range_and_a_look_at_them(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     for number in range(80):

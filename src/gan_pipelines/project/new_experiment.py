@@ -19,6 +19,9 @@ from gan_pipelines.metrics.labels import MIN_CLASS_IMAGES
 
 TRAINED_IMAGES = {"cpu": 120_000, "gpu": 2_000_000}
 """Training budget in real images shown to the discriminator. On a CPU it takes six minutes of one core at 32x32."""
+MANY_EPOCHS = 300
+"""Epochs from which DiffAugment is suggested. With 500 pictures, it changes little after so many, and helps after twice
+as many (docs/results/quality.md)."""
 FITTED_IMAGES = 100_000
 """Images over all epochs of fitting the feature extractor; four to five minutes of one core."""
 IMAGENET_FEATURES = 1280
@@ -131,6 +134,7 @@ variants:
     generator_optimizer: {{learning_rate: {LEARNING_RATE}}}
     discriminator_optimizer: {{learning_rate: {LEARNING_RATE}}}
     batch_size: {batch_size}
+{_describe_transforms(epochs)}\
     epochs: {epochs}   # minutes on {"a GPU" if has_gpu else "two cores"}; more epochs give better images
 
 scoring:
@@ -144,6 +148,12 @@ scoring:
 reporting:
   grid_every_epochs: {max(1, epochs // 10)}
 """
+
+
+def _describe_transforms(epochs: int) -> str:
+    if epochs < MANY_EPOCHS:
+        return ""
+    return "    differentiable_transforms: {kinds: [colour, translation, cutout]}   # since each picture is seen so often\n"
 
 
 def _require_scorable(report: FolderReport) -> None:
