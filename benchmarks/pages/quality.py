@@ -20,6 +20,7 @@ def compute(folder: Path) -> dict[str, Any]:
     """Scores of trainings of a few minutes, two losses beside each other, and what the parts of a recipe cost."""
     return {
         "cifar10": read_scores(folder),
+        "trials": count_trials(pd.read_csv(folder / "scores.csv")),
         "cards": read_scores(folder / "cards"),
         "few": read_scores(folder / "few"),
         "suggested": read_scores(folder / "suggested"),
@@ -39,6 +40,12 @@ def read_scores(folder: Path) -> dict[str, Any]:
         "settings": trained.groupby("row")["settings"].first().to_dict(),
         "speeds": speeds.groupby("settings")["images_per_minute"].median() / 60,
     }
+
+
+def count_trials(rows: pd.DataFrame) -> dict[str, int]:
+    """How many recipes were tried, by variant, without the settings of the papers."""
+    tried = rows[(rows["row"] != REAL) & ~rows["row"].str.contains("the paper's")].drop_duplicates("row")
+    return tried["settings"].str.partition(":")[0].value_counts().to_dict()
 
 
 def sort_rows(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:

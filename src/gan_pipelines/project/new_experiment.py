@@ -153,7 +153,7 @@ reporting:
 def _describe_transforms(epochs: int) -> str:
     if epochs < MANY_EPOCHS:
         return ""
-    return "    differentiable_transforms: {kinds: [colour, translation, cutout]}   # since each picture is seen so often\n"
+    return "    differentiable_transforms: {kinds: [colour, translation, cutout]}   # each picture is seen so often\n"
 
 
 def _require_scorable(report: FolderReport) -> None:
