@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -345,6 +346,14 @@ def test_an_mlflow_that_does_not_answer_at_the_start_is_a_sentence(tmp_path):
         with_context(TrackingHooks(), tmp_path, requests.ConnectionError("down"), address)
     with pytest.raises(ValueError, match="own"):
         with_context(TrackingHooks(), tmp_path, ValueError("own"), address)
+
+
+@pytest.mark.parametrize("has_caller", [False, True])
+def test_nodes_open_no_run_again_but_one_that_a_caller_may_have_nested(tmp_path, local, has_caller):
+    context = SimpleNamespace(project_path=tmp_path, config_loader={"mlflow": settings_of()})
+    with mlflow.start_run() if has_caller else nullcontext():
+        next(TrackingHooks().after_context_created(context))
+    assert context.config_loader["mlflow"]["tracking"]["run"]["nested"] == has_caller
 
 
 def test_the_next_session_does_not_take_an_address_that_mlflow_has_set_for_the_users(tmp_path, local, monkeypatch):

@@ -59,6 +59,7 @@ class TrackingHooks:
         context.config_loader["mlflow"] = self.settings
         if not self.is_own_run:  # a caller's run is not named or ended here, and kedro-mlflow takes its address
             self.settings["server"]["mlflow_tracking_uri"] = self.address = get_tracking_uri()
+            self.settings["tracking"]["run"]["nested"] = True  # it may be nested in another run of the caller
             return (yield)
         self.address = self.settings["server"]["mlflow_tracking_uri"]
         with require_mlflow(self.address), set_up_alone(self.address, folder), _keep_environment(ADDRESS_VARIABLE):
