@@ -1178,8 +1178,8 @@ def refuse(code, message):
 case("an unknown setting in mlflow.yml")(
     lambda folder: complete_settings({"tracking": {"experiment": {"name": "a"}, "runs": {}}}, folder)
 )
-case("an experiment whose name is no text")(
-    lambda folder: complete_settings({"server": None, "tracking": {"experiment": {"name": 2024}}}, folder)
+case("an experiment without a name")(
+    lambda folder: complete_settings({"server": None, "tracking": {"experiment": {"name": ""}}}, folder)
 )
 case("an MLflow server that does not answer")(lambda _: use_server(requests.ConnectionError("down")))
 case("an MLflow server that refuses the user")(lambda _: use_server(refuse(PERMISSION_DENIED, "who?")))

@@ -21,7 +21,6 @@ from kedro.utils import load_obj
 
 from gan_pipelines.core.config import ConfigError, suggest
 from gan_pipelines.tracking.entries import PARAMETERS, is_versioned
-from gan_pipelines.tracking.hooks import TrackingHooks
 
 logger = logging.getLogger(__name__)
 
@@ -71,13 +70,7 @@ class ProjectSession(KedroSession):
             part = complete_slice(part, whole, self.open_catalog(), versions)
             asked["node_names"] = [node.name for node in part.nodes]
         asked["load_versions"] = settle_versions(versions, part, self.open_catalog())
-        try:
-            return super().run(**asked)
-        except (KeyboardInterrupt, SystemExit):  # Kedro calls no hook for these, and a notebook goes on
-            for plugin in self._hook_manager.get_plugins():
-                if isinstance(plugin, TrackingHooks):
-                    plugin.interrupt()
-            raise
+        return super().run(**asked)
 
     def read_parameters(self) -> dict[str, Any]:
         """Read the parameters of the environment, with those that the session was given, as YAML gives them."""

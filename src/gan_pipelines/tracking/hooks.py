@@ -53,6 +53,8 @@ class TrackingHooks:
         from mlflow import active_run, get_tracking_uri  # noqa: PLC0415 (kedro-mlflow has loaded it)
 
         self.project_path = Path(context.project_path)
+        if hasattr(self, "tracker"):  # for a run that a notebook has interrupted, Kedro has called no hook
+            self.tracker.end_run("KILLED")
         self.is_own_run = active_run() is None
         folder = self.project_path / MLRUNS
         self.settings = complete_settings(context.config_loader["mlflow"], folder)
@@ -179,11 +181,6 @@ class TrackingHooks:
         params = asdict(exported.config) | {"epoch": exported.training["epoch"]}
         may_win = export.champion and "failure" not in exported.training
         self.tracker.log_model(name, path, params, exported.findings, dataset, export.registered_model_name, may_win)
-
-    def interrupt(self) -> None:
-        """End the run of a process that is interrupted, if it has begun: Kedro calls no hook then."""
-        if hasattr(self, "tracker"):
-            self.tracker.end_run("KILLED")
 
     def list_addresses(self) -> dict[str, str]:
         """List the addresses of the views in MLflow that show what this run has found, by their names."""
