@@ -12,6 +12,7 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import KedroCliError, env_option
 from kedro.framework.startup import ProjectMetadata
+from kedro.io import DataCatalog
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -88,9 +89,7 @@ def serve(
     """Serve the model of VARIANT that a training or an export has left in the catalog."""
     from gan_pipelines.project import service  # noqa: PLC0415 (loads PyTorch)
 
-    session = ProjectSession.create(metadata.project_path, env=env)
-    assert isinstance(session, ProjectSession)
-    catalog = session.open_catalog({service.model_entry(variant): version} if version else None)
+    catalog = _open_catalog(metadata, env, {service.model_entry(variant): version} if version else None)
     service.serve(service.find_model(catalog, variant, env), host, port, workers)
 
 
@@ -199,9 +198,7 @@ def score(
     scoring = parse(ScoringConfig, stated, "scoring")
     require(extractor != "classifier", "--extractor", extractor, "one with fixed weights, such as imagenet")
     runtime = parse(RuntimeConfig, {"device": os.environ.get("GAN_PIPELINES_DEVICE", "auto")}, "runtime")
-    session = ProjectSession.create(metadata.project_path)
-    assert isinstance(session, ProjectSession)
-    catalog = session.open_catalog()
+    catalog = _open_catalog(metadata)
     stores = catalog.load("image_sets"), catalog.load("references")
     click.echo("\n".join(describe_scores(score_folder(folder, reference, scoring, *stores, size, runtime.device))))
 
@@ -235,3 +232,11 @@ def reproduce(metadata: ProjectMetadata, env: str | None, run_id: str) -> None:
     from gan_pipelines.project.reproduction import reproduce as run_again  # noqa: PLC0415 (loads PyTorch)
 
     run_again(metadata.project_path, run_id, env)
+
+
+def _open_catalog(
+    metadata: ProjectMetadata, env: str | None = None, load_versions: dict[str, str] | None = None
+) -> DataCatalog:
+    session = ProjectSession.create(metadata.project_path, env=env)
+    assert isinstance(session, ProjectSession)
+    return session.open_catalog(load_versions)

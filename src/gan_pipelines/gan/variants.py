@@ -136,7 +136,7 @@ def parse_variant(variant: str, overrides: Mapping[str, Any] | None) -> GanConfi
         row.pop("schedule")
     config = parse(GanConfig, merge(row, overrides), path)
     transforms = config.differentiable_transforms
-    require(
+    require(  # not of generators that were trained before
         transforms.target_sign is None or transforms.probability < 1,
         f"{path}.differentiable_transforms.probability",
         transforms.probability,

@@ -21,13 +21,12 @@ from kedro.pipeline import Pipeline
 
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.findings import Findings
-from gan_pipelines.project.session import check_path
+from gan_pipelines.project.session import check_paths
 from gan_pipelines.project.summary import summarize_run
 from gan_pipelines.tracking.entries import PARAMETERS, RUNTIME, find_saved_path, is_versioned
 from gan_pipelines.tracking.hooks import TrackingHooks
 
 logger = logging.getLogger(__name__)
-
 
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space",
@@ -71,8 +70,7 @@ class PreflightHooks:
     @hook_impl(wrapper=True)
     def after_context_created(self, context: KedroContext) -> Generator[None]:
         """Raise a `ConfigError` if MLflow or Kedro would read another path than that of the project."""
-        for folder in (Path(context.project_path), Path(context.config_loader.conf_source).absolute()):
-            check_path(folder)
+        check_paths(Path(context.project_path), context.config_loader.conf_source)
         self.env = context.env
         self.project_path = Path(context.project_path)
         return (yield)

@@ -64,12 +64,12 @@ class ProjectSession(KedroSession):
         filters = {name: asked.pop(name, None) for name in FILTERS}
         filters = {name: chosen for name, chosen in filters.items() if chosen}
         versions = asked.get("load_versions") or {}
-        part = whole
+        part, catalog = whole, self.open_catalog()
         if filters:
             part = select_nodes(whole, filters, "+".join(names))
-            part = complete_slice(part, whole, self.open_catalog(), versions)
+            part = complete_slice(part, whole, catalog, versions)
             asked["node_names"] = [node.name for node in part.nodes]
-        asked["load_versions"] = settle_versions(versions, part, self.open_catalog())
+        asked["load_versions"] = settle_versions(versions, part, catalog)
         return super().run(**asked)
 
     def read_parameters(self) -> dict[str, Any]:
@@ -86,8 +86,7 @@ class ProjectSession(KedroSession):
             ConfigError: if Kedro would read another path than that of the project.
         """
         loader = self._get_config_loader()
-        for folder in (self._project_path, Path(loader.conf_source).absolute()):
-            check_path(folder)
+        check_paths(self._project_path, loader.conf_source)
         entries = _convert_paths_to_absolute_posix(project_path=self._project_path, conf_dictionary=loader["catalog"])
         credentials = None
         with suppress(MissingConfigException):
@@ -95,13 +94,17 @@ class ProjectSession(KedroSession):
         return DataCatalog.from_config(entries, credentials, load_versions)
 
 
-def check_path(folder: Path) -> None:
-    """Raise a `ConfigError` if a path has a character that Kedro takes for a pattern, which can match other folders."""
-    found = next((character for character in PATTERN_CHARACTERS if character in str(folder)), None)
-    if found:
-        raise ConfigError(
-            f"{folder} has {found} in its path, which Kedro takes for a pattern; rename or move that folder."
-        )
+def check_paths(project: Path, conf_source: str | Path) -> None:
+    """Raise a `ConfigError` if project or settings have a character in their path that Kedro takes for a pattern.
+
+    It can match other folders.
+    """
+    for folder in (project, Path(conf_source).absolute()):
+        found = next((character for character in PATTERN_CHARACTERS if character in str(folder)), None)
+        if found:
+            raise ConfigError(
+                f"{folder} has {found} in its path, which Kedro takes for a pattern; rename or move that folder."
+            )
 
 
 def join(parts: Mapping[str, Pipeline]) -> Pipeline:
