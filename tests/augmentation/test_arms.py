@@ -174,7 +174,8 @@ def keys_of(digits, replicate, config):
     return {arm.name: fitting._key(arm, classifier) for arm in list_arms(config)}
 
 
-def test_fits_of_earlier_versions_are_found(digits, replicate):
+def test_fits_of_earlier_versions_are_found(digits, replicate, monkeypatch):
+    monkeypatch.setattr(arms, "resolve_precision", lambda *_: "fp32")  # the same on every machine
     assert keys_of(digits, replicate, SHORT) == {
         "real": "f50adaa985ad1908",
         "real_longer": "7db05360c0c5bf4a",
@@ -184,6 +185,14 @@ def test_fits_of_earlier_versions_are_found(digits, replicate):
         "transformed": "3445bc34ce083f41",
         "transformed_added_2x": "8ccedf39f4034d29",
     }
+
+
+def test_fits_in_another_precision_are_fitted_again(digits, replicate, monkeypatch):
+    keys = []
+    for precision in ("fp32", "bf16"):
+        monkeypatch.setattr(arms, "resolve_precision", lambda *_, precision=precision: precision)
+        keys.append(keys_of(digits, replicate, SHORT))
+    assert not {*keys[0].values()} & {*keys[1].values()}
 
 
 def test_a_change_of_anything_that_matters_is_another_fit(digits, replicate):

@@ -223,6 +223,8 @@ def test_a_part_of_each_class_is_held_out_of_a_folder_without_splits(config, sto
     assert len({*image_set.names}) == 12
     lonely = fill(folder / "lonely", {"red": 1, "green": 4})
     assert prepare_image_set(store, replace(classes, path=str(lonely))).split_sizes == {"train": 4, "test": 1}
+    hundred = replace(classes, path=str(fill(folder / "hundred", {"red": 100})), test_fraction=0.07)
+    assert prepare_image_set(store, hundred).split_sizes == {"train": 93, "test": 7}
 
 
 def test_the_split_of_a_folder_is_part_of_what_its_set_is_kept_under(config, store, folder):

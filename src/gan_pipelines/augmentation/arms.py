@@ -25,6 +25,7 @@ from gan_pipelines.augmentation.splits import Draw
 from gan_pipelines.augmentation.synthesis import Selection, SyntheticImages
 from gan_pipelines.augmentation.synthetic_sets import hash_synthetic_set
 from gan_pipelines.classifier import ClassifierConfig, LabelledImages, PredictionScores, fit_selected, score_predictions
+from gan_pipelines.core.devices import resolve_device, resolve_precision
 from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
@@ -195,4 +196,7 @@ class _ReplicateFitting:
             values.append(self.synthetic_key)
         if self.config.test_curves:
             values.append("test_curves")
+        # Fits of earlier versions, without the precision in their keys, count as fp32.
+        if (precision := resolve_precision("auto", resolve_device(self.device))) != "fp32":
+            values.append(precision)
         return hash_values(ENTRY_VERSION, *values)

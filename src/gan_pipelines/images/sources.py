@@ -8,6 +8,7 @@ import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from os.path import isfile
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -376,7 +377,8 @@ def _choose_split(line: LabelLine, config: DatasetConfig) -> str:
 
 def _draw_test(files: Sequence[str], fraction: float) -> set[str]:
     """Draw a fraction of the files, rounded up, but never all; by hash, so that new files change the draw little."""
-    count = min(math.ceil(fraction * len(files)), len(files) - 1)
+    # As it is written: 0.07 of 100 files in floats is a little more than 7.
+    count = min(math.ceil(Fraction(str(fraction)) * len(files)), len(files) - 1)
     return set(sorted(files, key=lambda file: hashlib.sha256(os.fsencode(file)).digest())[:count])
 
 
