@@ -20,7 +20,9 @@ def test_a_picture_in_two_classes_is_warned_of_and_listed(tmp_path, caplog):
     *_, manifest = prepare_images(KeyedStore(tmp_path / "sets"), dataset)
     assert manifest["conflicts"] == [{"image": "test/king/again.png", "twin": "train/ace/1.png", "correlation": 1.0}]
     (warning,) = (record.message for record in caplog.records if record.levelname == "WARNING")
-    assert warning.startswith("1 images are in another class too, so one of their labels is wrong")
+    assert warning == (
+        "Images that are in another class too, so one of their labels is wrong: 1. The manifest lists them."
+    )
 
 
 def test_pictures_made_elsewhere_have_the_range_of_the_dataset(tmp_path):

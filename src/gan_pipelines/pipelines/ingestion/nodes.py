@@ -25,12 +25,12 @@ def prepare_images(
     _tell_of_files(image_set)
     if image_set.duplicates:
         logger.info(
-            "%d images have a duplicate or near-duplicate in another split: the manifest lists them",
+            "Images with a duplicate or near-duplicate in another split: %d. The manifest lists them.",
             len(image_set.duplicates),
         )
     if image_set.conflicts:
         logger.warning(
-            "%d images are in another class too, so one of their labels is wrong: the manifest lists them",
+            "Images that are in another class too, so one of their labels is wrong: %d. The manifest lists them.",
             len(image_set.conflicts),
         )
     return image_set, image_set.select(*dataset.train_splits), image_set.manifest()
@@ -49,12 +49,14 @@ def prepare_folder(
 def _tell_of_files(image_set: images.ImageSet) -> None:
     """Log what was left out, and what was read differently."""
     if image_set.skipped:
-        logger.warning("%d pictures were left out: the manifest lists them", len(image_set.skipped))
+        logger.warning("Pictures left out: %d. The manifest lists them.", len(image_set.skipped))
     if image_set.left_out:
-        logger.info("%d files are no pictures, or hidden: the manifest counts them", sum(image_set.left_out.values()))
+        logger.info(
+            "Files that are no pictures, or hidden: %d. The manifest counts them.", sum(image_set.left_out.values())
+        )
     if image_set.first_frames:
         logger.warning(
-            "%d files are animated or have several pages, of which only the first is used: the manifest lists them",
+            "Animated files, or of several pages, of which only the first is used: %d. The manifest lists them.",
             len(image_set.first_frames),
         )
     if image_set.value_range is not None:
