@@ -1,3 +1,3 @@
 """Train GANs, score them, and find out whether their images help a classifier."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
