@@ -230,7 +230,7 @@ def open_scorer(out: Path, images: ImageSet, few_images: ImageSet | None, scorin
     extractor = get_extractor(KeyedStore(out / "extractors"), images, scoring, "auto")
     open_features = partial(open_reference, KeyedStore(out / "references"), extractor=extractor)
     reference = images.select(*scoring.reference_split)
-    training = None if few_images is None else open_features(few_images, heldout=reference)
+    training = None if few_images is None else open_features(few_images, heldout=[reference])
     return Scorer(extractor, open_features(reference), training, scoring)
 
 

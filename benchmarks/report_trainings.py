@@ -190,7 +190,7 @@ def score(out: Path, settings: Settings, images: ImageSet, paths: list[Path]) ->
         images.select(*scoring.reference_split),
         extractor,
         "auto",
-        heldout=images.select("test"),
+        heldout=[images.select("test")],
     )
     common = {name: extractor.provenance[name] for name in ("name", "heldout_accuracy")}
     monitor = make_monitor(extractor, reference, scoring)

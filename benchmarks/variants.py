@@ -86,7 +86,7 @@ def open_scorer(scratch: str) -> Scorer:
     images = prepare_image_set(KeyedStore(Path(scratch, "image_sets")), dataset)
     extractor = get_extractor(KeyedStore(Path(scratch, "extractors")), images, scoring, "cpu")
     references, train_split = KeyedStore(Path(scratch, "references")), images.select(*scoring.reference_split)
-    reference = open_reference(references, train_split, extractor, "cpu", heldout=images.select("test"))
+    reference = open_reference(references, train_split, extractor, "cpu", heldout=[images.select("test")])
     return Scorer(images, extractor, reference, scoring)
 
 

@@ -44,7 +44,9 @@ def draw_image_set(sizes, seed):
 def make_reference(store, sizes, heldout=None):
     """Make an extractor and the reference of as many images of each class."""
     extractor = FeatureExtractor(Pixels(), {"name": "pixels", "weights_hash": "0"})
-    return extractor, open_reference(store, draw_image_set(sizes, seed=3), extractor, "cpu", heldout=heldout)
+    return extractor, open_reference(
+        store, draw_image_set(sizes, seed=3), extractor, "cpu", heldout=[] if heldout is None else [heldout]
+    )
 
 
 @dataclass

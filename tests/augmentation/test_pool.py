@@ -206,7 +206,9 @@ def test_a_folder_of_the_test_images_is_refused(splits):
 def test_the_key_covers_the_pictures_and_their_labels(draws, splits, pictures):
     def key(changed, **settings):
         source = open_pool(changed, splits)
-        return hash_synthetic_set(Replicate(draws[0], source), replace(CONFIG, synthetic=SyntheticConfig(**settings)))
+        return hash_synthetic_set(
+            Replicate(draws[0], source), replace(CONFIG, synthetic=SyntheticConfig(**settings)), "cpu"
+        )
 
     plain = key(pictures)
     assert key(replace(pictures, names=tuple(map(str, range(100))))) == plain

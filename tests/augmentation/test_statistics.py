@@ -133,6 +133,12 @@ def test_the_verdict_is_the_side_of_zero():
     assert verdict_of(differences * 0) == "no difference shown"
 
 
+def test_what_never_varies_says_nothing_about_what_would_be_seen():
+    comparison = compare_paired(np.zeros((3, 50)))
+    assert np.isnan(comparison.smallest_visible)
+    assert comparison.replicates_for_a_point is None
+
+
 def test_replicates_that_a_point_takes(no_bootstrap):
     def needed(of_replicates, of_images, images):
         drawn = next(experiments(1, 8, images, of_replicates=of_replicates, of_images=of_images))

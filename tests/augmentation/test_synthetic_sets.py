@@ -106,9 +106,21 @@ def test_images_of_a_loaded_set_are_not_read_at_once(tmp_path):
     assert images[-1, 0, -1, -1] == 9
 
 
+def test_images_that_a_classifier_filters_are_made_again_in_another_precision(replicate, monkeypatch):
+    def keys():
+        filtered = replace(CONFIG, synthetic=SyntheticConfig(min_confidence=0.5))
+        return [synthetic_sets.hash_synthetic_set(replicate, config, "cpu") for config in (CONFIG, filtered)]
+
+    plain, filtered = keys()
+    monkeypatch.setattr("gan_pipelines.classifier.fitting.resolve_precision", lambda *_: "bf16")
+    again, filtered_again = keys()
+    assert plain == again
+    assert filtered != filtered_again
+
+
 def test_the_key_covers_everything_that_determines_the_images(splits, replicate):
     def key(replicate=replicate, **changes):
-        return synthetic_sets.hash_synthetic_set(replicate, replace(CONFIG, **changes))
+        return synthetic_sets.hash_synthetic_set(replicate, replace(CONFIG, **changes), "cpu")
 
     plain, draw = key(), replicate.draw
     other_weights = from_generator(weights={"ema": {"w": torch.ones(2)}, "raw": {"w": torch.ones(2)}})

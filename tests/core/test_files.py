@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import errno
+import os
+import resource
 import shutil
 import stat
 
+import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from gan_pipelines.core.files import DELETED, atomic_write, count_bytes, delete
 
@@ -67,6 +72,7 @@ def hide(error):
     [
         (lambda: hide(OSError(errno.ENOSPC, "No space left on device")), errno.ENOSPC),
         (lambda: hide(OSError(errno.EFBIG, "File too large")), errno.EFBIG),
+        (lambda: hide(OSError(f"{2**20} requested and {2**10} written")), errno.ENOSPC),
     ],
 )
 def test_what_the_system_said_is_told_whatever_a_library_makes_of_it(tmp_path, cause, number):
@@ -75,9 +81,29 @@ def test_what_the_system_said_is_told_whatever_a_library_makes_of_it(tmp_path, c
     assert (caught.value.errno, caught.value.filename) == (number, str(tmp_path / "target"))
 
 
-def test_a_full_disk_that_a_library_only_speaks_of_is_one(tmp_path):
-    with pytest.raises(OSError, match="No space left"), atomic_write(tmp_path / "target"):
-        raise RuntimeError("I/O error: No space left on device (os error 28)")
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS])
+def test_a_disk_error_that_a_library_only_speaks_of_is_one(tmp_path, number):
+    with pytest.raises(OSError, match=os.strerror(number)) as caught, atomic_write(tmp_path / "target"):
+        raise RuntimeError(f"I/O error: {os.strerror(number)} (os error {number})")
+    assert (caught.value.errno, caught.value.filename) == (number, str(tmp_path / "target"))
+
+
+def save_array(path):
+    with path.open("wb") as file:
+        np.save(file, np.zeros(2**18))
+
+
+@pytest.mark.parametrize("save", [save_array, lambda path: save_file({"weights": torch.zeros(2**19)}, path)])
+def test_a_file_that_becomes_too_large_in_the_midst_is_told_by_its_name(tmp_path, save):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))
+    try:
+        with pytest.raises(OSError, match="No space left|File too large") as caught, atomic_write(tmp_path / "target"):
+            save(tmp_path / ".unfinished-target")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.filename == str(tmp_path / "target")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_other_errors_stay_what_they_are(tmp_path):

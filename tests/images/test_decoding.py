@@ -26,6 +26,7 @@ def save(picture, path, **options):
     [
         (Image.new("RGB", (20, 20), ORANGE), "colour.png", ORANGE),
         (Image.new("RGB", (20, 20), ORANGE).convert("CMYK"), "cmyk.tif", ORANGE),
+        (Image.new("LAB", (20, 20), (130, 128, 128)), "lab.tif", (121, 121, 121)),
         (Image.new("RGB", (20, 20), ORANGE).quantize(4), "palette.png", ORANGE),
         (Image.new("L", (20, 20), 77), "grey.png", (77, 77, 77)),
         (Image.new("1", (20, 20), 1), "bilevel.png", (255, 255, 255)),
@@ -48,6 +49,8 @@ def test_colours_become_grey_by_their_brightness(tmp_path):
     pixels = decode(save(Image.new("RGB", (9, 9), ORANGE), tmp_path / "x.png"), GREY)
     assert pixels.shape == (1, 8, 8)
     assert pixels[0, 0, 0] == pytest.approx(0.299 * 200 + 0.587 * 100 + 0.114 * 40, abs=1)
+    pixels = decode(save(Image.new("LAB", (9, 9), (130, 128, 128)), tmp_path / "x.tif"), GREY)
+    assert abs(int(pixels[0, 0, 0]) - 121) <= 2
 
 
 def test_exif_orientation_is_followed(tmp_path):

@@ -47,7 +47,7 @@ def score(tmp_path):
     def score(pictures, config=CONFIG, *, has_heldout=True, is_training_set=True):
         extractor = FeatureExtractor(Pixels(), {"name": "pixels", "weights_hash": "0"})
         reference = open_reference(
-            KeyedStore(tmp_path), real, extractor, "cpu", heldout=heldout if has_heldout else None
+            KeyedStore(tmp_path), real, extractor, "cpu", heldout=[heldout] if has_heldout else []
         )
         return score_images(pictures, "turbo", extractor, reference, config, "cpu", is_training_set=is_training_set)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from torch import nn
 
@@ -66,6 +67,14 @@ def test_a_generator_is_scored_beside_the_best_one_of_its_own_run(
     assert {each["identity"]["trained_epochs"] for each in records} == {4}
     is_alone = "The run of generator 1 has left no best generator; it is scored alone." in caplog.text
     assert is_alone == (len(scored) == 1)
+
+
+def test_a_split_that_is_part_of_the_reference_gives_way_to_the_next(striped_images, tmp_path):
+    rows, sizes = striped_images.rows("train"), {"train": 20, "test": 10, "valid": 10}
+    images = striped_images._take(np.concatenate([rows[:20], rows[:10], rows[20:30]]), sizes)
+    extractor = FeatureExtractor(Flat(), {"name": "flat", "weights_hash": "0"})
+    opened = nodes.open_reference(KeyedStore(tmp_path), images, extractor, ScoringConfig(), "cpu")
+    assert opened.heldout.images.content_hash == images.select("valid").content_hash
 
 
 def test_a_split_of_very_few_images_is_not_used(striped_images, tmp_path):

@@ -949,6 +949,9 @@ LABEL_FILES: dict[str, Callable[[Path], None]] = {
     "a split of an unknown name in a file of labels": lambda folder: label(
         folder, *[f"{row},holdout" for row in ROWS], header="file_name,label,split"
     ),
+    "two labels with one folder of samples": lambda folder: label(
+        folder, *ROWS[:2], "test/ace/0.png,a/b", "test/king/0.png,a-b"
+    ),
     "folder_split for labels that have splits": lambda folder: label(folder, *ROWS, folder_split="train"),
 }
 CASES |= LABEL_FILES

@@ -9,6 +9,7 @@ import pytest
 
 from gan_pipelines import settings
 from gan_pipelines.core.config import ConfigError
+from gan_pipelines.project.config_loader import lay_over
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -166,6 +167,29 @@ def test_only_the_resolvers_of_the_project_are_known(conf, resolver):
     (conf / "cards/parameters.yml").write_text(f"dataset: ${{{resolver}:print(1)}}\n")
     with pytest.raises(Exception, match="Unsupported interpolation type|not|resolver"):
         load(conf, env="cards")
+
+
+def with_shares(**shares):
+    return {"augmentation": {"synthetic": {"balance": shares}}}
+
+
+def test_shares_of_classes_replace_those_of_lower_layers(conf):
+    base = "augmentation:\n  replicates: 3\n  synthetic:\n    weights: raw\n    balance: {king: 2, 10: 1}\n"
+    (conf / "base/parameters.yml").write_text(base)
+    assert load(conf)["augmentation"]["synthetic"]["balance"] == {"king": 2, 10: 1}
+    loaded = load(conf, **with_shares(queen=1))["augmentation"]
+    assert loaded == {"replicates": 3, "synthetic": {"weights": "raw", "balance": {"queen": 1}}}
+    (conf / "local/parameters.yml").write_text("augmentation: {synthetic: {balance: {ace: 1, king: 3}}}\n")
+    assert load(conf)["augmentation"]["synthetic"] == {"weights": "raw", "balance": {"ace": 1, "king": 3}}
+    assert load(conf, **with_shares(queen=1))["augmentation"]["synthetic"]["balance"] == {"queen": 1}
+    (conf / "local/parameters.yml").write_text("augmentation: {synthetic: {balance: uniform}}\n")
+    assert load(conf)["augmentation"]["synthetic"]["balance"] == "uniform"
+
+
+def test_shares_of_a_grid_replace_those_of_the_command_line():
+    laid = lay_over(with_shares(king=2) | {"dataset": {"path": "a"}}, with_shares(queen=1))
+    assert laid == with_shares(queen=1) | {"dataset": {"path": "a"}}
+    assert lay_over(with_shares(king=2), {"dataset": {"path": "a"}}) == with_shares(king=2) | {"dataset": {"path": "a"}}
 
 
 def test_a_list_of_base_is_not_changed_in_part_by_local(conf):

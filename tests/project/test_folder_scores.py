@@ -9,6 +9,7 @@ from scipy.linalg import sqrtm
 from torch_fidelity import calculate_metrics
 
 from fidelity_inputs import Clip
+from gan_pipelines.core.config import ConfigError
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.metrics import ScoringConfig, open_pretrained
 from gan_pipelines.project.folder_scores import describe_scores, score_folder
@@ -115,6 +116,14 @@ def test_pictures_of_several_sizes_are_scored_at_one_that_is_stated(tmp_path, sc
     Image.new("RGB", (30, 20)).save(tmp_path / "made/odd.png")
     scores = score_folder(tmp_path / "made", tmp_path / "real", scoring, *stores, size=12, device="cpu")
     assert scores[0].comparability["samples"] == 21
+
+
+def test_too_few_pictures_are_refused_before_they_are_read(tmp_path, scoring, stores):
+    write_folder(tmp_path / "real", 20, 0)
+    write_folder(tmp_path / "made", 8, 1)
+    with pytest.raises(ConfigError, match="number of pictures in .*/made is 8, but must be 10 or more"):
+        score_folder(tmp_path / "made", tmp_path / "real", scoring, *stores, device="cpu")
+    assert not any(store.root.exists() for store in stores)
 
 
 def test_scores_are_described_with_what_they_are_worth(tmp_path, scoring, stores):

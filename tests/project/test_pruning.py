@@ -75,6 +75,16 @@ def test_versions_whose_scores_are_torn_or_of_another_form_stay(tmp_path):
     assert find_kept(versions | newer, read_scores(versions) | {"z": scored("a", 1.0)}) - {""} == {*texts, "z"}
 
 
+def test_pictures_made_elsewhere_are_told_apart_by_their_pixels(tmp_path):
+    versions = {}
+    for version, recipe, fid in (("1", "a", 1.0), ("2", "a", 3.0), ("3", "b", 9.0), ("4", "a", 2.0)):
+        identity = {"generator": "folder", "recipe": recipe}
+        record = {"metric": "fid", "value": fid, "identity": identity, "comparability": {}}
+        (tmp_path / version).write_text(json.dumps([record]))
+        versions[version] = {"folder.scores": tmp_path / version}
+    assert find_kept(versions, read_scores(versions)) == {"1", "3", "4"}
+
+
 def run_of(version, stage="active", run_id="a", parent=None, ended=0):
     tags = {"catalog_version": version} | ({} if parent is None else {"mlflow.parentRunId": parent})
     info = {"run_id": run_id, "run_name": run_id, "lifecycle_stage": stage, "status": "FINISHED"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from kedro.pipeline import Pipeline, node
 from mlflow.utils.validation import _validate_param_name
 
 from command_line import git, kedro
+from gan_pipelines import settings
 from gan_pipelines.augmentation.config import AugmentationConfig, SyntheticConfig
 from gan_pipelines.core.config import ConfigError, flatten, parse
 from gan_pipelines.gan import VARIANTS, CheckpointStore
@@ -17,15 +19,18 @@ from gan_pipelines.gan.config import SamplingConfig
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.project.parameters import ReportingConfig, parse_parameters
 from gan_pipelines.project.reproduction import (
+    ReproducingSession,
     compare_metrics,
     compare_origins,
     find_reproductions,
     read_parameters,
 )
+from gan_pipelines.project.session import ProjectSession
 from gan_pipelines.tracking.hooks import _to_plain
 from gan_pipelines.tracking.provenance import list_versions
 from gan_pipelines.tracking.tracker import MAX_PARAM_LENGTH
 
+CONF = Path(__file__).parents[2] / "conf"
 SAMPLE = register_pipelines()["sample_wgan"]
 SETTINGS = SamplingConfig(count=3, classes=("3", "seven"), seed=5)
 
@@ -53,6 +58,23 @@ def test_a_run_that_is_done_again_leaves_the_milestones_of_its_training_alone():
     texts |= {"reporting.milestone_every_epochs": "10", "reporting.restartable_milestones": "True"}
     read = parse(ReportingConfig, read_parameters("a", texts, pipeline)["reporting"], "reporting")
     assert read == ReportingConfig(grid_every_epochs=2, grid_at_epochs=[0.5])
+
+
+def test_what_the_run_lacks_does_not_come_from_the_environment(monkeypatch):
+    recorded = {"sampling": {"count": 3}, "variants": {"wgan": {"epochs": 2}}, "runtime": {"device": "cpu"}}
+    loader = settings.CONFIG_LOADER_CLASS(str(CONF), runtime_params=recorded, **settings.CONFIG_LOADER_ARGS)
+    stated = loader["parameters"]
+    monkeypatch.setattr(ProjectSession, "_get_config_loader", lambda _: loader)
+    session = object.__new__(ReproducingSession)
+    session.reproduced = "0123"
+    assert session._get_config_loader()["parameters"] == {
+        **stated,
+        "sampling": {"count": 3},
+        "variants": stated["variants"] | {"wgan": {"epochs": 2}},
+    }
+    assert len(stated["sampling"]) > 1
+    assert len(stated["variants"]["wgan"]) > 1
+    assert stated["runtime"]["device"] == "cpu"
 
 
 def test_the_settings_of_a_variant_come_back_from_beside_those_of_sections():

@@ -24,8 +24,14 @@ from gan_pipelines.augmentation.replicates import (
 from gan_pipelines.augmentation.splits import Draw
 from gan_pipelines.augmentation.synthesis import Selection, SyntheticImages
 from gan_pipelines.augmentation.synthetic_sets import hash_synthetic_set
-from gan_pipelines.classifier import ClassifierConfig, LabelledImages, PredictionScores, fit_selected, score_predictions
-from gan_pipelines.core.devices import resolve_device, resolve_precision
+from gan_pipelines.classifier import (
+    ClassifierConfig,
+    LabelledImages,
+    PredictionScores,
+    fit_selected,
+    precision_in_key,
+    score_predictions,
+)
 from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
@@ -108,7 +114,7 @@ def list_fits(
         device: device to fit on.
     """
     # The key stands for the source, which may be large, in tasks that are sent to other processes.
-    synthetic_key = hash_synthetic_set(replicate, config)
+    synthetic_key = hash_synthetic_set(replicate, config, device)
     fitting = _ReplicateFitting(store, test, replicate.draw, synthetic, synthetic_key, config, device)
     return [partial(fitting.fit, arm, rate) for arm in list_arms(config) for rate in config.classifier.learning_rates]
 
@@ -196,7 +202,4 @@ class _ReplicateFitting:
             values.append(self.synthetic_key)
         if self.config.test_curves:
             values.append("test_curves")
-        # Fits of earlier versions, without the precision in their keys, count as fp32.
-        if (precision := resolve_precision("auto", resolve_device(self.device))) != "fp32":
-            values.append(precision)
-        return hash_values(ENTRY_VERSION, *values)
+        return hash_values(ENTRY_VERSION, *values, *precision_in_key(self.device))

@@ -26,10 +26,12 @@ class Replicate(NamedTuple):
 def configure_replicate(config: GanConfig, experiment: AugmentationConfig, draw: Draw) -> GanConfig:
     """Configure a variant for the real images of one replicate.
 
-    Unless the experiment states the epochs, they are scaled by 1 / fraction, so that the number of steps stays about
-    the same; a step schedule is scaled with them.
+    Unless the experiment states the epochs, they are so many that the steps are as many as with all images, or less
+    than an epoch more; a step schedule is scaled with them.
     """
-    epochs = experiment.generator_epochs or math.ceil(config.epochs / draw.fraction)
+    count = len(draw.images)
+    steps = config.epochs * config.steps_per_epoch(round(count / draw.fraction))
+    epochs = experiment.generator_epochs or math.ceil(steps / config.steps_per_epoch(count))
     schedule = config.schedule
     if schedule.kind == "step":
         every = max(1, round(schedule.every_epochs * epochs / config.epochs))

@@ -34,7 +34,7 @@ class Comparison:
         interval: interval over both replicates and test images; it decides the verdict.
         p_value: two-sided probability of a difference as large without a true one; ``interval`` excludes zero where it
             is below 0.05.
-        smallest_visible: difference that this design shows in 8 of 10 experiments.
+        smallest_visible: difference that this design shows in 8 of 10 experiments; NaN if the difference does not vary.
         replicates_for_a_point: replicates that show a difference of 0.01 in 8 of 10 experiments; None if
             `MAX_REPLICATES` are not enough, for instance because there are few test images.
     """
@@ -130,7 +130,7 @@ class _Design:
 
     def smallest_visible(self, replicates: int) -> float:
         quantiles = self.quantile(replicates, (1 + CONFIDENCE) / 2) + self.quantile(replicates, POWER)
-        return quantiles * self.standard_error(replicates)
+        return quantiles * self.standard_error(replicates) or math.nan
 
     def replicates_to_see(self, difference: float) -> int | None:
         counts = range(2, MAX_REPLICATES + 1)  # the more, the smaller is what they show

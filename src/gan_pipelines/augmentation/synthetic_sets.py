@@ -14,6 +14,7 @@ from gan_pipelines.augmentation.config import REAL_LONGER, AugmentationConfig
 from gan_pipelines.augmentation.judge import fit_judge
 from gan_pipelines.augmentation.replicates import Replicate, count_steps, count_synthetic
 from gan_pipelines.augmentation.synthesis import SyntheticImages, choose_labels, needs_judge, synthesize
+from gan_pipelines.classifier import precision_in_key
 from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
@@ -44,7 +45,8 @@ def make_synthetic_set(
     """
     draw, source = replicate
     folder = store.get_or_build(
-        hash_synthetic_set(replicate, config), lambda folder: _synthesize(replicate, config, device).save(folder)
+        hash_synthetic_set(replicate, config, device),
+        lambda folder: _synthesize(replicate, config, device).save(folder),
     )
     made = SyntheticImages.load(folder)
     rows, real_rows = _match_classes(made.labels[:COMPARED].numpy(), draw.images.labels)
@@ -97,7 +99,7 @@ def _synthesize(replicate: Replicate, config: AugmentationConfig, device: Device
     return synthesize(source, labels, real.class_names, config.synthetic, seed=seed, judge=judge, device=device)
 
 
-def hash_synthetic_set(replicate: Replicate, config: AugmentationConfig) -> str:
+def hash_synthetic_set(replicate: Replicate, config: AugmentationConfig, device: DeviceName) -> str:
     """Hash of everything that determines the synthetic images of a replicate: 16 hexadecimal digits."""
     (_, seed, real, valid), source = replicate
     settings = asdict(config.synthetic)
@@ -107,5 +109,5 @@ def hash_synthetic_set(replicate: Replicate, config: AugmentationConfig) -> str:
     values: list[Any] = [identity, real.content_hash, seed, settings, config.largest_ratio]
     if needs_judge(source, config.synthetic):
         steps = count_steps(REAL_LONGER, len(real), config)
-        values += [asdict(config.classifier), steps, valid.content_hash]
+        values += [asdict(config.classifier), steps, valid.content_hash, *precision_in_key(device)]
     return hash_values(ENTRY_VERSION, *values)

@@ -3,6 +3,7 @@ from .fitting import LabelledImages as LabelledImages
 from .fitting import SelectedFit as SelectedFit
 from .fitting import fit_classifier as fit_classifier
 from .fitting import fit_selected as fit_selected
+from .fitting import precision_in_key as precision_in_key
 from .fitting import steps_per_epoch as steps_per_epoch
 from .resnet import Classifier as Classifier
 from .scores import PredictionScores as PredictionScores

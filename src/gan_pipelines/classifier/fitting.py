@@ -142,6 +142,15 @@ def _measure(classifier: Classifier, images: LabelledImages, split: str) -> dict
     return {f"{split}_loss": loss, f"{split}_accuracy": (logits.argmax(1) == labels).float().mean().item()}
 
 
+def precision_in_key(device: DeviceName) -> list[str]:
+    """The precision in which classifiers are fitted on a device, for the key of what depends on one.
+
+    Nothing for fp32: it is not in keys of earlier versions.
+    """
+    precision = resolve_precision("auto", resolve_device(device))
+    return [] if precision == "fp32" else [precision]
+
+
 def steps_per_epoch(count: int, batch_size: int) -> int:
     """Count the full batches that take each image at least once; images of the next pass fill the last batch."""
     return math.ceil(count / batch_size)

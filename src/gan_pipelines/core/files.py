@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ UNFINISHED = ".unfinished-"
 DELETED = ".deleted-"
 """Prefix of the name of what is half deleted."""
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+"""What NumPy says, without a number, where the disk ends in the midst of an array."""
 
 
 def folder_name(class_name: str) -> str:
@@ -57,7 +60,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
         unfinished.replace(target)
     except Exception as error:
         number = _error_number(error)
-        if number is None or isinstance(error, OSError):
+        if number is None or (isinstance(error, OSError) and error.errno is not None):
             raise
         raise OSError(number, os.strerror(number), str(target)) from error
     finally:
@@ -105,10 +108,13 @@ def _error_number(error: BaseException) -> int | None:
     """
     if isinstance(error, ProjectError):
         return None
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.errno is not None:
         return error.errno if error.errno in DISK_ERRORS else None
-    if os.strerror(errno.ENOSPC) in str(error):
+    if isinstance(error, OSError) and SHORT_WRITE.fullmatch(str(error)):
         return errno.ENOSPC
+    for number in DISK_ERRORS:
+        if os.strerror(number) in str(error):
+            return number
     return None if error.__context__ is None else _error_number(error.__context__)
 
 

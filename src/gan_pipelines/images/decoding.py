@@ -233,7 +233,9 @@ def _to_levels(picture: Picture, value_range: tuple[float, float] | None) -> Ima
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """Convert transparent pixels to white."""
+    """Convert transparent pixels to white, and CIELAB, which Pillow converts to nothing else, to RGB."""
+    if image.mode == "LAB":
+        return image.convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         opaque = image.convert("RGBA")
         background = Image.new("RGBA", opaque.size, (*BACKGROUND, 255))

@@ -19,6 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from gan_pipelines.core.errors import printable
+from gan_pipelines.core.files import folder_name
 from gan_pipelines.core.hashing import hash_arrays, hash_files, hash_values
 from gan_pipelines.images.config import DatasetConfig, SourceName
 from gan_pipelines.images.decoding import Picture, read_picture
@@ -266,6 +267,7 @@ class LabelFileSource(ImageFolderSource):
         self.left_out.subtract(file.suffix.lower() for file in files if file.is_relative_to(self._root.resolve()))
         _require_all_listed(pictures, lines, config)
         self.class_names = sort_classes(line.label for line in lines)
+        _require_folder_names(self.class_names, config)
         groups: dict[tuple[str, str], dict[str, os.stat_result]] = defaultdict(dict)
         for line in sorted(lines):
             picture = pictures[line.file]
@@ -279,6 +281,17 @@ class LabelFileSource(ImageFolderSource):
                         "every class; add some, or remove the class."
                     )
                 yield _Group(split, label, groups[split, name])
+
+
+def _require_folder_names(class_names: Sequence[str], config: DatasetConfig) -> None:
+    """Raise `DatasetUnusable` if samples of two classes would lie in the same folder."""
+    names: dict[str, str] = {}
+    for name in class_names:
+        if (other := names.setdefault(folder_name(name), name)) != name:
+            raise DatasetUnusable(
+                f"Samples of the labels {other} and {name} in {config.labels} would lie in the same folder, "
+                f"{folder_name(name)}; rename one of the two."
+            )
 
 
 def read_labels(config: DatasetConfig) -> list[LabelLine]:

@@ -89,10 +89,15 @@ class ScoringConfig:
         splits = self.reference_split
         require(len(splits) > 0, "reference_split", splits, "one split or more")
         require(len({*splits}) == len(splits), "reference_split", splits, "a list without repetitions")
-        needed = max(MIN_IMAGES, self.is_splits)
+        needed = self.fewest_samples
         require(self.samples >= needed, "samples", self.samples, f"{needed} or more")
         monitored = self.during_training.samples
         require(monitored >= needed, "during_training.samples", monitored, f"{needed} or more")
+
+    @property
+    def fewest_samples(self) -> int:
+        """Number of images without which there are no scores."""
+        return max(MIN_IMAGES, self.is_splits)
 
     @property
     def reference(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +98,7 @@ def open_reference(
     extractor: FeatureExtractor,
     device: DeviceName = "auto",
     *,
-    heldout: ImageSet | None = None,
+    heldout: Sequence[ImageSet] = (),
 ) -> Reference:
     """Return the reference statistics of images; the features are extracted unless the store holds them.
 
@@ -107,8 +107,8 @@ def open_reference(
         images: the real images, of one split or of all.
         extractor: extractor of the features.
         device: where to extract.
-        heldout: real images of another split, whose features are extracted as well. Those that are among the images, or
-            nearly, are left out: copies would be as near as they are.
+        heldout: real images of other splits; the features of the first that has `MIN_IMAGES` are extracted as well.
+            Those that are among the images, or nearly, are left out: copies would be as near as they are.
 
     Raises:
         ConfigError: if all images are the same, or no pixel is above 1, as when images in [0, 1] are cast to uint8.
@@ -139,9 +139,9 @@ def open_reference(
     with np.load(folder / "moments.npz") as saved:
         moments = Moments(int(saved["count"]), torch.from_numpy(saved["mean"]), torch.from_numpy(saved["scatter"]))
     features = torch.from_numpy(np.load(folder / "features.npy", mmap_mode="c"))
-    others = None
-    if heldout is not None and len(unseen := leave_out_twins(store, heldout, images)) >= MIN_IMAGES:
-        others = open_reference(store, unseen, extractor, device)
+    unseen = (leave_out_twins(store, split, images) for split in heldout if len(split) >= MIN_IMAGES)
+    enough = next((split for split in unseen if len(split) >= MIN_IMAGES), None)
+    others = None if enough is None else open_reference(store, enough, extractor, device)
     return Reference(images, features, moments, key, store, others)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from gan_pipelines.core.config import require
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.images import (
@@ -47,6 +48,8 @@ def score_folder(
     """
     extractor = open_pretrained(scoring.extractor, scoring.extractor_weights)
     (made, made_source), (dataset, source) = (_open_folder(each, size) for each in (folder, reference))
+    count, needed = len(made_source.items), scoring.fewest_samples
+    require(count >= needed, f"number of pictures in {folder}", count, f"{needed} or more")
     real = prepare_pictures(image_sets, dataset, source)
     scored = prepare_pictures(image_sets, replace(made, value_range=real.value_range), made_source)
     statistics = open_reference(references, real, extractor, device)

@@ -152,7 +152,7 @@ def find_prunable(context: Any, client: Any, folder: Path, older_than: float | N
         return [*_find_entries(contents.stores, min(before, since))]
     scores = read_scores(contents.versions)
     kept = find_kept(contents.versions, scores)
-    trainings = {score.training for version in kept for score in scores.get(version, ())}
+    trainings = {score.training for version in kept for score in scores.get(version, ()) if score.training}
     return [
         *_find_trainings(CHECKPOINTS, contents.checkpoints, runs, trainings, before),
         *_find_trainings(MILESTONES, contents.milestones, runs, trainings, before),
@@ -221,16 +221,16 @@ class Scored(NamedTuple):
 
     Attributes:
         recipe: the variant, and the fingerprint of its settings without the seed.
-        training: fingerprint of the training.
-        generator_version: version of the generator.
+        training: fingerprint of the training; None for pictures made elsewhere.
+        generator_version: version of the generator; None for pictures made elsewhere.
         comparability: hash of the comparability key.
         fid: the FID; None for another score.
         is_milestone: whether it is of a milestone, which stands for no run of the recipe.
     """
 
     recipe: tuple[str, str]
-    training: str
-    generator_version: str
+    training: str | None
+    generator_version: str | None
     comparability: str
     fid: float | None
     is_milestone: bool = False
@@ -252,8 +252,8 @@ def _read_score(name: str, record: Mapping[str, Any]) -> Scored:
     identity = record["identity"]
     return Scored(
         (name.removesuffix(SCORES), identity["recipe"]),
-        identity["fingerprint"],
-        identity["generator_version"],
+        identity.get("fingerprint"),
+        identity.get("generator_version"),
         hash_key(record),
         record["value"] if record["metric"] == "fid" else None,
         identity["generator"] == MILESTONE,
@@ -284,7 +284,8 @@ def find_kept(versions: Mapping[str, Iterable[str]], scores: Mapping[str, Sequen
                 best[key] = min(best.get(key, (score.fid, version)), (score.fid, version))
     unread = {version for version in versions if version in scores and not scores[version]}
     kept = {*newest.values(), *(version for _, version in best.values()), *unread}
-    return kept | {score.generator_version for version in kept for score in scores.get(version, ())}
+    scored = {score.generator_version for version in kept for score in scores.get(version, ())}
+    return kept | {version for version in scored if version is not None}
 
 
 def _find_versions(

@@ -59,6 +59,8 @@ class Request:
 class ReproducingSession(ProjectSession):
     """A session that trains from the beginning, or goes on with an interrupted reproduction of the same MLflow run.
 
+    Its runtime parameters are the settings that MLflow has of that run.
+
     Attributes:
         reproduced: id of that run, to be set after the session is created.
     """
@@ -73,6 +75,11 @@ class ReproducingSession(ProjectSession):
             if isinstance(entry, dict) and entry.get("type", "").endswith("CheckpointStoreDataset"):
                 entry["filepath"] += f".{REPRODUCED}/{self.reproduced}"
         loader["catalog"] = catalog
+        # In place of those of the environment, which may state some that the run did not have.
+        stated = loader["parameters"]
+        recorded = {section: values for section, values in loader.runtime_params.items() if section != "runtime"}
+        variants = stated["variants"] | recorded.pop("variants", {})
+        loader["parameters"] = stated | recorded | {"variants": variants}
         return loader
 
 

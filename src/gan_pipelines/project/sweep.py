@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -27,6 +28,7 @@ from gan_pipelines.core.config import ConfigError, merge, parse, suggest
 from gan_pipelines.core.errors import first_line
 from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.gan import VARIANTS, fingerprint
+from gan_pipelines.project.config_loader import lay_over
 from gan_pipelines.project.hooks import explain
 from gan_pipelines.project.parameters import RuntimeConfig, parse_parameters
 from gan_pipelines.project.session import ProjectSession
@@ -229,7 +231,7 @@ def sweep(project_path: Path, env: str | None, combinations: Sequence[Combinatio
         print(f"{len(runs)} runs, {len(outcomes)} of them finished before; what they print is in {folder / LOGS}")
         left = {
             key: partial(
-                _run, project_path, env, each.pipeline, merge(dict(params), each.parameters), parent.tags(key),
+                _run, project_path, env, each.pipeline, lay_over(params, each.parameters), parent.tags(key),
                 folder / LOGS / f"{each.pipeline}-{key[:12]}.log",
             )
             for key, each in runs.items() if key not in outcomes
@@ -264,7 +266,7 @@ def _describe(combination: Combination, outcome: Outcome) -> str:
 
 def _identify(project_path: Path, env: str | None, combination: Combination, params: Mapping[str, Any]) -> RunIdentity:
     """Read the settings of a run. Raises a `ConfigError` if one is wrong."""
-    runtime_params = merge(dict(params), combination.parameters)
+    runtime_params = lay_over(params, combination.parameters)
     session = ProjectSession.create(project_path, env=env, runtime_params=runtime_params)
     assert isinstance(session, ProjectSession)
     stated = session.read_parameters()
@@ -278,6 +280,7 @@ def _identify(project_path: Path, env: str | None, combination: Combination, par
         }
         epochs = experiment.generator_epochs or epochs
     results = {name: value for name, value in stated.items() if name not in WITHOUT_RESULT}
+    results = json.loads(json.dumps(results))  # names of classes may be numbers and texts, which have no common order
     return RunIdentity(hash_values([combination.pipeline, env, results]), frozenset(trainings), epochs)
 
 

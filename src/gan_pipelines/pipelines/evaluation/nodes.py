@@ -14,7 +14,6 @@ from gan_pipelines.core.findings import Findings
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.score_names import MILESTONE
 from gan_pipelines.core.stores import KeyedStore
-from gan_pipelines.metrics.config import MIN_IMAGES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,15 +40,13 @@ def open_reference(
     device: DeviceName,
 ) -> metrics.Reference:
     """Open the features of reference and held-out images; extract them only if the store does not hold them yet."""
-    sizes = image_set.split_sizes
-    others = [split for split in HELDOUT_SPLITS if split not in scoring.reference_split]
-    heldout = [split for split in others if sizes.get(split, 0) >= MIN_IMAGES]
+    heldout = [split for split in HELDOUT_SPLITS if split in {*image_set.split_sizes} - {*scoring.reference_split}]
     return metrics.open_reference(
         references,
         image_set.select(*scoring.reference_split),
         extractor,
         device,
-        heldout=image_set.select(heldout[0]) if heldout else None,
+        heldout=[image_set.select(split) for split in heldout],
     )
 
 
