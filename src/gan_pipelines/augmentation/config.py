@@ -140,7 +140,7 @@ class AugmentationConfig:
         classifier: classifier of every arm.
         test_curves: whether loss and accuracy on the test split are measured after each epoch of a classifier, for the
             curves; they choose nothing.
-        generator_epochs: epochs of each generator; null scales the variant's epochs by 1 / fraction.
+        generator_epochs: epochs of each generator; null takes as many steps as with all images.
         probe: feature extractor of the linear probe, one more simple classifier beside the arms; null fits none.
         seed: seed of the first replicate; the others count up from it.
     """
