@@ -47,7 +47,11 @@ def augment(
     config = replace(settings.augmentation, fractions=tuple(fractions))
     splits = separate_images(open_images(out, settings))
     draws = draw_images(splits, config)
-    trainings = [partial(train_replicate, out, settings, config, draw, deadline) for draw in draws]
+    configs = [configure_replicate(settings.gan, config, draw, len(splits.train)) for draw in draws]
+    trainings = [
+        partial(train_replicate, out, replace(settings, gan=gan), draw, deadline)
+        for gan, draw in zip(configs, draws, strict=True)
+    ]
     paths = []
     for path, failure in run_all(trainings, at_once):
         if failure:
@@ -68,18 +72,16 @@ def augment(
         yield from write_results(out / name, fits, draws, splits, config)
 
 
-def train_replicate(
-    out: Path, settings: Settings, config: AugmentationConfig, draw: Draw, deadline: float
-) -> tuple[Path | None, str]:
+def train_replicate(out: Path, settings: Settings, draw: Draw, deadline: float) -> tuple[Path | None, str]:
     """Train the generator of a replicate until the deadline.
 
     Returns:
         its file, if it is finished, and why the training has failed, if it has.
     """
-    gan = configure_replicate(settings.gan, config, draw)
+    gan = settings.gan
     # Its last epoch is all that is wanted of it.
     during = replace(settings.scoring.during_training, every_epochs=gan.epochs)
-    settings = replace(settings, gan=gan, scoring=replace(settings.scoring, during_training=during))
+    settings = replace(settings, scoring=replace(settings.scoring, during_training=during))
     name = f"augmentation-{draw.fraction:g}-{draw.seed}"
     last = out / "generators" / name / f"{gan.epochs:04d}.safetensors"
     failure = "" if last.exists() else train_until(out, name, settings, draw.images, deadline)[1]

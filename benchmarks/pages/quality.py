@@ -21,6 +21,7 @@ def compute(folder: Path) -> dict[str, Any]:
     return {
         "cifar10": read_scores(folder),
         "trials": count_trials(pd.read_csv(folder / "scores.csv")),
+        "faster": read_scores(folder / "faster"),
         "cards": read_scores(folder / "cards"),
         "few": read_scores(folder / "few"),
         "suggested": read_scores(folder / "suggested"),

@@ -13,8 +13,8 @@ ALL = 1257
 
 
 def replicate(count, config=CONFIG, **settings):
-    draw = SimpleNamespace(fraction=count / ALL, seed=7, images=range(count))
-    return configure_replicate(config, AugmentationConfig(**settings), draw)
+    draw = SimpleNamespace(seed=7, images=range(count))
+    return configure_replicate(config, AugmentationConfig(**settings), draw, ALL)
 
 
 @pytest.mark.parametrize("count", [33, 63, 64, 126, 500, 1257])

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gan_pipelines.augmentation import compare_paired, statistics
+from gan_pipelines.augmentation import AugmentationConfig, compare_paired, statistics
 from gan_pipelines.augmentation.statistics import correct_holm, decide
+from gan_pipelines.augmentation.verdicts import _state_power
 from gan_pipelines.core.statistics import Interval
 
 
@@ -137,6 +138,9 @@ def test_what_never_varies_says_nothing_about_what_would_be_seen():
     comparison = compare_paired(np.zeros((3, 50)))
     assert np.isnan(comparison.smallest_visible)
     assert comparison.replicates_for_a_point is None
+    assert _state_power(vars(comparison), [], AugmentationConfig()) == (
+        "All test images have the same difference in all replicates: what these would have shown cannot be told."
+    )
 
 
 def test_replicates_that_a_point_takes(no_bootstrap):

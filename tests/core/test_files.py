@@ -84,7 +84,7 @@ def test_what_the_system_said_is_told_whatever_a_library_makes_of_it(tmp_path, c
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS])
 def test_a_disk_error_that_a_library_only_speaks_of_is_one(tmp_path, number):
     with pytest.raises(OSError, match=os.strerror(number)) as caught, atomic_write(tmp_path / "target"):
-        raise RuntimeError(f"I/O error: {os.strerror(number)} (os error {number})")
+        raise RuntimeError(f"I/O error: something (os error {number})")
     assert (caught.value.errno, caught.value.filename) == (number, str(tmp_path / "target"))
 
 

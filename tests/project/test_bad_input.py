@@ -479,6 +479,13 @@ def a_folder_to_score_with_pictures_of_several_sizes(folder):
     score_pictures(folder, "made", "real")
 
 
+@case("a folder to score with too few pictures")
+def a_folder_to_score_with_too_few_pictures(folder):
+    for name, count in (("made", 8), ("real", 10)):
+        write_pictures(folder / name, [""], ["ace"], count=count)
+    score_pictures(folder, "made", "real")
+
+
 case("an extractor that does not exist")(lambda _: preflight(scoring__extractor="dinov2"))
 case("a class that the generator does not know")(
     lambda _: sample_classes(conditional_generator(), SamplingConfig(classes=("ace", "quen")), "cpu")

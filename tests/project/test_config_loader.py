@@ -173,17 +173,20 @@ def with_shares(**shares):
     return {"augmentation": {"synthetic": {"balance": shares}}}
 
 
-def test_shares_of_classes_replace_those_of_lower_layers(conf):
+def test_shares_of_classes_on_the_command_line_replace_those_of_the_files(conf):
     base = "augmentation:\n  replicates: 3\n  synthetic:\n    weights: raw\n    balance: {king: 2, 10: 1}\n"
     (conf / "base/parameters.yml").write_text(base)
     assert load(conf)["augmentation"]["synthetic"]["balance"] == {"king": 2, 10: 1}
     loaded = load(conf, **with_shares(queen=1))["augmentation"]
     assert loaded == {"replicates": 3, "synthetic": {"weights": "raw", "balance": {"queen": 1}}}
-    (conf / "local/parameters.yml").write_text("augmentation: {synthetic: {balance: {ace: 1, king: 3}}}\n")
-    assert load(conf)["augmentation"]["synthetic"] == {"weights": "raw", "balance": {"ace": 1, "king": 3}}
-    assert load(conf, **with_shares(queen=1))["augmentation"]["synthetic"]["balance"] == {"queen": 1}
-    (conf / "local/parameters.yml").write_text("augmentation: {synthetic: {balance: uniform}}\n")
-    assert load(conf)["augmentation"]["synthetic"]["balance"] == "uniform"
+    assert load(conf, **with_shares(**{"10": 3}))["augmentation"]["synthetic"]["balance"] == {"10": 3}
+    linked = load(conf, **with_shares(queen=1), dataset={"path": "${augmentation.replicates}"})
+    assert linked["dataset"] == {"path": 3}
+    assert linked["augmentation"]["synthetic"]["balance"] == {"queen": 1}
+    assert load(conf, augmentation={"synthetic": {"balance": "uniform"}})["augmentation"]["synthetic"] == {
+        "weights": "raw", "balance": "uniform",
+    }  # fmt: skip
+    assert load(conf, env="cards", **with_shares(queen=1))["augmentation"]["synthetic"]["balance"] == {"queen": 1}
 
 
 def test_shares_of_a_grid_replace_those_of_the_command_line():

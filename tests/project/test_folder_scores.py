@@ -121,8 +121,13 @@ def test_pictures_of_several_sizes_are_scored_at_one_that_is_stated(tmp_path, sc
 def test_too_few_pictures_are_refused_before_they_are_read(tmp_path, scoring, stores):
     write_folder(tmp_path / "real", 20, 0)
     write_folder(tmp_path / "made", 8, 1)
-    with pytest.raises(ConfigError, match="number of pictures in .*/made is 8, but must be 10 or more"):
-        score_folder(tmp_path / "made", tmp_path / "real", scoring, *stores, device="cpu")
+    write_folder(tmp_path / "few", 5, 2)
+    for made, real, sentence in (
+        ("made", "real", "made is 8, but must be 10 or more"),
+        ("real", "few", "few is 5, but must be 6"),
+    ):
+        with pytest.raises(ConfigError, match=f"number of pictures in .*/{sentence}"):
+            score_folder(tmp_path / made, tmp_path / real, scoring, *stores, device="cpu")
     assert not any(store.root.exists() for store in stores)
 
 

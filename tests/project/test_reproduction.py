@@ -62,14 +62,19 @@ def test_a_run_that_is_done_again_leaves_the_milestones_of_its_training_alone():
 
 def test_what_the_run_lacks_does_not_come_from_the_environment(monkeypatch):
     recorded = {"sampling": {"count": 3}, "variants": {"wgan": {"epochs": 2}}, "runtime": {"device": "cpu"}}
-    loader = settings.CONFIG_LOADER_CLASS(str(CONF), runtime_params=recorded, **settings.CONFIG_LOADER_ARGS)
-    stated = loader["parameters"]
+    recorded["dataset"] = {"path": "cards/${b}/c"}  # a folder of this name
+    stated, loader = (
+        settings.CONFIG_LOADER_CLASS(str(CONF), runtime_params=params, **settings.CONFIG_LOADER_ARGS)
+        for params in ({"runtime": {"device": "cpu"}}, recorded)
+    )
+    stated = stated["parameters"]
     monkeypatch.setattr(ProjectSession, "_get_config_loader", lambda _: loader)
     session = object.__new__(ReproducingSession)
     session.reproduced = "0123"
     assert session._get_config_loader()["parameters"] == {
         **stated,
         "sampling": {"count": 3},
+        "dataset": {"path": "cards/${b}/c"},
         "variants": stated["variants"] | {"wgan": {"epochs": 2}},
     }
     assert len(stated["sampling"]) > 1

@@ -131,6 +131,8 @@ def test_runs_share_a_training_if_what_they_train_is_the_same(project):
     assert len(seeds[0] & seeds[1]) == 2
     assert seeds[0].isdisjoint(seeds[2])
     assert first.isdisjoint(seeds[0])
+    shares = list_trainings("augment_dcgan", "augmentation.synthetic.balance={king: 2, 10: 1}")
+    assert len(shares) == 1
 
 
 @pytest.mark.integration

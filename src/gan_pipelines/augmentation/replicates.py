@@ -23,15 +23,14 @@ class Replicate(NamedTuple):
     source: Source
 
 
-def configure_replicate(config: GanConfig, experiment: AugmentationConfig, draw: Draw) -> GanConfig:
-    """Configure a variant for the real images of one replicate.
+def configure_replicate(config: GanConfig, experiment: AugmentationConfig, draw: Draw, all_images: int) -> GanConfig:
+    """Configure a variant for the real images of one replicate, which are drawn from so many.
 
     Unless the experiment states the epochs, they are so many that the steps are as many as with all images, or less
     than an epoch more; a step schedule is scaled with them.
     """
-    count = len(draw.images)
-    steps = config.epochs * config.steps_per_epoch(round(count / draw.fraction))
-    epochs = experiment.generator_epochs or math.ceil(steps / config.steps_per_epoch(count))
+    steps = config.epochs * config.steps_per_epoch(all_images)
+    epochs = experiment.generator_epochs or math.ceil(steps / config.steps_per_epoch(len(draw.images)))
     schedule = config.schedule
     if schedule.kind == "step":
         every = max(1, round(schedule.every_epochs * epochs / config.epochs))

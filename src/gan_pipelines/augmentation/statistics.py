@@ -34,7 +34,7 @@ class Comparison:
         interval: interval over both replicates and test images; it decides the verdict.
         p_value: two-sided probability of a difference as large without a true one; ``interval`` excludes zero where it
             is below 0.05.
-        smallest_visible: difference that this design shows in 8 of 10 experiments; NaN if the difference does not vary.
+        smallest_visible: difference that this design shows in 8 of 10 experiments; NaN if all differences are the same.
         replicates_for_a_point: replicates that show a difference of 0.01 in 8 of 10 experiments; None if
             `MAX_REPLICATES` are not enough, for instance because there are few test images.
     """

@@ -117,7 +117,7 @@ def _state_low_diversity(arm: Sequence[ArmFit], near_copies: Mapping[str, Any] |
 
 def _state_power(row: Row, arm: Sequence[ArmFit], config: AugmentationConfig) -> str:
     if np.isnan(row["smallest_visible"]):
-        return "The difference is the same in all replicates, so what these would have shown cannot be told."
+        return "All test images have the same difference in all replicates: what these would have shown cannot be told."
     needed, images = row["replicates_for_a_point"], len(arm[0].correct)
     to_see_a_point = (
         f"to see one point it would take {needed:.0f} replicates."

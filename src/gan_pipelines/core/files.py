@@ -25,6 +25,8 @@ DELETED = ".deleted-"
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 """What NumPy says, without a number, where the disk ends in the midst of an array."""
+ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
+"""How safetensors, which is written in Rust, names the number of an error."""
 
 
 def folder_name(class_name: str) -> str:
@@ -110,11 +112,10 @@ def _error_number(error: BaseException) -> int | None:
         return None
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno if error.errno in DISK_ERRORS else None
-    if isinstance(error, OSError) and SHORT_WRITE.fullmatch(str(error)):
+    if SHORT_WRITE.fullmatch(str(error)):
         return errno.ENOSPC
-    for number in DISK_ERRORS:
-        if os.strerror(number) in str(error):
-            return number
+    if (named := ERROR_NUMBER.search(str(error))) and int(named[1]) in DISK_ERRORS:
+        return int(named[1])
     return None if error.__context__ is None else _error_number(error.__context__)
 
 

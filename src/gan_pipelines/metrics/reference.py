@@ -107,8 +107,9 @@ def open_reference(
         images: the real images, of one split or of all.
         extractor: extractor of the features.
         device: where to extract.
-        heldout: real images of other splits; the features of the first that has `MIN_IMAGES` are extracted as well.
-            Those that are among the images, or nearly, are left out: copies would be as near as they are.
+        heldout: real images of other splits; features are extracted of the first as well, without those that are among
+            the images, or nearly: copies would be as near as they are. Where fewer than `MIN_IMAGES` are left, the next
+            split takes its place.
 
     Raises:
         ConfigError: if all images are the same, or no pixel is above 1, as when images in [0, 1] are cast to uint8.
@@ -139,7 +140,7 @@ def open_reference(
     with np.load(folder / "moments.npz") as saved:
         moments = Moments(int(saved["count"]), torch.from_numpy(saved["mean"]), torch.from_numpy(saved["scatter"]))
     features = torch.from_numpy(np.load(folder / "features.npy", mmap_mode="c"))
-    unseen = (leave_out_twins(store, split, images) for split in heldout if len(split) >= MIN_IMAGES)
+    unseen = (leave_out_twins(store, split, images) for split in heldout)
     enough = next((split for split in unseen if len(split) >= MIN_IMAGES), None)
     others = None if enough is None else open_reference(store, enough, extractor, device)
     return Reference(images, features, moments, key, store, others)

@@ -19,7 +19,7 @@ from gan_pipelines.core.score_names import MADE_ELSEWHERE
 from gan_pipelines.gan import WEIGHT_SETS, Monitor, TrainedGenerator, WeightSet
 from gan_pipelines.gan.health import NARROW_BELOW, describe_low_diversity, relative_diversity
 from gan_pipelines.images import ImageSet
-from gan_pipelines.metrics.config import MIN_IMAGES, ScoringConfig, abbreviate
+from gan_pipelines.metrics.config import ScoringConfig, abbreviate
 from gan_pipelines.metrics.extractors import FeatureExtractor
 from gan_pipelines.metrics.frechet import (
     EXTRAPOLATION_PARTS,
@@ -171,7 +171,7 @@ def score_images(
     require(
         shape == real.images.shape[1:], "shape of the images", shape, f"that of the reference, {real.images.shape[1:]}"
     )
-    needed = max(MIN_IMAGES, config.is_splits)
+    needed = config.fewest_samples
     require(len(images) >= needed, "number of images", len(images), f"{needed} or more")
     have_classes = images.class_names == real.class_names and len(real.class_names) > 1
     drawn, notes = _draw(images, real if have_classes else None, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import lzma
 import re
@@ -9,6 +10,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
+from functools import reduce
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from gan_pipelines.core.config import ConfigError, merge, suggest
 from gan_pipelines.core.errors import first_line
 
 SHARES = ("augmentation", "synthetic", "balance")
-"""The setting whose names are free. Merged with those of a lower layer, they would be other shares."""
+"""The setting whose names are free. Merged with others, those of --params would be other shares."""
 ARCHIVE_ERRORS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError)
 """What reading a torn archive raises."""
 
@@ -57,15 +59,24 @@ class ExperimentConfigLoader(OmegaConfigLoader):
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Load a kind of configuration. Raises a `ConfigError` with the file and the line of a mistake."""
+        stated = self.runtime_params
+        shares = find_setting(stated, SHARES) if key == "parameters" else None
+        if not isinstance(shares, Mapping):
+            return self._load(key)
+        self.runtime_params = copy.deepcopy(stated)
+        del find_setting(self.runtime_params, SHARES[:-1])[SHARES[-1]]
+        alone: Any = reduce(lambda inner, name: {name: inner}, reversed(SHARES), shares)
         try:
-            loaded = super().__getitem__(key)
+            return lay_over(self._load(key), alone)
+        finally:
+            self.runtime_params = stated
+
+    def _load(self, key: str) -> dict[str, Any]:
+        try:
+            return super().__getitem__(key)
         except Exception as error:
             self._name_place(key, error)
             raise
-        if key == "parameters" and isinstance(find_setting(loaded, SHARES), Mapping):
-            contents = map(self._fs.cat_file, self._list_files(key))
-            keep_last_shares(loaded, [*map(yaml.safe_load, contents), self.runtime_params])
-        return loaded
 
     def _name_place(self, key: str, error: Exception) -> None:
         """Raise a `ConfigError` that names the file and the line from which an error comes, if it does from a file."""
@@ -94,34 +105,18 @@ class ExperimentConfigLoader(OmegaConfigLoader):
         return sorted(Path(folder).name for folder in folders)
 
     def _list_files(self, key: str) -> list[str]:
-        """The files of a kind of configuration, those of base first."""
-        found: dict[str, None] = {}
-        for env in (self.base_env, self.env or self.default_run_env):
-            folder = self._get_conf_env_path(env)
-            paths = {path for each in self.config_patterns.get(key, []) for path in self._fs.glob(f"{folder}/{each}")}
-            found |= dict.fromkeys(sorted(paths))
-        return [path for path in found if self._is_valid_config_path(Path(path))]
+        folders = [self._get_conf_env_path(env) for env in (self.base_env, self.env or self.default_run_env)]
+        patterns = self.config_patterns.get(key, [])
+        paths = {path for folder in folders for each in patterns for path in self._fs.glob(f"{folder}/{each}")}
+        return sorted(path for path in paths if self._is_valid_config_path(Path(path)))
 
 
 def lay_over(parameters: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Lay changed parameters over others as `merge` does, but the shares of classes replace all of them."""
     merged = merge(parameters, changes)
-    keep_last_shares(merged, [parameters, changes])
+    if isinstance(shares := find_setting(changes, SHARES), Mapping):
+        find_setting(merged, SHARES[:-1])[SHARES[-1]] = dict(shares)
     return merged
-
-
-def keep_last_shares(merged: Mapping[str, Any], layers: Iterable[Any]) -> None:
-    """Remove the shares of classes that the last layer with shares does not state.
-
-    Args:
-        merged: parameters, which are changed in place.
-        layers: what they were merged from.
-    """
-    shares = find_setting(merged, SHARES)
-    stated = [found for layer in layers if isinstance(found := find_setting(layer, SHARES), Mapping)]
-    if isinstance(shares, dict) and stated:
-        for name in shares.keys() - stated[-1].keys():
-            del shares[name]
 
 
 def find_setting(values: Any, path: Iterable[str]) -> Any:

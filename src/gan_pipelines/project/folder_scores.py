@@ -18,6 +18,7 @@ from gan_pipelines.images import (
 )
 from gan_pipelines.images.decoding import picture_size
 from gan_pipelines.metrics import Score, ScoringConfig, open_pretrained, open_reference, score_images
+from gan_pipelines.metrics.config import MIN_IMAGES
 
 
 def score_folder(
@@ -46,10 +47,13 @@ def score_folder(
         ConfigError: if there are too few pictures, or both folders have other sizes.
         ExtractorUnavailable: if the network or its weights cannot be had.
     """
-    extractor = open_pretrained(scoring.extractor, scoring.extractor_weights)
     (made, made_source), (dataset, source) = (_open_folder(each, size) for each in (folder, reference))
-    count, needed = len(made_source.items), scoring.fewest_samples
-    require(count >= needed, f"number of pictures in {folder}", count, f"{needed} or more")
+    for path, count, needed in (
+        (folder, len(made_source.items), scoring.fewest_samples),
+        (reference, len(source.items), MIN_IMAGES),
+    ):
+        require(count >= needed, f"number of pictures in {path}", count, f"{needed} or more")
+    extractor = open_pretrained(scoring.extractor, scoring.extractor_weights)
     real = prepare_pictures(image_sets, dataset, source)
     scored = prepare_pictures(image_sets, replace(made, value_range=real.value_range), made_source)
     statistics = open_reference(references, real, extractor, device)

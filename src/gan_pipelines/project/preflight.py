@@ -298,7 +298,7 @@ def _check_scoring(scoring: ScoringConfig, split_sizes: Counter[str], source: Im
 
 
 def _check_pictures(count: int, scoring: ScoringConfig) -> None:
-    needed = max(MIN_IMAGES, scoring.is_splits)
+    needed = scoring.fewest_samples
     require(count >= needed, "number of pictures in folder.path", count, f"{needed} or more, to be scored")
 
 

@@ -76,9 +76,10 @@ class ReproducingSession(ProjectSession):
                 entry["filepath"] += f".{REPRODUCED}/{self.reproduced}"
         loader["catalog"] = catalog
         # In place of those of the environment, which may state some that the run did not have.
+        recorded = dict(loader.runtime_params)
+        loader.runtime_params = {"runtime": recorded.pop("runtime", {})}
         stated = loader["parameters"]
-        recorded = {section: values for section, values in loader.runtime_params.items() if section != "runtime"}
-        variants = stated["variants"] | recorded.pop("variants", {})
+        variants = (stated.get("variants") or {}) | recorded.get("variants", {})
         loader["parameters"] = stated | recorded | {"variants": variants}
         return loader
 

@@ -77,7 +77,8 @@ def train_generators(
         TrainingDiverged: if a training has failed.
     """
     draws = augmentation.draw_images(image_splits, settings)
-    configs = [augmentation.configure_replicate(config, settings, draw) for draw in draws]
+    count = len(image_splits.train)
+    configs = [augmentation.configure_replicate(config, settings, draw, count) for draw in draws]
     for each, draw in zip(configs, draws, strict=True):  # before the first training
         gan.check_steps(each, len(draw.images))
     train = partial(
