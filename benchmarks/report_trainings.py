@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 import yaml
@@ -15,6 +16,7 @@ from PIL import Image
 
 from devices import describe_device
 from gan_pipelines.augmentation import AugmentationConfig
+from gan_pipelines.augmentation.splits import draw_rows
 from gan_pipelines.core.config import merge, parse
 from gan_pipelines.core.stores import KeyedStore
 from gan_pipelines.figures import make_image_grid
@@ -56,17 +58,21 @@ class Training(NamedTuple):
         variant: what is trained.
         objective: in place of the variant's.
         seed: of the training.
+        fraction: of the training images of each class; the scores compare with all.
     """
 
     environment: str
     variant: str
     objective: str | None = None
     seed: int = 0
+    fraction: float = 1
 
     @property
     def name(self) -> str:
         """Name of its files."""
-        return "-".join([self.environment, self.variant, *([self.objective] if self.objective else []), str(self.seed)])
+        drawn = [] if self.fraction == 1 else [f"{self.fraction:g}"]
+        objective = [self.objective] if self.objective else []
+        return "-".join([self.environment, *drawn, self.variant, *objective, str(self.seed)])
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ def train_and_score(out: Path, training: Training, settings: Settings, deadline:
         return f"{training.name}: was finished"
     started = time.perf_counter()
     images = open_images(out, settings)
-    train_set = images.select(*settings.dataset.train_splits)
+    train_set = draw(images.select(*settings.dataset.train_splits), training)
     kept, failure = train_until(out, training.name, settings, train_set, deadline)
     if not kept:
         return f"{training.name}: {failure}"
@@ -137,6 +143,14 @@ def train_and_score(out: Path, training: Training, settings: Settings, deadline:
     last = scores[(scores["metric"] == "fid") & (scores["weights"] == "raw")].iloc[-1]
     progress = f"{last['epoch']:.0f} of {settings.gan.epochs} epochs, {trained:.0f} s"
     return f"{training.name}: {progress}, FID {last['value']:.2f}{f'; {failure}' if failure else ''}"
+
+
+def draw(images: ImageSet, training: Training) -> ImageSet:
+    """Draw the images of a training: its fraction of each class, or all."""
+    if training.fraction == 1:
+        return images
+    rows = draw_rows(images.labels, np.arange(len(images)), training.fraction, training.seed)
+    return images.take(rows, "train")
 
 
 def train_until(

@@ -2,6 +2,7 @@
 
     python benchmarks/reports.py OUT --data data/01_raw --at-once 4 --minutes 30
     python benchmarks/reports.py OUT --data data/01_raw --only cifar10_64-dcgan playing_cards
+    python benchmarks/reports.py OUT --data data/01_raw --only playing_cards-0.1   # an hour of two CPU cores
     python benchmarks/reports.py OUT --data data/01_raw --only playing_cards-augmentation-0.1
     python benchmarks/reports.py OUT --data data/01_raw --trial   # minutes, to see that everything runs
 
@@ -38,6 +39,7 @@ TRAININGS = (
     *(Training("cifar10_64_attention", variant) for variant in ("dcgan", "sagan")),
     AUGMENTED,
     *(Training("fashion_mnist", *each) for each in product(("mlp_gan", "dcgan"), OBJECTIVES, range(3))),
+    AUGMENTED._replace(fraction=0.1),
 )
 """In order of value."""
 

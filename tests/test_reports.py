@@ -8,6 +8,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -19,7 +20,7 @@ from gan_pipelines.execution import ExecutionConfig, run_all
 from gan_pipelines.images import prepare_image_set
 from pictures import write_pictures
 from processes import ONE_THREAD
-from report_trainings import Training, read_settings, train_and_score, train_until
+from report_trainings import Training, draw, read_settings, train_and_score, train_until
 
 pytestmark = pytest.mark.integration
 WITHOUT = """
@@ -81,6 +82,17 @@ def test_parts_of_epochs_have_grids_too(data, tmp_path):
     assert grids == [f"{training.name}-00.5.png", f"{training.name}-0001.png"]
 
 
+def test_a_training_of_a_fraction_sees_that_share_of_each_class(data, tmp_path):
+    training = Training("playing_cards", "cdcgan", fraction=0.5)
+    settings = read_settings(training, data, is_trial=True)
+    images = prepare_image_set(KeyedStore(tmp_path), settings.dataset).select("train")
+    drawn = draw(images, training)
+    assert training.name == "playing_cards-0.5-cdcgan-0"
+    assert np.bincount(drawn.labels).tolist() == [count // 2 for count in np.bincount(images.labels)]
+    assert {*drawn.names} < {*images.names}
+    assert draw(images, training._replace(fraction=1)) is images
+
+
 def test_the_augmentation_experiment_goes_on_to_its_verdict(data, tmp_path):
     only = "--only=playing_cards-augmentation-0.5"
     assert run(data, tmp_path, only, "--minutes=0").endswith("augmentation: 0 of 2 generators are trained\n")
@@ -98,6 +110,6 @@ def test_the_augmentation_experiment_goes_on_to_its_verdict(data, tmp_path):
 
 def test_every_training_of_the_reports_has_settings():
     settings = {each: read_settings(each, Path("data"), is_trial=False) for each in reports.TRAININGS}
-    assert len({each.name for each in settings}) == len(settings) == 32
+    assert len({each.name for each in settings}) == len(settings) == 33
     assert settings[Training("fashion_mnist", "dcgan", "wasserstein", 2)].gan.penalties
     assert {each.gan.epochs for each in settings.values()} == {20, 25, 40, 45, 100, 300}
