@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from pkgutil import resolve_name
@@ -33,14 +32,21 @@ IMAGES = {
 """Number of training images, by experiment."""
 ATTENTION = {"DCGAN": "cifar10_64_attention-dcgan-0", "SAGAN": "cifar10_64_attention-sagan-0"}
 """Trainings of `cifar10_64_attention`, by the name of their line in the figure."""
+CARDS = "playing_cards-0.1-cdcgan-0"
+"""The training of `playing_cards` on a tenth of the images."""
 FASHION_MNIST = r"^fashion_mnist-(?P<variant>\w+)-(?P<objective>\w+)-(?P<seed>\d)$"
 """Parts of the name of a training of `fashion_mnist`."""
 JUDGEMENTS = ["discriminator_loss", "generator_loss", "real_accuracy", "fake_accuracy"]
 """What its report states by epoch."""
-CPU_RATES = ("speed/speed.jsonl", "speed/rates.jsonl")
-"""Rows of `training_speed.py` on a CPU."""
-GPU_RATES = ("gpu/recorded.jsonl",)
-"""Rows of `training_speed.py` on a GPU."""
+RATES = ("speed/rates.jsonl", "gpu/recorded.jsonl")
+"""Rows of `training_speed.py` on a CPU and on a GPU."""
+COLLAPSE_PANELS = {"Diversity of samples, 1 for real images": "sample_diversity", "FID, 1k samples": "fid_1k"}
+CARDS_PANELS = {
+    "FID, 5k samples": "fid_5k",
+    "IS, 5k samples": "is_5k",
+    "Spread of IS over parts": "spread_of_is_5k",
+}
+"""Columns, by the titles of their panels."""
 SECTIONS = {"augmentation": AugmentationConfig, "dataset": DatasetConfig, "scoring": ScoringConfig}
 
 
@@ -62,8 +68,8 @@ def compute(folder: Path) -> dict[str, Any]:
     """Published figures beside ours, durations, and choices with the values that the configuration has."""
     published = pd.read_csv(folder / "published.csv", dtype={"epoch": "Int64"})
     choices = pd.read_csv(folder / "choices.csv")
-    history, scores = (pd.read_csv(folder / f"{name}.csv") for name in ("history", "scores"))
-    last = find_last_scores(scores)
+    history, scores, on_cpu = (pd.read_csv(folder / f"{name}.csv") for name in ("history", "scores", "cpu"))
+    last, last_on_cpu = find_last_scores(scores), find_last_scores(on_cpu)
     return {
         "published": dict(list(published.groupby("experiment", sort=False))),
         "durations": {pair: estimate(folder, *pair) for pair in list_variants()},
@@ -71,12 +77,15 @@ def compute(folder: Path) -> dict[str, Any]:
             row | {"value": show(read(row["experiment"], row["setting"]))} for row in choices.to_dict("records")
         ],
         "last": last,
+        "last_on_cpu": last_on_cpu,
+        "cards": tabulate_by_epoch(on_cpu, CARDS),
         "by_epoch": scores[scores["metric"] == "fid_5k"].set_index(["training", "epoch"])["value"],
         "diversity": history.set_index(["training", "epoch"])["sample_diversity"],
         "attention": ATTENTION,
         "collapse": pd.read_csv(folder / "collapse.csv").set_index(["training", "epoch"]),
         "judgements": average_judgements(history),
-        **compute_objectives(last),
+        "objectives_on_gpu": compute_objectives(last)["objectives"],
+        **compute_objectives(pd.concat([last.drop(last_on_cpu.index, errors="ignore"), last_on_cpu])),
     }
 
 
@@ -102,23 +111,29 @@ def compute_objectives(last: pd.DataFrame) -> dict[str, Any]:
 
 
 def write_figures(folder: Path) -> None:
-    """Write attention.png, FID during the trainings of `cifar10_64_attention`, and collapse.png from their rows."""
-    scores = pd.read_csv(folder / "scores.csv").query("metric == 'fid_5k'").rename(columns={"value": "fid_5k"})
-    histories = {
-        label: [scores.loc[scores["training"] == name, ["epoch", "fid_5k"]]] for label, name in ATTENTION.items()
-    }
+    """Write figures over epochs from their rows: attention.png, collapse.png and cards.png."""
+    scores, on_cpu = (pd.read_csv(folder / name) for name in ("scores.csv", "cpu.csv"))
+    fids = scores.query("metric == 'fid_5k'").rename(columns={"value": "fid_5k"})
+    histories = {label: [fids.loc[fids["training"] == name, ["epoch", "fid_5k"]]] for label, name in ATTENTION.items()}
     plot_scores_by_epoch(histories).savefig(folder / "attention.png")
-    plot_collapse(pd.read_csv(folder / "collapse.csv")).savefig(folder / "collapse.png")
+    plot(pd.read_csv(folder / "collapse.csv"), COLLAPSE_PANELS).savefig(folder / "collapse.png")
+    cards = tabulate_by_epoch(on_cpu, CARDS).reset_index().assign(training="cdcgan")
+    plot(cards, CARDS_PANELS).savefig(folder / "cards.png")
 
 
-def plot_collapse(history: pd.DataFrame) -> Figure:
-    """Plot the diversity of samples and FID over epochs, a line for each training."""
-    figure = Figure(figsize=(9, 3.2), layout="constrained", dpi=120)
-    panels = {"Diversity of samples, 1 for real images": "sample_diversity", "FID, 1k samples": "fid_1k"}
+def plot(rows: pd.DataFrame, panels: dict[str, str]) -> Figure:
+    """Plot columns over epochs, a line for each training: panels by title."""
+    figure = Figure(figsize=(4.5 * len(panels), 3.2), layout="constrained", dpi=120)
     for axes, (title, column) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        lines = {name: [rows.set_index("epoch")[column]] for name, rows in history.groupby("training", sort=False)}
+        lines = {name: [each.set_index("epoch")[column]] for name, each in rows.groupby("training", sort=False)}
         draw_panel(axes, title, lines)
     return figure
+
+
+def tabulate_by_epoch(scores: pd.DataFrame, training: str) -> pd.DataFrame:
+    """The scores of few samples during a training, in a column each, by epoch."""
+    during = scores[(scores["training"] == training) & scores["samples"].isna()]
+    return during.pivot(index="epoch", columns="metric", values="value")
 
 
 def list_variants() -> list[tuple[str, str]]:
@@ -161,15 +176,12 @@ def estimate(folder: Path, experiment: str, variant: str) -> Duration:
     """Count the images of a training, and look up how fast they are seen."""
     config, parameters = configure(experiment, variant), load(experiment)
     workload = f"{variant} {parameters['dataset']['image_size']}"
-    rates = [
-        read_rate([folder.parent / path for path in paths], workload, config.precision)
-        for paths in (CPU_RATES, GPU_RATES)
-    ]
+    rates = [read_rate(folder.parent / path, workload, config.precision) for path in RATES]
     return Duration(config.epochs * config.images_per_epoch(IMAGES[experiment]), *rates)
 
 
-def read_rate(paths: Sequence[Path], workload: str, precision: str) -> float | None:
+def read_rate(path: Path, workload: str, precision: str) -> float | None:
     """Median speed of this project in a workload of `training_speed.py`; None if it was not measured."""
-    rows = pd.concat(pd.read_json(path, lines=True) for path in paths)
+    rows = pd.read_json(path, lines=True)
     of_workload = rows[(rows["workload"] == workload) & (rows["contender"] == f"ours {precision}")]
     return of_workload["images_per_second"].median() if len(of_workload) else None

@@ -71,6 +71,18 @@ class ExperimentConfigLoader(OmegaConfigLoader):
         finally:
             self.runtime_params = stated
 
+    def _read_raw_config(self, key: str) -> tuple[Any, dict[Path, DictConfig], str, str, set[Path]]:
+        """Read the files; an environment is given the sections of base that it does not state.
+
+        Kedro lays --params over the files of base and over those of the environment. Of a section that only base
+        states, the environment would otherwise have what --params state alone, and replace all of base's by it.
+        """
+        base, stated, base_path, path, files = super()._read_raw_config(key)
+        if key == "parameters" and stated:
+            names = {name for config in stated.values() for name in config}
+            stated |= {file: OmegaConf.masked_copy(each, list({*each} - names)) for file, each in base.items()}
+        return base, stated, base_path, path, files
+
     def _load(self, key: str) -> dict[str, Any]:
         try:
             return super().__getitem__(key)
@@ -105,10 +117,13 @@ class ExperimentConfigLoader(OmegaConfigLoader):
         return sorted(Path(folder).name for folder in folders)
 
     def _list_files(self, key: str) -> list[str]:
-        folders = [self._get_conf_env_path(env) for env in (self.base_env, self.env or self.default_run_env)]
+        """The files of a kind of configuration, those of base first."""
+        folders = dict.fromkeys(
+            self._get_conf_env_path(env) for env in (self.base_env, self.env or self.default_run_env)
+        )
         patterns = self.config_patterns.get(key, [])
-        paths = {path for folder in folders for each in patterns for path in self._fs.glob(f"{folder}/{each}")}
-        return sorted(path for path in paths if self._is_valid_config_path(Path(path)))
+        paths = [{path for each in patterns for path in self._fs.glob(f"{folder}/{each}")} for folder in folders]
+        return [path for each in paths for path in sorted(each) if self._is_valid_config_path(Path(path))]
 
 
 def lay_over(parameters: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,14 +166,14 @@ def check_file(place: str, content: bytes) -> None:
 
 
 def find_line(content: bytes, full_key: str) -> int | None:
-    """Find the line of a setting such as ``dataset.path`` in a YAML file, counted from 1; None if it is not there."""
+    """Find the line of a setting such as ``dataset.path`` in a YAML file, counted from 1; None if it has no ``${``."""
     node = yaml.compose(content.decode(), yaml.SafeLoader)
     for name in re.split(r"[.\[]", full_key):
         if isinstance(node, yaml.SequenceNode):
             break
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
         node = next((value for key, value in pairs if key.value == name), None)
-    return None if node is None else node.start_mark.line + 1
+    return None if node is None or "${" not in yaml.serialize(node) else node.start_mark.line + 1
 
 
 def find_part_of_list(values: Any, changes: Any) -> str | None:
