@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from pathlib import Path
@@ -12,13 +11,13 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import KedroCliError, env_option
 from kedro.framework.startup import ProjectMetadata
-from kedro.io import DataCatalog
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from gan_pipelines.core.config import ConfigError, flatten, merge, parse, require
+from gan_pipelines.core.config import ConfigError, flatten, merge, naming, parse, require
 from gan_pipelines.core.errors import first_line, printable
 from gan_pipelines.core.files import atomic_write
+from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.gan.variants import DEFAULT_VARIANT
 from gan_pipelines.project.hooks import install_excepthook
 from gan_pipelines.project.parameters import RuntimeConfig
@@ -89,7 +88,7 @@ def serve(
     """Serve the model of VARIANT that a training or an export has left in the catalog."""
     from gan_pipelines.project import service  # noqa: PLC0415 (loads PyTorch)
 
-    catalog = _open_catalog(metadata, env, {service.model_entry(variant): version} if version else None)
+    catalog = _open_session(metadata, env).open_catalog({service.model_entry(variant): version} if version else None)
     service.serve(service.find_model(catalog, variant, env), host, port, workers)
 
 
@@ -113,7 +112,7 @@ def experiment(
     The pictures are in FOLDER/<class>/, or in FOLDER/<split>/<class>/ with splits named train, valid and test. Or
     metadata.csv, metadata.jsonl or another file of labels has a line for each.
     """
-    from gan_pipelines.core.devices import resolve_device  # noqa: PLC0415 (PyTorch: not for other commands)
+    from gan_pipelines.core.devices import resolve_device  # noqa: PLC0415 (loads PyTorch, as some below)
     from gan_pipelines.figures import render_dataset_page  # noqa: PLC0415
     from gan_pipelines.images import inspect_folder  # noqa: PLC0415
     from gan_pipelines.metrics.imagenet import is_installed  # noqa: PLC0415
@@ -130,8 +129,7 @@ def experiment(
     conf = metadata.project_path / "conf"
     check_name(name, conf)
     check_path(folder)
-    runtime = parse(RuntimeConfig, {"device": os.environ.get("GAN_PIPELINES_DEVICE", "auto")}, "runtime")
-    has_gpu = resolve_device(runtime.device).type != "cpu"
+    has_gpu = resolve_device(_read_device(_open_session(metadata))).type != "cpu"
     report = inspect_folder(folder, 64 if has_gpu else 32, value_range, labels, label_column)
     click.echo(printable("\n".join([*report.describe(), *(f"Careful: {warning}" for warning in report.warn())])))
     place = folder.absolute()
@@ -192,15 +190,18 @@ def score(
     Both hold pictures, or folders of pictures named by class; these are scored one by one as well.
     """
     from gan_pipelines.metrics import ScoringConfig  # noqa: PLC0415 (loads PyTorch, as all below)
+    from gan_pipelines.metrics.config import WITHOUT_FILE  # noqa: PLC0415
+    from gan_pipelines.metrics.extractors import PRETRAINED  # noqa: PLC0415
     from gan_pipelines.project.folder_scores import describe_scores, score_folder  # noqa: PLC0415
 
-    stated = {"extractor": extractor, "extractor_weights": weights}
-    scoring = parse(ScoringConfig, stated, "scoring")
-    require(extractor != "classifier", "--extractor", extractor, "one with fixed weights, such as imagenet")
-    runtime = parse(RuntimeConfig, {"device": os.environ.get("GAN_PIPELINES_DEVICE", "auto")}, "runtime")
-    catalog = _open_catalog(metadata)
+    require(extractor in PRETRAINED, "--extractor", extractor, f"one of {', '.join(PRETRAINED)}")
+    has_file = weights is None or extractor not in WITHOUT_FILE
+    require(has_file, "--weights", weights, f"left out for {extractor}, whose weights are those of its package")
+    scoring = parse(ScoringConfig, {"extractor": extractor, "extractor_weights": weights}, "scoring")
+    session = _open_session(metadata)
+    device, catalog = _read_device(session), session.open_catalog()
     stores = catalog.load("image_sets"), catalog.load("references")
-    click.echo("\n".join(describe_scores(score_folder(folder, reference, scoring, *stores, size, runtime.device))))
+    click.echo("\n".join(describe_scores(score_folder(folder, reference, scoring, *stores, size, device))))
 
 
 @cli.command()
@@ -234,9 +235,17 @@ def reproduce(metadata: ProjectMetadata, env: str | None, run_id: str) -> None:
     run_again(metadata.project_path, run_id, env)
 
 
-def _open_catalog(
-    metadata: ProjectMetadata, env: str | None = None, load_versions: dict[str, str] | None = None
-) -> DataCatalog:
+def _open_session(metadata: ProjectMetadata, env: str | None = None) -> ProjectSession:
     session = ProjectSession.create(metadata.project_path, env=env)
-    assert isinstance(session, ProjectSession)
-    return session.open_catalog(load_versions)
+    assert isinstance(session, ProjectSession)  # Kedro types it as its own
+    return session
+
+
+def _read_device(session: ProjectSession) -> DeviceName:
+    """The device of runs. Raises a `ConfigError` if this machine has none of that name."""
+    from gan_pipelines.core.devices import resolve_device  # noqa: PLC0415 (loads PyTorch)
+
+    device = parse(RuntimeConfig, session.read_parameters()["runtime"], "runtime").device
+    with naming("runtime"):
+        resolve_device(device)
+    return device

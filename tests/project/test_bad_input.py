@@ -408,7 +408,7 @@ def weights_that_cannot_be_downloaded(folder):
 def score_pictures(folder, made, real, **settings):
     with pytest.MonkeyPatch.context() as patch:
         extractor = FeatureExtractor(torch.nn.Identity(), {"name": "identity", "weights_hash": "0"})
-        patch.setattr(folder_scores, "open_pretrained", lambda *_: extractor)
+        patch.setattr(folder_scores, "open_pretrained", lambda *_, **__: extractor)
         stores = KeyedStore(folder / "image_sets"), KeyedStore(folder / "references")
         scoring = ScoringConfig(extractor="imagenet", **settings)
         folder_scores.score_folder(Path(made), Path(real), scoring, *stores, device="cpu")
@@ -476,6 +476,13 @@ def a_folder_to_score_with_pictures_of_several_sizes(folder):
     (folder / "made").mkdir()
     for number, size in enumerate([(20, 20), (32, 24)]):
         Image.new("RGB", size).save(folder / f"made/{number}.png")
+    score_pictures(folder, "made", "real")
+
+
+@case("two folders to score with pictures of two sizes")
+def two_folders_to_score_with_pictures_of_two_sizes(folder):
+    for name, size in (("made", 16), ("real", 32)):
+        write_pictures(folder / name, [""], ["ace"], count=10, size=size)
     score_pictures(folder, "made", "real")
 
 

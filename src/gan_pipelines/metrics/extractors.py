@@ -118,7 +118,11 @@ def get_extractor(store: KeyedStore, images: ImageSet, config: ScoringConfig, de
 
 
 def open_pretrained(
-    extractor: ExtractorName, weights: str | None = None, *, setting: str = "scoring.extractor"
+    extractor: ExtractorName,
+    weights: str | None = None,
+    *,
+    setting: str = "scoring.extractor",
+    weights_setting: str = "scoring.extractor_weights",
 ) -> FeatureExtractor:
     """Open an extractor with published weights, on the CPU.
 
@@ -127,6 +131,7 @@ def open_pretrained(
         weights: path of the weights, or None for those in PyTorch's hub cache, which are downloaded if missing, and of
             ``imagenet`` for those of its package.
         setting: setting that names the extractor, for the error messages.
+        weights_setting: setting that names the weights, for them too.
 
     Raises:
         ExtractorUnavailable: if a package is not installed, or if the weights cannot be read or downloaded, or are not
@@ -147,7 +152,7 @@ def open_pretrained(
             source, remedy = "read from their package", f"install 'gan_pipelines[{entry.extra}]' again"
         else:
             source = "downloaded or read from PyTorch's hub cache" if path is None else f"read from {path}"
-            remedy = "name a local copy in scoring.extractor_weights"
+            remedy = f"name a local copy in {weights_setting}"
         raise ExtractorUnavailable(
             f"The weights of {extractor} could not be {source} ({first_line(error)}); {remedy}, or change {setting}."
         ) from error
