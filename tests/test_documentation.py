@@ -22,7 +22,12 @@ from gan_pipelines.gan.variants import VARIANTS
 from gan_pipelines.pipeline_registry import register_pipelines
 from gan_pipelines.project.parameters import parse_parameters
 
-PAGES = [PROJECT / "README.md", *sorted(PROJECT.glob("docs/**/*.md")), *sorted(PROJECT.glob("notebooks/*.ipynb"))]
+PAGES = [
+    PROJECT / "README.md",
+    PROJECT / "CONTRIBUTING.md",
+    *sorted(PROJECT.glob("docs/**/*.md")),
+    *sorted(PROJECT.glob("notebooks/*.ipynb")),
+]
 COMMAND = r"((?:kedro|make|python) [^`\n]+)"
 PLACEHOLDERS = {
     "<page>": "speed",

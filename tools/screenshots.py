@@ -97,7 +97,7 @@ def find_trainings() -> list[Run]:
     experiment = client.get_experiment_by_name("digits")
     if experiment is None:
         return []
-    query = "attributes.status = 'FINISHED' and metrics.fid > 0"
+    query = "attributes.status = 'FINISHED' and metrics.fid > 0 and tags.training LIKE '%'"
     return list(client.search_runs([experiment.experiment_id], query))
 
 

@@ -22,6 +22,7 @@ from gan_pipelines.augmentation.rates import own_rates
 from gan_pipelines.augmentation.simple_classifiers import PROBE
 from gan_pipelines.augmentation.synthesis import Selection
 from gan_pipelines.classifier import PredictionScores
+from gan_pipelines.core.findings import name_fraction
 from gan_pipelines.gan.config import TransformConfig
 
 CONFIG = AugmentationConfig(
@@ -267,6 +268,16 @@ def test_the_verdict_on_several_fractions_says_that_it_is_corrected_and_that_the
     assert everything.startswith("100% of the real images (100): no difference shown, corrected for 2 ")
     unknown = "All test images have the same difference in all replicates: what these would have shown cannot be told."
     assert unknown in everything
+
+
+def test_a_fraction_is_not_rounded_to_whole_percents():
+    assert [name_fraction(each).split()[0] for each in (0.005, 0.025, 0.07, 0.1, 1)] == [
+        "0.5%",
+        "2.5%",
+        "7%",
+        "10%",
+        "100%",
+    ]
 
 
 def test_the_second_analysis_is_a_sentence_of_the_verdict(fits_of_two_rates):

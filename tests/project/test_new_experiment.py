@@ -18,10 +18,9 @@ from click.testing import CliRunner
 from kedro.io import DataCatalog
 from PIL import Image
 
-from gan_pipelines import settings
+from gan_pipelines import cli, settings
 from gan_pipelines.augmentation.config import AugmentationConfig
 from gan_pipelines.augmentation.splits import draw_images, separate_images
-from gan_pipelines.cli import experiment
 from gan_pipelines.core.config import ConfigError, parse
 from gan_pipelines.core.errors import ProjectError
 from gan_pipelines.core.files import UNFINISHED
@@ -285,6 +284,29 @@ def test_an_experiment_that_was_killed_while_it_was_written_can_be_written_again
     check_name("cards", tmp_path / "conf")
 
 
+@pytest.mark.parametrize("name", ["on", "yes", "null", "cards"])
+def test_a_name_is_a_text_in_the_files_that_are_written(tmp_path, name):
+    write_experiment(tmp_path, name, "dataset: {}\n")
+    assert yaml.safe_load((tmp_path / name / "globals.yml").read_text()) == {"experiment": name}
+    (tmp_path / name).rename(tmp_path / "renamed")
+    with pytest.raises(ConfigError, match=f"/renamed is the experiment {name} already; choose another name."):
+        check_name(name, tmp_path)
+
+
+@pytest.mark.parametrize("content", ["a: 1\na: 2", "\ta: 1"])
+def test_a_mistake_in_another_environment_is_named_with_its_file(tmp_path, content):
+    (tmp_path / "conf/other").mkdir(parents=True)
+    (tmp_path / "conf/other/globals.yml").write_text(content)
+    with pytest.raises(ConfigError, match=r"^conf/other/globals.yml, line \d: "):
+        check_name("cards", tmp_path / "conf")
+
+
+def test_an_address_that_is_not_set_in_another_environment_is_no_hindrance(tmp_path):
+    (tmp_path / "conf/other").mkdir(parents=True)
+    (tmp_path / "conf/other/globals.yml").write_text("experiment: other\nplace: ${oc.env:NOT_SET}\n")
+    check_name("cards", tmp_path / "conf")
+
+
 def test_all_folders_of_results_are_known():
     catalog = (PROJECT / "conf/base/catalog.yml").read_text()
     assert {*re.findall(r"(data/\w+)/\$\{globals:experiment\}", catalog)} | {"mlruns/artifacts"} == {*RESULTS}
@@ -330,7 +352,11 @@ def test_floating_point_pictures_get_a_range_and_a_look_at_them(tmp_path, monkey
 
 
 def make_experiment(project, folder, *options):
-    return CliRunner().invoke(experiment, ["cards", str(folder), *options], obj=SimpleNamespace(project_path=project))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "_open_session", lambda _: None)  # the folder has no configuration
+        patch.setattr(cli, "_read_device", lambda _: "cpu")
+        metadata = SimpleNamespace(project_path=project)
+        return CliRunner().invoke(cli.experiment, ["cards", str(folder), *options], obj=metadata)
 
 
 def test_the_page_shows_what_is_wrong_with_a_folder(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from gan_pipelines.augmentation.arms import ArmFit
 from gan_pipelines.augmentation.config import REAL_LONGER, TRANSFORMED, AugmentationConfig, list_contrasts
 from gan_pipelines.augmentation.rates import common_rates, select_fits
 from gan_pipelines.augmentation.statistics import MAX_REPLICATES, POWER
+from gan_pipelines.core.findings import name_fraction
 from gan_pipelines.core.statistics import CONFIDENCE
 from gan_pipelines.gan.health import NARROW_BELOW
 
@@ -72,7 +73,7 @@ def state_verdicts(
 def _state_verdict(row: Row, arm: Sequence[ArmFit], config: AugmentationConfig) -> str:
     count, images = len(config.fractions), len(arm[0].correct)
     return (
-        f"{row['fraction']:.0%} of the real images ({_range(fit.real_images for fit in arm)})"
+        f"{name_fraction(row['fraction'])} ({_range(fit.real_images for fit in arm)})"
         f"{SETTINGS[row['baseline']]}: {row['verdict']}"
         f"{f', corrected for {count} fractions (Holm)' if count > 1 else ''}. "
         f"With {_range(fit.synthetic_images for fit in arm)} generated ones added ({_state_choices(row, config)}), "

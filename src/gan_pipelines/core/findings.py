@@ -19,3 +19,8 @@ class Findings:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     sentences: tuple[str, ...]
+
+
+def name_fraction(fraction: float) -> str:
+    """Name a fraction of the real images: ``2.5% of the real images``."""
+    return f"{100 * fraction:g}% of the real images"

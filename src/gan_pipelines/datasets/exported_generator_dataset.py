@@ -49,9 +49,9 @@ class ExportedGeneratorDataset(LocalVersionedDataset[ExportedGenerator]):
                 pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
                 input_example=data.input_example,
             )
-        (path / CARD_FILE).write_text(data.card)
+        (path / CARD_FILE).write_text(data.card, encoding="utf-8")
 
     def load(self) -> ExportedGenerator:
         """Read the generator. Raises `kedro.io.DatasetError` if there is none."""
         path = Path(self._get_load_path())
-        return ExportedGenerator.read(path / ARTIFACTS, (path / CARD_FILE).read_text())
+        return ExportedGenerator.read(path / ARTIFACTS, (path / CARD_FILE).read_text(encoding="utf-8"))

@@ -6,6 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gan_pipelines.core.findings import name_fraction
+
 CURVES = {
     "train_loss": "Loss on the training images",
     "valid_loss": "Loss on the validation split",
@@ -33,7 +35,7 @@ def plot_arms(scores: pd.DataFrame, comparisons: pd.DataFrame) -> Figure:
     for (left, right), fraction in zip(panels, fractions, strict=True):
         _plot_accuracies(left, scores[scores["fraction"] == fraction])
         _plot_differences(right, comparisons[comparisons["fraction"] == fraction])
-        left.set_title(f"{fraction:.0%} of the real images")
+        left.set_title(name_fraction(fraction))
     return figure
 
 
@@ -58,7 +60,7 @@ def plot_arm_curves(histories: pd.DataFrame) -> Figure:
             axes.set(title=title, xlabel="epoch (a part of the steps)")
             axes.set_yscale("log" if column.endswith("loss") else "linear")
             axes.grid(alpha=0.3)
-        row[0].set_ylabel(f"{fraction:.0%} of the real images")
+        row[0].set_ylabel(name_fraction(fraction))
     panels[0][-1].legend(frameon=False, fontsize="small")
     return figure
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from gan_pipelines.core.findings import name_fraction
 from gan_pipelines.core.versions import parse_version
 from gan_pipelines.figures.charts import EXTENT, Chart, draw_chart, format_number, spread
 from gan_pipelines.figures.curves import Panels, loss_panels, score_panels
@@ -73,7 +74,7 @@ def render_comparison(comparison: Comparison) -> str:
     }
     return render_page(
         "comparison.html.jinja",
-        {"when": _when, "known": _known, "number": _number},
+        {"when": _when, "known": _known, "number": _number, "name_fraction": name_fraction},
         comparison=comparison,
         extent=EXTENT,
         tables=[(each, lay_out_scores(each, comparison.names), list_keys(each)) for each in comparison.measured],

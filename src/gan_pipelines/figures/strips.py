@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from gan_pipelines.core.findings import name_fraction
 from gan_pipelines.figures.arms import select_main
 from gan_pipelines.figures.charts import EXTENT, Scale, Tick
 
@@ -65,7 +66,7 @@ def draw_arms(scores: pd.DataFrame, comparisons: pd.DataFrame) -> dict[str, list
     """
     scores, comparisons = select_main(scores), select_main(comparisons)
     return {
-        f"{100 * fraction:g}% of the real images": [
+        name_fraction(fraction): [
             _draw_accuracies(scores[scores["fraction"] == fraction]),
             _draw_differences(comparisons[comparisons["fraction"] == fraction]),
         ]

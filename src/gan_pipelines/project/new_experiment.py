@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from textwrap import indent
 
-from omegaconf import OmegaConf
+import yaml
 
 from gan_pipelines.core.config import ConfigError, require
 from gan_pipelines.core.errors import printable
@@ -16,6 +16,7 @@ from gan_pipelines.core.files import UNFINISHED, atomic_write
 from gan_pipelines.images import DatasetUnusable, FolderReport
 from gan_pipelines.images.label_files import SPLIT_COLUMN
 from gan_pipelines.metrics.labels import MIN_CLASS_IMAGES
+from gan_pipelines.project.config_loader import check_file
 
 TRAINED_IMAGES = {"cpu": 120_000, "gpu": 2_000_000}
 """Training budget in real images shown to the discriminator. On a CPU it takes six minutes of one core at 32x32."""
@@ -61,7 +62,10 @@ def check_name(name: str, conf: Path) -> None:
     if (conf / name).exists():
         raise ConfigError(f"There is an experiment {name} already; choose another name, or remove {conf.name}/{name}.")
     for path in sorted(conf.glob("*/globals.yml")):
-        if _is_finished(path.parent) and OmegaConf.select(OmegaConf.load(path), "experiment") == name:
+        if not _is_finished(path.parent):
+            continue
+        check_file(f"{conf.name}/{path.parent.name}/{path.name}", path.read_bytes())
+        if (yaml.safe_load(path.read_bytes()) or {}).get("experiment") == name:
             raise ConfigError(f"{conf.name}/{path.parent.name} is the experiment {name} already; choose another name.")
     left = [folder for folder in RESULTS if _holds_results(conf.parent / folder / name)]
     if left:
@@ -90,7 +94,7 @@ def write_experiment(conf: Path, name: str, parameters: str) -> None:
     """Write the environment's folder, complete or not at all."""
     with atomic_write(conf / name) as folder:
         folder.mkdir()
-        (folder / "globals.yml").write_text(f"experiment: {name}\n")
+        (folder / "globals.yml").write_text(f'experiment: "{name}"\n')  # on, yes and null are no texts in YAML
         (folder / "parameters.yml").write_text(parameters, encoding="utf-8")
 
 
