@@ -68,7 +68,7 @@ viz-static: .venv/installed-viz  ## write the pipelines and what they have left 
 results-%: .venv/installed  ## write a page of docs/results from the rows beside it
 	PYTHONPATH=benchmarks $(BIN)/python -m pages $*
 
-# Each takes hours. What an interrupted one has trained is kept in data/benchmarks; remove it to begin anew.
+# Each takes hours. fashion_mnist and scores keep what they have trained in data/benchmarks; remove it to begin anew.
 RESULTS := docs/results
 MEASURED := data/benchmarks
 DATASETS = $(or $(DATA),$(error DATA=<folder with the datasets> is missing))

@@ -2,7 +2,7 @@
 
     python benchmarks/reports.py OUT --data data/01_raw --at-once 4 --minutes 30
     python benchmarks/reports.py OUT --data data/01_raw --only cifar10_64-dcgan playing_cards
-    python benchmarks/reports.py OUT --data data/01_raw --only playing_cards-0.1   # an hour of two CPU cores
+    python benchmarks/reports.py OUT --data data/01_raw --only playing_cards-0.1   # two hours of a CPU core
     python benchmarks/reports.py OUT --data data/01_raw --only playing_cards-augmentation-0.1
     python benchmarks/reports.py OUT --data data/01_raw --trial   # minutes, to see that everything runs
 

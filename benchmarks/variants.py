@@ -57,11 +57,11 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as scratch:
         scorer = open_scorer(scratch)  # fits the classifier, once
-        floors = Rows(options.out / "floors.csv", dict(scorer.extractor.provenance))
-        measure_floors(floors, scorer.images, scorer.extractor, scorer.scoring, len(scorer.images))
         with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), torch.set_num_threads, (1,)) as pool:
             trainings = product([scratch], [options.out], options.variants, SEEDS)
             rows = [row for found in pool.map(measure, *zip(*trainings, strict=True)) for row in found]
+        floors = Rows(options.out / "floors.csv", dict(scorer.extractor.provenance))
+        measure_floors(floors, scorer.images, scorer.extractor, scorer.scoring, len(scorer.images))
     path, measured = options.out / "scores.csv", pd.DataFrame(rows)
     if path.exists():
         others = pd.read_csv(path).query("variant not in @options.variants")

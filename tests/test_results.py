@@ -108,6 +108,25 @@ def test_the_class_whose_recall_changes_most_may_be_one_whose_recall_rises(tmp_p
     assert str(pages.PAGES["augmentation"](tmp_path)["most_changed"]["class"]) == "4"
 
 
+def test_objectives_are_compared_by_the_same_classifier_alone():
+    rows = pd.DataFrame(
+        {
+            "objective": objective,
+            "seed": seed,
+            "epoch": 40,
+            "samples": 100,
+            "weights": "raw",
+            "fid": fid * (1 + seed / 9),
+        }
+        for objective, fid in (("minimax", 3.0), ("wasserstein", 9.0))
+        for seed in range(3)
+    )
+    compared = pages.fashion_mnist.compare_objectives(rows.assign(heldout_accuracy=0.9))
+    assert compared["ratio"].tolist() == pytest.approx([1 / 3])
+    apart = rows.assign(heldout_accuracy=rows["objective"].map({"minimax": 0.9, "wasserstein": 0.8}))
+    assert len(pages.fashion_mnist.compare_objectives(apart)) == 0
+
+
 def test_the_choices_that_the_page_on_the_experiments_declares_are_those_of_the_configuration():
     choices = pd.read_csv(pages.RESULTS / "experiments/choices.csv").to_dict("records")
     assert len(choices) >= 15

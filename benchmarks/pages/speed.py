@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
+from pages.experiments import read_rate
 from plot_speed import tabulate_speeds
 
 MILLION = 1_000_000
@@ -52,6 +53,7 @@ def compute(folder: Path) -> dict[str, Any]:
         "measured": others["measured"].max(),
         "ingestion": ingestion,
         "paper": extrapolate(growth.set_index(["growing", "value"]), others["value"], ingestion["images_per_second"]),
+        "gpu_rate": read_rate(folder.parent / "gpu/recorded.jsonl", "dcgan 64", "fp32"),
         **compare_precisions(folder),
     }
 
