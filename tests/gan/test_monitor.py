@@ -77,13 +77,15 @@ def test_a_best_that_was_measured_otherwise_is_forgotten(long_gan, tiny_images, 
     assert "Earlier epochs were measured differently: their fid_1k, is_1k and the best are dropped" in caplog.text
 
 
-def test_a_finished_training_that_is_now_measured_otherwise_is_measured_anew(long_gan, tiny_images, tmp_path):
+def test_a_finished_training_that_is_now_measured_otherwise_is_measured_anew(long_gan, tiny_images, tmp_path, caplog):
     first = replace(long_gan, epochs=2)
     (*_, before) = run(first, tiny_images, monitor_of({2: 1.0})[0], checkpoints=CheckpointStore(tmp_path))
     (again,) = run(first, tiny_images, monitor_of({2: 7.0})[0], checkpoints=CheckpointStore(tmp_path))
+    assert "only its last epoch" not in caplog.text
     (other,) = run(first, tiny_images, monitor_of({2: 7.0}, key="other")[0], checkpoints=CheckpointStore(tmp_path))
     assert [epoch.history[-1]["fid_1k"] for epoch in (before, again, other)] == [1.0, 1.0, 7.0]
     assert other.best.training["epoch"] == 2
+    assert "only its last epoch is, and stands for the best." in caplog.text
 
 
 def test_trainings_that_differ_in_the_seed_alone_share_a_recipe(tiny_gan, tiny_images):

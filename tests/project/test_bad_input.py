@@ -510,6 +510,7 @@ def ask_for(classes, known):
 case("a class whose name YAML reads as a number")(lambda _: ask_for("007", ("007", "1,2", "a;b")))
 case("a class whose name has a comma")(lambda _: ask_for("1", ("1,2", "three")))
 case("two trainings in one run")(lambda _: preflight("train_dcgan", ["train_wgan_gp"]))
+case("two evaluations in one run")(lambda _: preflight("evaluate_dcgan", ["evaluate_folder"], folder__path="made"))
 case("scoring before training")(lambda _: preflight("evaluate_dcgan"))
 
 
@@ -1322,14 +1323,17 @@ case("a sweep over a setting of the machine")(lambda _: sweep("--grid=runtime.de
 case("a sweep over a setting of a variant that it does not train")(
     lambda _: sweep("--grid=variants.dcgan.batch_size=64;128")
 )
-case("a sweep that is to begin anew")(lambda _: check_settings(RuntimeConfig(fresh=True)))
+case("a sweep that is to begin anew")(lambda _: check_settings(RuntimeConfig(fresh=True), {}))
+case("a seed of a sweep in the wrong option")(
+    lambda _: check_settings(RuntimeConfig(), {"variants": {"dcgan": {"seed": 5}}})
+)
 
 
 @case("a sweep with an MLflow run to go on with")
 def kedro_sweep_with_an_mlflow_run_to_go_on_with(_):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_RUN_ID", "abc")
-        check_settings(RuntimeConfig())
+        check_settings(RuntimeConfig(), {})
 
 
 @case("the same sweep twice at once")

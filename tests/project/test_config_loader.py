@@ -192,6 +192,14 @@ def test_only_the_resolvers_of_the_project_are_known(conf, resolver):
         load(conf, env="cards")
 
 
+def test_a_loader_reads_its_own_globals_while_there_is_another(conf):
+    for env in ("base", "cards"):
+        (conf / env / "parameters.yml").write_text("experiment: ${globals:experiment}\n")
+    arguments = settings.CONFIG_LOADER_ARGS
+    own, other = (settings.CONFIG_LOADER_CLASS(str(conf), env=env, **arguments) for env in (None, "cards"))
+    assert [each["parameters"]["experiment"] for each in (own, other, own)] == ["base", "cards", "base"]
+
+
 def with_shares(**shares):
     return {"augmentation": {"synthetic": {"balance": shares}}}
 

@@ -99,7 +99,8 @@ def test_a_nested_run_that_was_deleted_does_not_take_the_files_of_the_whole_one(
 
 
 def test_old_runs_of_versions_that_this_project_does_not_have_stay():
-    items = pruning._find_runs(None, [run_of("v"), run_of("w", run_id="b")], {"v"}, time.time())
+    here, elsewhere = "2026-01-01T00.00.00.000Z", "2026-01-01T00.00.00.001Z"
+    items = pruning._find_runs(None, [run_of(here), run_of(elsewhere, run_id="b")], {here}, time.time())
     assert [item.name for item in items] == ["a"]
 
 
@@ -141,6 +142,20 @@ def test_checkpoints_go_when_all_runs_of_their_training_were_deleted(tmp_path, s
     runs = [tracked(stage, training="run") for stage in stages]
     found = list(pruning._find_trainings("checkpoints", {"checkpoints": CheckpointStore(tmp_path)}, runs, set(), 0.0))
     assert bool(found) == goes
+
+
+@pytest.mark.parametrize(("status", "goes"), [("FINISHED", True), ("RUNNING", False)])
+def test_a_run_goes_with_its_version_though_it_ended_later(tmp_path, status, goes):
+    version = "2026-01-01T00.00.00.000Z"
+    began, ended = pruning._start_of(version), pruning._start_of(version) + 3600
+    run = tracked("active", catalog_version=version)
+    run.info.__dict__.update(run_id="a", run_name="train", status=status, start_time=began * 1e3, end_time=ended * 1e3)
+    run.info.artifact_uri = (tmp_path / "artifacts").as_uri()
+    between = began + 60
+    (found,) = pruning._find_versions({version: {"entry": tmp_path}}, [run], set(), between)
+    assert found.name.startswith(version)
+    assert len([*pruning._find_runs(None, [run], {version}, between)]) == goes
+    assert not [*pruning._find_runs(None, [run], {version}, began - 60)]
 
 
 def test_an_entry_that_is_used_in_the_meantime_stays(tmp_path):

@@ -17,6 +17,7 @@ from gan_pipelines.core.config import ConfigError, flatten, parse
 from gan_pipelines.gan import VARIANTS, CheckpointStore
 from gan_pipelines.gan.config import SamplingConfig
 from gan_pipelines.pipeline_registry import register_pipelines
+from gan_pipelines.project import reproduction
 from gan_pipelines.project.parameters import ReportingConfig, parse_parameters
 from gan_pipelines.project.reproduction import (
     ReproducingSession,
@@ -24,6 +25,7 @@ from gan_pipelines.project.reproduction import (
     compare_origins,
     find_reproductions,
     read_parameters,
+    read_request,
 )
 from gan_pipelines.project.session import ProjectSession
 from gan_pipelines.tracking.hooks import _to_plain
@@ -62,6 +64,7 @@ def test_a_run_that_is_done_again_leaves_the_milestones_of_its_training_alone():
 
 def test_what_the_run_lacks_does_not_come_from_the_environment(monkeypatch):
     recorded = {"sampling": {"count": 3}, "variants": {"wgan": {"epochs": 2}}, "runtime": {"device": "cpu"}}
+    recorded["export"] = {"registered_model_name": "cards", "champion": True, "licence": "MIT"}
     recorded["dataset"] = {"path": "cards/${b}/c"}  # a folder of this name
     stated, loader = (
         settings.CONFIG_LOADER_CLASS(str(CONF), runtime_params=params, **settings.CONFIG_LOADER_ARGS)
@@ -76,6 +79,7 @@ def test_what_the_run_lacks_does_not_come_from_the_environment(monkeypatch):
         "sampling": {"count": 3},
         "dataset": {"path": "cards/${b}/c"},
         "variants": stated["variants"] | {"wgan": {"epochs": 2}},
+        "export": {"registered_model_name": None, "champion": False, "licence": "MIT"},
     }
     assert len(stated["sampling"]) > 1
     assert len(stated["variants"]["wgan"]) > 1
@@ -90,6 +94,16 @@ def test_the_settings_of_a_variant_come_back_from_beside_those_of_sections():
     assert {*read} == {"variants", "runtime"}
     raw = {"experiment": "digits", **read}
     assert parse_parameters(raw, ["params:variants.wgan_gp"]).variants["wgan_gp"] == VARIANTS["wgan_gp"]
+
+
+def test_of_a_slice_the_settings_of_its_nodes_are_read(monkeypatch):
+    monkeypatch.setattr(reproduction, "pipelines", register_pipelines())
+    tags = {"pipeline_names": "['train_wgan']", "node_names": "['wgan.score_generators']"}
+    params = {"scoring.samples": "100", "runtime.device": "cpu"}
+    run = SimpleNamespace(info=SimpleNamespace(run_id="a"), data=SimpleNamespace(tags=tags, params=params))
+    request = read_request(run)
+    assert request.arguments == {"pipeline_names": ["train_wgan"], "node_names": ["wgan.score_generators"]}
+    assert {*request.parameters} == {"scoring", "runtime"}
 
 
 def test_a_run_of_an_earlier_version_lacks_the_settings_of_exports():

@@ -147,6 +147,13 @@ def test_entries_are_loaded_in_the_version_of_the_run_that_is_stated_or_in_the_n
     assert settle_versions(stated, PIPELINES["evaluate_dcgan"].only_nodes("dcgan.score_generators"), catalog) == loaded
 
 
+def test_what_reads_all_runs_is_run_alone():
+    parts = {name: register_pipelines()[name] for name in ("compare", "ingest")}
+    assert len(join({"compare": parts["compare"]}).nodes) == len(parts["compare"].nodes)
+    with pytest.raises(ConfigError, match="^compare reads what earlier runs have saved; run it alone, after the others.$"):
+        join(parts)
+
+
 def test_a_project_whose_path_kedro_takes_for_a_pattern_is_refused_before_its_settings_are_read(tmp_path):
     project = tmp_path / "cards[1]"
     loader = SimpleNamespace(conf_source=str(project / "conf"))

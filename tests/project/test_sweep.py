@@ -131,6 +131,10 @@ def test_runs_share_a_training_if_what_they_train_is_the_same(project):
     assert len(seeds[0] & seeds[1]) == 2
     assert seeds[0].isdisjoint(seeds[2])
     assert first.isdisjoint(seeds[0])
+    # The epochs of the generators count, not those of the variant, on which a linear schedule depends.
+    grid = "variants.dcgan.epochs=3;4", "variants.dcgan.schedule.kind=linear", "augmentation.generator_epochs=9"
+    short, long = list_trainings("augment_dcgan", *grid)
+    assert short == long
     shares = list_trainings("augment_dcgan", "augmentation.synthetic.balance={king: 2, 10: 1}")
     assert len(shares) == 1
 

@@ -234,6 +234,10 @@ class _Training:
         """Report the last epoch of a training that is over; measure it if this monitor has not done so yet."""
         self._report_step()
         if self.monitor is not None and self.state.best is None:
+            logger.warning(
+                "This training was over before it was measured in this way: only its last epoch is, and stands for the "
+                "best."
+            )
             self.state.measure(self.monitor)
         return _make_epoch(self.state, self.state.sample_fixed())
 

@@ -84,6 +84,7 @@ class ExperimentConfigLoader(OmegaConfigLoader):
         return base, stated, base_path, path, files
 
     def _load(self, key: str) -> dict[str, Any]:
+        self._register_globals_resolver()  # the process has one, which may be another loader's
         try:
             return super().__getitem__(key)
         except Exception as error:

@@ -69,9 +69,11 @@ def check_run(
     Raises:
         ProjectError: with a sentence that says what is wrong and what to do.
     """
-    if len(parameters.variants) > 1:
+    subjects = sorted({node.namespace for node in pipeline.nodes if node.namespace})
+    if len(subjects) > 1:  # their metrics and files have the same names in MLflow
         raise ConfigError(
-            f"One run trains one variant, and this one would train {' and '.join(parameters.variants)}: run each alone."
+            f"One run is of one variant, or of one folder, and this one would be of {' and '.join(subjects)}: run each "
+            "alone."
         )
     if parameters.runtime is not None:
         with naming("runtime"):

@@ -381,8 +381,10 @@ def _find_runs(client: Any, runs: Sequence[Run], versions: set[str], before: flo
     for run in runs:
         whole = by_id.get(run.data.tags[PARENT], run) if is_part(run.data.tags) else run
         version = whole.data.tags.get(VERSION)
-        is_old = (whole.info.end_time or whole.info.start_time) / 1000 < before and whole.info.status != "RUNNING"
-        if version in versions and not is_deleted(run) and (is_old or is_deleted(whole)):
+        if version not in versions or is_deleted(run):
+            continue
+        is_old = _start_of(version) < before and whole.info.status != "RUNNING"  # as its version: they go together
+        if is_old or is_deleted(whole):
             folder = find_artifacts(run)
             size = 0 if folder is None else count_bytes(folder)
             yield Item(RUNS, whole.info.run_name, size, _hiding(client, run))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from ast import literal_eval
 from collections.abc import Iterable, Iterator, Mapping
@@ -80,7 +81,10 @@ class ReproducingSession(ProjectSession):
         loader.runtime_params = {"runtime": recorded.pop("runtime", {})}
         stated = loader["parameters"]
         variants = (stated.get("variants") or {}) | recorded.get("variants", {})
-        loader["parameters"] = stated | recorded | {"variants": variants}
+        parameters = stated | recorded | {"variants": variants}
+        if "export" in parameters:  # a registry, and who is champion in it, stay as they are
+            parameters["export"] = parameters["export"] | {"registered_model_name": None, "champion": False}
+        loader["parameters"] = parameters
         return loader
 
 
@@ -107,6 +111,7 @@ def reproduce(project_path: Path, run_id: str, env: str | None = None) -> None:
     with require_mlflow(client.tracking_uri):
         run = find_run(client, run_id)
     request = read_request(run)
+    os.environ.pop("KEDRO_ENV", None)  # Kedro would take it for a run without an environment
     for warning in compare_origins(run, project_path):
         print(f"Careful: {warning}")
     check_dataset(run, request, catalog, project_path)
@@ -115,14 +120,14 @@ def reproduce(project_path: Path, run_id: str, env: str | None = None) -> None:
     assert isinstance(session, ReproducingSession)
     session.reproduced = run_id
     session.run(**request.arguments)
-    for folder in list_checkpoint_folders(request, own_catalog):
-        for reproduced in find_reproductions(folder):
-            if reproduced.name == run_id:
-                shutil.rmtree(reproduced)
     with require_mlflow(mlflow.get_tracking_uri()):  # the run's environment may have another address
         again: Any = mlflow.last_active_run()
         print("\n".join(compare_metrics(run_id, run.data.metrics, again.data.metrics)))
         mlflow.MlflowClient().set_tag(again.info.run_id, REPRODUCES_TAG, run_id)
+    for folder in list_checkpoint_folders(request, own_catalog):
+        for reproduced in find_reproductions(folder):
+            if reproduced.name == run_id:
+                shutil.rmtree(reproduced)
 
 
 def list_checkpoint_folders(request: Request, catalog: DataCatalog) -> Iterator[Path]:
@@ -155,10 +160,13 @@ def read_request(run: Run) -> Request:
     """Read what a run was asked to do from its tags and parameters. Raises a `ConfigError` if some are missing."""
     tags = run.data.tags
     names = literal_eval(tags.get("pipeline_names", "['__default__']"))
-    parameters = read_parameters(run.info.run_id, run.data.params, _add_up(names))
     slices: dict[str, Any] = {
         name: literal_eval(tags[name]) for name in ("node_names", "load_versions") if name in tags
     }
+    pipeline = _add_up(names)
+    if "node_names" in slices:
+        pipeline = pipeline.only_nodes(*slices["node_names"])
+    parameters = read_parameters(run.info.run_id, run.data.params, pipeline)
     return Request(tags.get("env"), {"pipeline_names": names, **slices}, parameters)
 
 

@@ -39,6 +39,8 @@ FILTERS: Mapping[str, tuple[str, str, Callable[[Pipeline], Iterable[str]]]] = {
 }
 """By argument of `KedroSession.run`: its option, what it names, and those that a pipeline has."""
 
+COMPARE = "compare"
+"""The pipeline that reads what all runs have saved."""
 RUNNER = "SequentialRunner"
 """Kedro's runner that can run the pipelines."""
 PATTERN_CHARACTERS = "*?[{}"
@@ -108,7 +110,13 @@ def check_paths(project: Path, conf_source: str | Path) -> None:
 
 
 def join(parts: Mapping[str, Pipeline]) -> Pipeline:
-    """Join pipelines, given by their names. Raises a `ConfigError` if a node of one differs in another."""
+    """Join pipelines, given by their names.
+
+    Raises:
+        ConfigError: if a node of one differs in another, or one reads what the others save without their entries.
+    """
+    if COMPARE in parts and len(parts) > 1:
+        raise ConfigError(f"{COMPARE} reads what earlier runs have saved; run it alone, after the others.")
     try:
         return sum(parts.values(), Pipeline([]))
     except ValueError as error:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from yaml import YAMLError
 
 from gan_pipelines import execution
-from gan_pipelines.core.config import ConfigError, merge, parse, suggest
+from gan_pipelines.core.config import ConfigError, flatten, merge, parse, suggest
 from gan_pipelines.core.errors import first_line
 from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.gan import VARIANTS, fingerprint
@@ -219,7 +219,10 @@ def sweep(project_path: Path, env: str | None, combinations: Sequence[Combinatio
     env = env or os.environ.get("KEDRO_ENV")
     context = ProjectSession.create(project_path, env=env, runtime_params=dict(params)).load_context()
     runtime = parse(RuntimeConfig, context.params["runtime"], "runtime")
-    check_settings(runtime)
+    check_settings(runtime, params)
+    for each in combinations:
+        if not any(setting.startswith(f"variants.{each.variant}.") for setting in each.settings):
+            parse_parameters(context.params, [f"params:variants.{each.variant}"])  # a seed alone would state it
     folder = project_path / MLRUNS
     (folder / LOGS).mkdir(parents=True, exist_ok=True)
     execution.check_engine(runtime, folder / LOGS)
@@ -251,8 +254,11 @@ def sweep(project_path: Path, env: str | None, combinations: Sequence[Combinatio
     return are_finished
 
 
-def check_settings(runtime: RuntimeConfig) -> None:
-    """Raise a `ConfigError` if there are settings that concern one run."""
+def check_settings(runtime: RuntimeConfig, params: Mapping[str, Any]) -> None:
+    """Raise a `ConfigError` if there are settings that concern one run, or ``--params`` has seeds of trainings."""
+    for name in flatten(dict(params)):
+        if re.fullmatch(r"variants\.\w+\.seed", name):
+            raise ConfigError(f"--params has {name}, but the seeds of a sweep are those of --seeds; state them there.")
     if runtime.fresh:
         raise ConfigError("runtime.fresh is true, and a sweep does not begin anew; use other settings, or kedro run.")
     if os.environ.get(RUN_VARIABLE):
@@ -274,11 +280,11 @@ def _identify(project_path: Path, env: str | None, combination: Combination, par
     config, data_hash = parameters.variants[combination.variant], hash_values(stated["dataset"])
     trainings, epochs = {fingerprint(config, data_hash, "cpu")}, config.epochs
     if (experiment := parameters.augmentation) is not None:
+        epochs = experiment.generator_epochs or epochs
         trainings = {
-            f"{fraction} {fingerprint(replace(config, seed=seed), data_hash, 'cpu')}"
+            f"{fraction} {fingerprint(replace(config, seed=seed, epochs=epochs), data_hash, 'cpu')}"
             for fraction, seed in product(experiment.fractions, experiment.seeds)
         }
-        epochs = experiment.generator_epochs or epochs
     results = {name: value for name, value in stated.items() if name not in WITHOUT_RESULT}
     results = json.loads(json.dumps(results))  # names of classes may be numbers and texts, which have no common order
     return RunIdentity(hash_values([combination.pipeline, env, results]), frozenset(trainings), epochs)
