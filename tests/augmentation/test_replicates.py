@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from gan_pipelines.augmentation import AugmentationConfig, configure_replicate
+from gan_pipelines.core.config import ConfigError
 from gan_pipelines.gan.config import GanConfig, ScheduleConfig
 
 CONFIG = GanConfig(objective="hinge", batch_size=32, epochs=20, schedule=ScheduleConfig(kind="step", every_epochs=5))
@@ -24,6 +25,12 @@ def test_a_generator_of_few_images_is_trained_for_as_many_steps_as_one_of_all(co
     steps = 20 * config.steps_per_epoch(ALL)
     made = replicate(count, config)
     assert 0 <= made.epochs * made.steps_per_epoch(count) - steps < made.steps_per_epoch(count)
+
+
+@pytest.mark.parametrize("epochs", [None, 3])
+def test_fewer_images_than_a_batch_are_refused(epochs):
+    with pytest.raises(ConfigError, match="batch_size is 32, but must be at most the 31 images"):
+        replicate(31, generator_epochs=epochs)
 
 
 def test_the_schedule_of_a_replicate_has_as_many_steps_down():

@@ -31,6 +31,15 @@ def _three_threads():
     torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "slots"), [(1, 0, 64), (2, 0, 32), (1, 1, 4), (32, 1, 2), (1, 0.5, 8), (100, 0, 1)]
+)
+def test_the_scarcest_resource_counts_the_slots(cpus, gpus, slots):
+    count_slots = pytest.importorskip("gan_pipelines.execution.cluster", exc_type=ImportError).count_slots
+    config = ExecutionConfig(engine="ray", cpus_per_task=cpus, gpus_per_task=gpus)
+    assert count_slots(config, {"CPU": 64.0, "GPU": 4.0}) == slots
+
+
 @pytest.mark.usefixtures("_three_threads")
 @pytest.mark.parametrize("config", ENGINES)
 def test_results_come_in_order_and_each_task_has_one_thread(config):

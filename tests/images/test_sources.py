@@ -90,16 +90,36 @@ def test_a_bad_file_stops_the_preparation_and_leaves_nothing(config, store, fold
     assert list(store.root.glob("[!.]*")) == []
 
 
-def test_a_picture_is_not_left_out_for_good_because_the_disk_failed_once(config, store, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            OSError(errno.EIO, os.strerror(errno.EIO)),
+            r"cannot be read \(Input/output error\); check the disk, or copy it",
+        ),
+        (MemoryError(), "it needs more memory than there is"),
+    ],
+)
+def test_a_picture_is_not_left_out_for_good_because_of_the_machine(config, store, monkeypatch, error, sentence):
     def fail(_):
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
+        raise error
 
     skipping = replace(config, on_bad_image="skip")
     with monkeypatch.context() as patch:
         patch.setattr("gan_pipelines.images.decoding._load", fail)
-        with pytest.raises(BadImage, match=r"cannot be read \(Input/output error\); check the disk, or copy it again"):
+        with pytest.raises(BadImage, match=sentence):
             prepare_image_set(store, skipping)
     assert prepare_image_set(store, skipping).skipped == ()
+
+
+def test_pictures_that_were_left_out_are_read_once_what_reads_them_is_installed(config, store, folder, monkeypatch):
+    skipping = replace(config, on_bad_image="skip")
+    (folder / "train/red/0002.png").write_bytes(b"not a picture")
+    assert prepare_image_set(store, skipping) is not None
+    monkeypatch.setattr(prepare, "known_formats", lambda: ("PNG", "HEIF"))
+    kept = prepare_image_set(store, skipping).skipped
+    assert len(kept) == 1
+    assert len([*store.root.glob("[!.]*")]) == 2
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -90,8 +90,11 @@ def test_features_that_are_not_finite_are_refused_and_nothing_is_stored(striped_
         def forward(self, images):
             return Prediction(*(part / 0 for part in super().forward(images)))
 
-    with pytest.raises(FeaturesUnusable, match="sums gives features of the real images that are infinite or NaN; fit"):
-        open_reference(KeyedStore(tmp_path), striped_images, FeatureExtractor(Broken(), PROVENANCE), "cpu")
+    for provenance, remedy in ((PROVENANCE, "check its weights"), (PROVENANCE | {"fitted_on": "a"}, "fit it anew")):
+        with pytest.raises(
+            FeaturesUnusable, match=f"sums gives features of the real images that are infinite or NaN; {remedy}"
+        ):
+            open_reference(KeyedStore(tmp_path), striped_images, FeatureExtractor(Broken(), provenance), "cpu")
     assert not list(tmp_path.glob("[!.]*"))
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -27,6 +28,7 @@ from gan_pipelines.metrics import (
     sample_candidates,
     score_generator,
 )
+from gan_pipelines.metrics import scores as scores_module
 from projection import Projection
 
 CONFIG = ScoringConfig(samples=300, is_splits=3, seed=5)
@@ -243,6 +245,18 @@ def test_a_monitor_measures_the_same_fid_and_inception_score(generator, striped_
     assert make_monitor(extractor, reference, other, "cpu").key != monitor.key
     rarer = replace(config, during_training=MonitorConfig(samples=300, every_epochs=9, weights="raw"))
     assert make_monitor(extractor, reference, rarer, "cpu").key == monitor.key
+
+
+def test_a_monitor_looks_for_its_device_where_it_measures(generator, striped_images, tmp_path, monkeypatch):
+    extractor = FeatureExtractor(Projection(), PROVENANCE)
+    reference = open_reference(KeyedStore(tmp_path), striped_images.select("train"), extractor, "cpu")
+    config = replace(CONFIG, during_training=MonitorConfig(samples=300, batch=20, weights="raw"))
+    asked = []
+    monkeypatch.setattr(scores_module, "resolve_device", lambda name: asked.append(name) or torch.device("cpu"))
+    monitor = make_monitor(extractor, reference, config, "auto")
+    assert not asked
+    assert pickle.loads(pickle.dumps(monitor.measure))(generator).keys() > {"fid_300", "fid_20"}
+    assert {*asked} == {"auto"}
 
 
 def test_a_monitor_compares_the_first_samples_with_as_many_real_ones_if_asked_for(generator, striped_images, tmp_path):

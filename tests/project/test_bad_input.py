@@ -636,7 +636,7 @@ def refer_to(folder, pixels, network):
     image_set = ImageSet(
         images, hash_images(images), labels, ("one",), {"train": 6}, "box", names, make_thumbnails(images)
     )
-    extractor = FeatureExtractor(network, {"name": "resnet18", "weights_hash": "0"})
+    extractor = FeatureExtractor(network, {"name": "resnet18", "weights_hash": "0", "fitted_on": "0"})
     open_reference(KeyedStore(folder), image_set, extractor, "cpu")
 
 

@@ -11,7 +11,7 @@ from kedro.io import DataCatalog
 from gan_pipelines import settings
 from gan_pipelines.core.config import ConfigError
 from gan_pipelines.pipeline_registry import register_pipelines
-from gan_pipelines.project.session import ProjectSession, complete_slice, select_nodes, settle_versions
+from gan_pipelines.project.session import ProjectSession, complete_slice, join, select_nodes, settle_versions
 
 CONF = Path(__file__).parents[2] / "conf"
 PIPELINES = register_pipelines()
@@ -148,9 +148,11 @@ def test_entries_are_loaded_in_the_version_of_the_run_that_is_stated_or_in_the_n
 
 
 def test_what_reads_all_runs_is_run_alone():
-    parts = {name: register_pipelines()[name] for name in ("compare", "ingest")}
+    parts = {name: PIPELINES[name] for name in ("compare", "ingest")}
     assert len(join({"compare": parts["compare"]}).nodes) == len(parts["compare"].nodes)
-    with pytest.raises(ConfigError, match="^compare reads what earlier runs have saved; run it alone, after the others.$"):
+    with pytest.raises(
+        ConfigError, match="^compare reads what earlier runs have saved; run it alone, after the others.$"
+    ):
         join(parts)
 
 

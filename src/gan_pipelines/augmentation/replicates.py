@@ -12,6 +12,7 @@ from gan_pipelines.augmentation.config import Arm, AugmentationConfig
 from gan_pipelines.augmentation.sources import Source
 from gan_pipelines.augmentation.splits import Draw
 from gan_pipelines.classifier import LabelledImages, steps_per_epoch
+from gan_pipelines.gan import check_steps
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.images import ImageSet
 
@@ -28,7 +29,11 @@ def configure_replicate(config: GanConfig, experiment: AugmentationConfig, draw:
 
     Unless the experiment states the epochs, they are so many that the steps are as many as with all images, or less
     than an epoch more; a step schedule is scaled with them.
+
+    Raises:
+        ConfigError: if the replicate has fewer images than a batch, or fewer batches than ``discriminator_steps``.
     """
+    check_steps(config, len(draw.images))
     steps = config.epochs * config.steps_per_epoch(all_images)
     epochs = experiment.generator_epochs or math.ceil(steps / config.steps_per_epoch(len(draw.images)))
     schedule = config.schedule

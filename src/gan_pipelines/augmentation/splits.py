@@ -184,6 +184,7 @@ def _require_every_class(images: ImageSet, rows: NDArray[np.intp], split: str) -
     lost = {*range(len(images.class_names))} - {*images.labels[rows].tolist()}
     if lost:
         raise HeldOutImagesInTraining(
-            f"No {split} image of class {images.class_names[min(lost)]} is left after removing duplicates and "
-            "near-duplicates of images in other splits; add others, or remove the class."
+            f"No {split} image of class {images.class_names[min(lost)]} is left: duplicates and near-duplicates of "
+            "images in other splits are removed, and without a valid split it is drawn from train; add some, or remove "
+            "the class."
         )

@@ -53,12 +53,12 @@ def run_on_ray(tasks: Sequence[Callable[[], Result]], config: ExecutionConfig) -
     run = ray.remote(
         num_cpus=config.cpus_per_task, num_gpus=config.gpus_per_task, max_retries=RETRIES, retry_exceptions=False
     )(_run_pickled)
-    slots = int(ray.cluster_resources().get("CPU", 1) // config.cpus_per_task)
+    slots = count_slots(config, ray.cluster_resources())
     sent: deque[Any] = deque()
     try:
         for task in tasks:
             sent.append(run.remote(cloudpickle.dumps(task)))
-            if len(sent) >= AHEAD * max(slots, 1):
+            if len(sent) >= AHEAD * slots:
                 yield _receive(sent.popleft())
         while sent:
             yield _receive(sent.popleft())
@@ -66,6 +66,13 @@ def run_on_ray(tasks: Sequence[Callable[[], Result]], config: ExecutionConfig) -
         with suppress(RayError):
             for task in sent:
                 ray.cancel(task, force=True)
+
+
+def count_slots(config: ExecutionConfig, resources: Mapping[str, float]) -> int:
+    """How many tasks a cluster with these resources runs beside each other, at least one."""
+    reserved = {resource: getattr(config, name) for name, resource in RESERVED.items()}
+    slots = [resources.get(resource, 0.0) // number for resource, number in reserved.items() if number]
+    return max(1, int(min(slots)))
 
 
 def check_cluster(config: ExecutionConfig, folder: Path) -> None:

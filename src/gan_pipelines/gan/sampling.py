@@ -129,7 +129,7 @@ class TrainedGenerator:
             labels = classes_in_turn(count, len(self.class_names))
         else:
             require(labels.shape == (count,), "labels", tuple(labels.shape), f"of shape ({count},)")
-            known = int(labels.min()) >= 0 and int(labels.max()) < len(self.class_names)
+            known = not self.is_conditional or 0 <= int(labels.min()) <= int(labels.max()) < len(self.class_names)
             require(known, "labels", labels.unique().tolist(), f"from 0 to {len(self.class_names) - 1}")
         yield from self.decode(latents, labels, weights=weights, device=device, batch_size=batch_size)
 

@@ -107,7 +107,8 @@ def read_picture(path: Path, size: int) -> Picture:
             image = _load(file)
         low = None if low_tiles is None else _load_tiles(path, low_tiles)
     except Exception as error:  # Pillow's plugins raise many kinds
-        kind = UnreadFile if getattr(error, "errno", None) in PASSING else BadImage
+        is_passing = isinstance(error, MemoryError) or getattr(error, "errno", None) in PASSING
+        kind = UnreadFile if is_passing else BadImage
         raise kind(f"{path} cannot be used: {_reason(path, error)}.") from error
     values = _deep_values(image, low)
     if values is not None and not np.isfinite(values).all():

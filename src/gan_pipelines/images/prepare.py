@@ -22,6 +22,7 @@ from gan_pipelines.images.config import DatasetConfig
 from gan_pipelines.images.decoding import to_pixels
 from gan_pipelines.images.duplicates import find_duplicates, make_thumbnails
 from gan_pipelines.images.errors import BadImage, DatasetUnusable, UnreadFile
+from gan_pipelines.images.formats import known_formats
 from gan_pipelines.images.image_set import IMAGES_FILE, ImageSet
 from gan_pipelines.images.listing import SPLITS
 from gan_pipelines.images.sources import ImageSource, open_source
@@ -103,7 +104,8 @@ def bytes_to_prepare(store: KeyedStore, source: ImageSource, config: DatasetConf
 
 def _key(store: KeyedStore, source: ImageSource, config: DatasetConfig) -> str:
     settings = (config.image_size, config.channels, config.resize_filter, config.fit, config.value_range)
-    return hash_values(LAYOUT_VERSION, _fingerprint(store, source), config.on_bad_image, *settings)
+    readable = known_formats() if config.on_bad_image == "skip" else ()  # others are left out
+    return hash_values(LAYOUT_VERSION, _fingerprint(store, source), config.on_bad_image, *settings, *readable)
 
 
 def _fingerprint(store: KeyedStore, source: ImageSource) -> str:

@@ -178,8 +178,10 @@ def extract_features(extractor: FeatureExtractor, batches: Iterable[Tensor], kin
         if batch.device.type == "mps":
             prediction = Prediction(*(part.cpu() for part in prediction))
         if not all(part.isfinite().all() for part in prediction):
+            is_fitted = "fitted_on" in extractor.provenance
+            remedy = "fit it anew with a lower scoring.classifier.learning_rate" if is_fitted else "check its weights"
             raise FeaturesUnusable(
                 f"{extractor.provenance['name']} gives features of the {kind} images that are infinite or NaN; "
-                "fit it anew with a lower scoring.classifier.learning_rate, or choose another scoring.extractor."
+                f"{remedy}, or choose another extractor."
             )
         yield prediction

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -392,45 +393,69 @@ def make_monitor(
     Raises:
         ConfigError: if the batch is larger than the reference.
     """
-    monitor = config.during_training
-    target = resolve_device(device)
-    network, moments = extractor.to(target), reference.moments.to(target)
-    size, batch, count = abbreviate(monitor.samples), monitor.batch or 0, len(reference.features)
-    require(batch <= count, "scoring.during_training.batch", batch, f"at most the {count} images of the reference")
-    chosen = torch.randperm(count, generator=torch.Generator().manual_seed(config.seed))[:batch]
-    real_batch = Moments.of(reference.features[chosen]).to(target) if batch else None
+    monitor, count = config.during_training, len(reference.features)
+    allowed = f"at most the {count} images of the reference"
+    require((monitor.batch or 0) <= count, "scoring.during_training.batch", monitor.batch, allowed)
+    measured = {name: value for name, value in asdict(monitor).items() if value is not None and name != "every_epochs"}
+    key = hash_values(MONITOR_VERSION, reference.key, measured, config.seed, config.is_splits)
+    measure = _Measurement(extractor, reference, config, device)
+    return Monitor(measure, metric=f"fid_{abbreviate(monitor.samples)}", key=key, every_epochs=monitor.every_epochs)
 
-    def measure(generator: TrainedGenerator) -> dict[str, float]:
-        _require_same_kind(generator, reference.images)
+
+@dataclass(frozen=True)
+class _Measurement:
+    """Measures a generator where it is called: in a process of another machine, whose device may be another."""
+
+    extractor: FeatureExtractor
+    reference: Reference
+    config: ScoringConfig
+    device: DeviceName
+
+    @cached_property
+    def network(self) -> FeatureExtractor:
+        return self.extractor.to(resolve_device(self.device))
+
+    @cached_property
+    def moments(self) -> Moments:
+        return self.reference.moments.to(resolve_device(self.device))
+
+    @cached_property
+    def batch_moments(self) -> Moments:
+        """Moments of as many real images as a batch has."""
+        features, draws = self.reference.features, torch.Generator().manual_seed(self.config.seed)
+        chosen = torch.randperm(len(features), generator=draws)[: self.config.during_training.batch]
+        return Moments.of(features[chosen]).to(resolve_device(self.device))
+
+    def __call__(self, generator: TrainedGenerator) -> dict[str, float]:
+        monitor, images = self.config.during_training, self.reference.images
+        _require_same_kind(generator, images)
         batches = generator.sample_batches(
             monitor.samples,
-            seed=config.seed + MONITOR_SEED_OFFSET,
+            seed=self.config.seed + MONITOR_SEED_OFFSET,
             weights=monitor.weights,
-            labels=labels_like(reference.images, monitor.samples, generator),
-            device=device,
+            labels=labels_like(images, monitor.samples, generator),
+            device=self.device,
         )
+        size, batch = abbreviate(monitor.samples), monitor.batch or 0
         first: list[Tensor] = []  # these two fill up as the stream is read
         logits: list[Tensor] = []
 
         def stream() -> Iterator[Tensor]:
-            for prediction in extract_features(network, batches, "generated"):
+            for prediction in extract_features(self.network, batches, "generated"):
                 logits.append(prediction.logits)
                 if sum(map(len, first)) < batch:
                     first.append(prediction.features)
                 yield prediction.features
 
-        scores = {f"fid_{size}": frechet_distance(moments, Moments.of_stream(stream()))}
-        if real_batch is not None:
-            scores[f"fid_{abbreviate(batch)}"] = frechet_distance(real_batch, Moments.of(torch.cat(first)[:batch]))
+        scores = {f"fid_{size}": frechet_distance(self.moments, Moments.of_stream(stream()))}
+        if batch:
+            made = Moments.of(torch.cat(first)[:batch])
+            scores[f"fid_{abbreviate(batch)}"] = frechet_distance(self.batch_moments, made)
         predictions = torch.cat(logits)
         if predictions.shape[1]:
-            value, spread = inception_score(predictions, config.is_splits)
+            value, spread = inception_score(predictions, self.config.is_splits)
             scores |= {f"is_{size}": value, f"spread_of_is_{size}": spread}
         return scores
-
-    measured = {name: value for name, value in asdict(monitor).items() if value is not None and name != "every_epochs"}
-    key = hash_values(MONITOR_VERSION, reference.key, measured, config.seed, config.is_splits)
-    return Monitor(measure, metric=f"fid_{size}", key=key, every_epochs=monitor.every_epochs)
 
 
 def find_neighbours(

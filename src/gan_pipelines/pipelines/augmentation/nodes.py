@@ -79,8 +79,6 @@ def train_generators(
     draws = augmentation.draw_images(image_splits, settings)
     count = len(image_splits.train)
     configs = [augmentation.configure_replicate(config, settings, draw, count) for draw in draws]
-    for each, draw in zip(configs, draws, strict=True):  # before the first training
-        gan.check_steps(each, len(draw.images))
     train = partial(
         _train_replicate,
         checkpoints=checkpoints,
