@@ -32,6 +32,7 @@ from gan_pipelines.classifier import (
     precision_in_key,
     score_predictions,
 )
+from gan_pipelines.core.devices import resolve_device
 from gan_pipelines.core.hashing import hash_values
 from gan_pipelines.core.runtime import DeviceName
 from gan_pipelines.core.stores import KeyedStore
@@ -173,7 +174,8 @@ class _ReplicateFitting:
             "valid_accuracy": fit.valid_accuracy,
             "history": fit.history,
         }
-        probabilities = fit.classifier.predict(torch.from_numpy(self.test.images)).softmax(1)
+        fitted = fit.classifier.to(resolve_device(self.device))
+        probabilities = fitted.predict(torch.from_numpy(self.test.images)).softmax(1)
         np.save(folder / PROBABILITIES_FILE, probabilities.numpy())
         (folder / RECORD_FILE).write_text(json.dumps(record))
 
