@@ -557,8 +557,9 @@ def test_a_folder_is_scored_against_another(project, tmp_path):
     assert "Error: --weights is 'any', but must be left out for imagenet" in packaged
     unreadable = kedro(project, "score", *folders, "--extractor=vgg16", "--weights=any", code=1).stderr
     assert "; name a local copy in --weights, or change --extractor." in " ".join(unreadable.split())
-    nowhere = kedro(project, "score", *folders, env=ONE_THREAD | {"GAN_PIPELINES_DEVICE": "mps"}, code=1).stderr
-    assert "Error: runtime.device is 'mps', but PyTorch finds only " in nowhere
+    absent = "mps" if torch.cuda.is_available() else "cuda"
+    nowhere = kedro(project, "score", *folders, env=ONE_THREAD | {"GAN_PIPELINES_DEVICE": absent}, code=1).stderr
+    assert f"Error: runtime.device is '{absent}', but PyTorch finds only " in nowhere
 
 
 def test_pictures_made_elsewhere_take_the_place_of_generated_ones(project, client, tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import KedroCliError, env_option
+from kedro.framework.project import settings
 from kedro.framework.startup import ProjectMetadata
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -70,8 +71,8 @@ def ui(metadata: ProjectMetadata, env: str | None, host: str | None, port: str |
     from gan_pipelines.tracking.interface import show_interface  # noqa: PLC0415 (loads MLflow)
 
     asked = {name: value for name, value in {"host": host, "port": port}.items() if value}
-    settings = ProjectSession.create(metadata.project_path, env=env).load_context().config_loader["mlflow"]
-    show_interface(merge(settings, {"ui": asked}))
+    stated = ProjectSession.create(metadata.project_path, env=env).load_context().config_loader["mlflow"]
+    show_interface(merge(stated, {"ui": asked}))
 
 
 @cli.command()
@@ -129,7 +130,7 @@ def experiment(
     conf = metadata.project_path / "conf"
     check_name(name, conf)
     check_path(folder)
-    has_gpu = resolve_device(_read_device(_open_session(metadata))).type != "cpu"
+    has_gpu = resolve_device(_read_device(metadata)).type != "cpu"
     report = inspect_folder(folder, 64 if has_gpu else 32, value_range, labels, label_column)
     click.echo(printable("\n".join([*report.describe(), *(f"Careful: {warning}" for warning in report.warn())])))
     place = folder.absolute()
@@ -198,8 +199,7 @@ def score(
     has_file = weights is None or extractor not in WITHOUT_FILE
     require(has_file, "--weights", weights, f"left out for {extractor}, whose weights are those of its package")
     scoring = parse(ScoringConfig, {"extractor": extractor, "extractor_weights": weights}, "scoring")
-    session = _open_session(metadata)
-    device, catalog = _read_device(session), session.open_catalog()
+    device, catalog = _read_device(metadata), _open_session(metadata).open_catalog()
     stores = catalog.load("image_sets"), catalog.load("references")
     click.echo("\n".join(describe_scores(score_folder(folder, reference, scoring, *stores, size, device))))
 
@@ -241,11 +241,13 @@ def _open_session(metadata: ProjectMetadata, env: str | None = None) -> ProjectS
     return session
 
 
-def _read_device(session: ProjectSession) -> DeviceName:
-    """The device of runs. Raises a `ConfigError` if this machine has none of that name."""
+def _read_device(metadata: ProjectMetadata) -> DeviceName:
+    """The device of runs without an environment. Raises a `ConfigError` if this machine has none of that name."""
     from gan_pipelines.core.devices import resolve_device  # noqa: PLC0415 (loads PyTorch)
 
-    device = parse(RuntimeConfig, session.read_parameters()["runtime"], "runtime").device
+    conf = str(metadata.project_path / settings.CONF_SOURCE)
+    parameters = settings.CONFIG_LOADER_CLASS(conf, **settings.CONFIG_LOADER_ARGS)["parameters"]
+    device = parse(RuntimeConfig, parameters["runtime"], "runtime").device
     with naming("runtime"):
         resolve_device(device)
     return device

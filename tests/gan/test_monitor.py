@@ -85,7 +85,7 @@ def test_a_finished_training_that_is_now_measured_otherwise_is_measured_anew(lon
     (other,) = run(first, tiny_images, monitor_of({2: 7.0}, key="other")[0], checkpoints=CheckpointStore(tmp_path))
     assert [epoch.history[-1]["fid_1k"] for epoch in (before, again, other)] == [1.0, 1.0, 7.0]
     assert other.best.training["epoch"] == 2
-    assert "only its last epoch is, and stands for the best." in caplog.text
+    assert "only its last epoch is measured, and stands for the best." in caplog.text
 
 
 def test_trainings_that_differ_in_the_seed_alone_share_a_recipe(tiny_gan, tiny_images):

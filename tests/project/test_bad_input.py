@@ -341,6 +341,7 @@ case("quantiles of the distance in the wrong order")(
     lambda _: preflight("augment_cdcgan", augmentation__synthetic__distance_quantiles=[0.95, 0.05])
 )
 case("a minimum confidence of 1")(lambda _: preflight("augment_cdcgan", augmentation__synthetic__min_confidence=1))
+case("comparing beside another pipeline")(lambda _: join({name: PIPELINES[name] for name in ("ingest", "compare")}))
 case("comparing before training")(lambda _: preflight("compare"))
 
 

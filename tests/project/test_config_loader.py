@@ -116,7 +116,9 @@ def test_a_setting_that_stands_for_another_is_named_with_its_line(conf, content,
 
 
 @pytest.mark.parametrize("parameters", [{"scoring": {"seed": "${nothing}"}}, {"dataset": {"path": "${nothing}"}}])
-def test_a_parameter_of_the_command_line_is_not_blamed_on_a_file(conf, parameters):
+@pytest.mark.parametrize("path", ["a", "${oc.env:HOME}"])
+def test_a_parameter_of_the_command_line_is_not_blamed_on_a_file(conf, parameters, path):
+    (conf / "base/parameters.yml").write_text(f"dataset: {{path: '{path}'}}\n")
     with pytest.raises(ConfigError, match=r"^--params: (scoring.seed|dataset.path) has \$\{\.\.\.\}"):
         load(conf, **parameters)
 
@@ -138,6 +140,13 @@ def test_a_parameter_changes_only_itself_in_a_section_that_the_environment_does_
     assert load(conf, env="cards", dataset={"path": "c"})["dataset"] == {
         "path": "c"
     }  # the section is the environment's
+    (conf / "base/parameters_linked.yml").write_text("linked: {size: '${dataset.size}'}\n")
+    assert load(conf, env="cards")["linked"] == load(conf)["linked"] == {"size": 3}  # of base, as everything there
+    (conf / "local/parameters.yml").write_text("dataset: {path: d}\n")
+    assert load(conf, runtime={"fresh": True}) == {
+        "dataset": {"path": "d", "size": 3}, "linked": {"size": 3}, "seed": 1,
+        "runtime": {"device": "cpu", "fresh": True},
+    }  # fmt: skip
     assert load(CONF, env="cifar10_32", runtime={"fresh": True})["runtime"] == {
         **load(CONF, env="cifar10_32")["runtime"], "fresh": True,
     }  # fmt: skip

@@ -353,8 +353,7 @@ def test_floating_point_pictures_get_a_range_and_a_look_at_them(tmp_path, monkey
 
 def make_experiment(project, folder, *options):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "_open_session", lambda _: None)  # the folder has no configuration
-        patch.setattr(cli, "_read_device", lambda _: "cpu")
+        patch.setattr(cli, "_read_device", lambda _: "cpu")  # the folder has no configuration
         metadata = SimpleNamespace(project_path=project)
         return CliRunner().invoke(cli.experiment, ["cards", str(folder), *options], obj=metadata)
 

@@ -31,6 +31,7 @@ from gan_pipelines.project.session import ProjectSession
 from gan_pipelines.tracking.hooks import _to_plain
 from gan_pipelines.tracking.provenance import list_versions
 from gan_pipelines.tracking.tracker import MAX_PARAM_LENGTH
+from processes import ONE_THREAD
 
 CONF = Path(__file__).parents[2] / "conf"
 SAMPLE = register_pipelines()["sample_wgan"]
@@ -182,7 +183,7 @@ def test_a_run_is_reproduced_from_the_beginning_to_the_same_metrics(small_projec
     assert "MLflow has no run nothing" in ids
     folders = (small_project / "mlruns/artifacts/digits").iterdir()
     run_id = min(folders, key=lambda folder: folder.stat().st_ctime).name
-    result = kedro(small_project, "reproduce", run_id)
+    result = kedro(small_project, "reproduce", run_id, env=ONE_THREAD | {"KEDRO_ENV": "cifar10_quick"})
     assert "epoch 1/2" in result.stderr
     count = int(result.stdout.rpartition("Of ")[2].split()[0])
     assert count > 20

@@ -235,8 +235,8 @@ class _Training:
         self._report_step()
         if self.monitor is not None and self.state.best is None:
             logger.warning(
-                "This training was over before it was measured in this way: only its last epoch is, and stands for the "
-                "best."
+                "This training was over before it was measured in this way: only its last epoch is measured, and "
+                "stands for the best."
             )
             self.state.measure(self.monitor)
         return _make_epoch(self.state, self.state.sample_fixed())

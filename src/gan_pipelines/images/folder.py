@@ -40,7 +40,7 @@ def read_folder(
     Raises:
         DatasetUnusable: if the folder is missing or holds no picture, or has folders of splits.
         ConfigError: if no folder is stated, or one within it is named by no class of the dataset.
-        BadImage: if a picture cannot be decoded and ``on_bad_image`` is ``error``, or if the disk failed.
+        BadImage: if a picture cannot be decoded and ``on_bad_image`` is ``error``; if disk or memory failed.
     """
     images = prepare_pictures(store, dataset, open_folder(folder, dataset, class_names))
     places = _places(class_names)

@@ -75,7 +75,7 @@ def prepare_image_set(store: KeyedStore, config: DatasetConfig) -> ImageSet:
     Raises:
         DatasetUnusable: if the source is missing or lacks images, no image of a class and split can be used, or a range
             of values has to be stated and is not, or is stated for pictures of 8 bits.
-        BadImage: if an image cannot be decoded and ``on_bad_image`` is ``error``, or if the disk failed.
+        BadImage: if an image cannot be decoded and ``on_bad_image`` is ``error``; if disk or memory failed.
     """
     image_set = prepare_pictures(store, config, open_source(config))
     if config.value_range is not None and image_set.value_range is None:

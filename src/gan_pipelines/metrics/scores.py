@@ -411,6 +411,10 @@ class _Measurement:
     config: ScoringConfig
     device: DeviceName
 
+    def __reduce__(self) -> tuple[type[_Measurement], tuple[Any, ...]]:
+        """Pickle without what is on this process's device."""
+        return type(self), (self.extractor, self.reference, self.config, self.device)
+
     @cached_property
     def network(self) -> FeatureExtractor:
         return self.extractor.to(resolve_device(self.device))

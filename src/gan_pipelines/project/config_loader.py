@@ -71,17 +71,21 @@ class ExperimentConfigLoader(OmegaConfigLoader):
         finally:
             self.runtime_params = stated
 
-    def _read_raw_config(self, key: str) -> tuple[Any, dict[Path, DictConfig], str, str, set[Path]]:
-        """Read the files; an environment is given the sections of base that it does not state.
+    def _resolve_from_raw_config(
+        self, key: str, base_configs: dict[Path, DictConfig], env_configs: dict[Path, DictConfig], *rest: Any
+    ) -> dict[str, Any]:
+        """Merge the files; sections that no file of an environment states are those of base.
 
         Kedro lays --params over the files of base and over those of the environment. Of a section that only base
         states, the environment would otherwise have what --params state alone, and replace all of base's by it.
         """
-        base, stated, base_path, path, files = super()._read_raw_config(key)
-        if key == "parameters" and stated:
-            names = {name for config in stated.values() for name in config}
-            stated |= {file: OmegaConf.masked_copy(each, list({*each} - names)) for file, each in base.items()}
-        return base, stated, base_path, path, files
+        base: dict[str, Any] = {}
+        if key == "parameters" and self.merge_strategy.get(key) != "soft":
+            stated = {name for config in env_configs.values() for name in config}
+            base = self._merge_and_resolve(key, copy.deepcopy(base_configs))  # which Kedro's merge changes
+            base = {name: value for name, value in base.items() if name not in stated}
+        merged: dict[str, Any] = super()._resolve_from_raw_config(key, base_configs, env_configs, *rest)
+        return merged | base
 
     def _load(self, key: str) -> dict[str, Any]:
         self._register_globals_resolver()  # the process has one, which may be another loader's
@@ -101,7 +105,8 @@ class ExperimentConfigLoader(OmegaConfigLoader):
             name = str(error.full_key)
             lines = {place: find_line(content, name) for place, content in files.items()}
             found = [f"{place}, line {line}" for place, line in lines.items() if line is not None]
-            place = found[-1] if found else "--params"
+            is_asked = "${" in str(find_setting(self.runtime_params, name.split(".")))
+            place = found[-1] if found and not is_asked else "--params"
             raise ConfigError(
                 f"{place}: {name} has ${{...}}, which stands for another setting ({first_line(error)}); name one that "
                 "exists, or write \\${ for the text itself."

@@ -139,8 +139,7 @@ def find_prunable(context: Any, client: Any, folder: Path, older_than: float | N
         context: Kedro's, of the environment whose experiment it is, with kedro-mlflow's settings.
         client: of MLflow.
         folder: folder of the project for MLflow.
-        older_than: days since a run has begun or ended, a checkpoint or milestone was written, or an entry of a store
-            was used.
+        older_than: days since a run has begun, a checkpoint or milestone was written, or an entry of a store was used.
     """
     contents = read_contents(context.catalog, {name for each in pipelines.values() for name in each.datasets()})
     experiment = client.get_experiment_by_name(context.mlflow.tracking.experiment.name)

@@ -7,6 +7,7 @@ import os
 import shutil
 from ast import literal_eval
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,8 +83,9 @@ class ReproducingSession(ProjectSession):
         stated = loader["parameters"]
         variants = (stated.get("variants") or {}) | recorded.get("variants", {})
         parameters = stated | recorded | {"variants": variants}
-        if "export" in parameters:  # a registry, and who is champion in it, stay as they are
-            parameters["export"] = parameters["export"] | {"registered_model_name": None, "champion": False}
+        # A registry, and who is champion in it, stay as they are.
+        unregistered = {"registered_model_name": None, "champion": False}
+        parameters["export"] = (parameters.get("export") or {}) | unregistered
         loader["parameters"] = parameters
         return loader
 
@@ -111,15 +113,15 @@ def reproduce(project_path: Path, run_id: str, env: str | None = None) -> None:
     with require_mlflow(client.tracking_uri):
         run = find_run(client, run_id)
     request = read_request(run)
-    os.environ.pop("KEDRO_ENV", None)  # Kedro would take it for a run without an environment
     for warning in compare_origins(run, project_path):
         print(f"Careful: {warning}")
     check_dataset(run, request, catalog, project_path)
-    own_catalog: Any = ProjectSession.create(project_path, env=request.env).load_context().catalog
-    session = ReproducingSession.create(project_path, env=request.env, runtime_params=request.parameters)
-    assert isinstance(session, ReproducingSession)
-    session.reproduced = run_id
-    session.run(**request.arguments)
+    with without_environment():
+        own_catalog: Any = ProjectSession.create(project_path, env=request.env).load_context().catalog
+        session = ReproducingSession.create(project_path, env=request.env, runtime_params=request.parameters)
+        assert isinstance(session, ReproducingSession)
+        session.reproduced = run_id
+        session.run(**request.arguments)
     with require_mlflow(mlflow.get_tracking_uri()):  # the run's environment may have another address
         again: Any = mlflow.last_active_run()
         print("\n".join(compare_metrics(run_id, run.data.metrics, again.data.metrics)))
@@ -128,6 +130,17 @@ def reproduce(project_path: Path, run_id: str, env: str | None = None) -> None:
         for reproduced in find_reproductions(folder):
             if reproduced.name == run_id:
                 shutil.rmtree(reproduced)
+
+
+@contextmanager
+def without_environment() -> Iterator[None]:
+    """Take KEDRO_ENV away, in which Kedro would do a run that had no environment."""
+    stated = os.environ.pop("KEDRO_ENV", None)
+    try:
+        yield
+    finally:
+        if stated is not None:
+            os.environ["KEDRO_ENV"] = stated
 
 
 def list_checkpoint_folders(request: Request, catalog: DataCatalog) -> Iterator[Path]:
@@ -163,10 +176,8 @@ def read_request(run: Run) -> Request:
     slices: dict[str, Any] = {
         name: literal_eval(tags[name]) for name in ("node_names", "load_versions") if name in tags
     }
-    pipeline = _add_up(names)
-    if "node_names" in slices:
-        pipeline = pipeline.only_nodes(*slices["node_names"])
-    parameters = read_parameters(run.info.run_id, run.data.params, pipeline)
+    nodes = [node for node in _add_up(names).nodes if node.name in slices.get("node_names", [node.name])]
+    parameters = read_parameters(run.info.run_id, run.data.params, Pipeline(nodes))
     return Request(tags.get("env"), {"pipeline_names": names, **slices}, parameters)
 
 

@@ -221,7 +221,7 @@ def sweep(project_path: Path, env: str | None, combinations: Sequence[Combinatio
     runtime = parse(RuntimeConfig, context.params["runtime"], "runtime")
     check_settings(runtime, params)
     for each in combinations:
-        if not any(setting.startswith(f"variants.{each.variant}.") for setting in each.settings):
+        if not any(f"{setting}.".startswith(f"variants.{each.variant}.") for setting in each.settings):
             parse_parameters(context.params, [f"params:variants.{each.variant}"])  # a seed alone would state it
     folder = project_path / MLRUNS
     (folder / LOGS).mkdir(parents=True, exist_ok=True)
@@ -258,7 +258,7 @@ def check_settings(runtime: RuntimeConfig, params: Mapping[str, Any]) -> None:
     """Raise a `ConfigError` if there are settings that concern one run, or ``--params`` has seeds of trainings."""
     for name in flatten(dict(params)):
         if re.fullmatch(r"variants\.\w+\.seed", name):
-            raise ConfigError(f"--params has {name}, but the seeds of a sweep are those of --seeds; state them there.")
+            raise ConfigError(f"--params has {name}; the seeds of a sweep go into --seeds, or augmentation.seed.")
     if runtime.fresh:
         raise ConfigError("runtime.fresh is true, and a sweep does not begin anew; use other settings, or kedro run.")
     if os.environ.get(RUN_VARIABLE):
