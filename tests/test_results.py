@@ -57,6 +57,21 @@ def test_the_page_on_metrics_states_numbers_of_the_page_on_scores():
     assert f"the raw weights by {numbers['percent'](numbers['training']['base', 'raw'])}; on" in text
 
 
+def test_the_page_on_metrics_states_numbers_of_the_five_experiments():
+    objectives = pages.PAGES["experiments"](pages.RESULTS / "experiments")["objectives"]
+    text = " ".join((pages.RESULTS.parent / "metrics.md").read_text().split())
+    ratios, spreads = {"mlp_gan": [], "dcgan": []}, []
+    for (variant, objective, weights), runs in objectives.items():
+        if weights == "raw":
+            averaged = objectives[variant, objective, "ema"].set_index("seed")["fid"]
+            ratios[variant] += (runs.set_index("seed")["fid"] / averaged).tolist()
+            spreads.append(100 * runs["fid"].std() / runs["fid"].mean())
+    by_mlp, lower = ratios["mlp_gan"], sum(ratio > 1 for ratio in ratios["dcgan"])
+    assert min(by_mlp) > 1
+    assert f"by a factor of {min(by_mlp):.0f} to {max(by_mlp):.0f}, and in {lower} of 12 of `dcgan`" in text
+    assert f"(experiments.md#objectives) by {min(spreads):.0f} to {max(spreads):.0f} %." in text
+
+
 @pytest.mark.parametrize("page", pages.PAGES)
 def test_a_page_is_what_its_rows_give(page):
     assert pages.locate(page).read_text() == pages.render(page)
