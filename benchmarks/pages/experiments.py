@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from gan_pipelines.augmentation.config import AugmentationConfig
 from gan_pipelines.core.config import parse
 from gan_pipelines.figures import plot_scores_by_epoch
-from gan_pipelines.figures.curves import draw_panel
+from gan_pipelines.figures.curves import plot_panels
 from gan_pipelines.gan.config import GanConfig
 from gan_pipelines.gan.variants import parse_variant
 from gan_pipelines.images.config import DatasetConfig
@@ -121,13 +121,12 @@ def write_figures(folder: Path) -> None:
     plot(cards, CARDS_PANELS).savefig(folder / "cards.png")
 
 
-def plot(rows: pd.DataFrame, panels: dict[str, str]) -> Figure:
-    """Plot columns over epochs, a line for each training: panels by title."""
-    figure = Figure(figsize=(4.5 * len(panels), 3.2), layout="constrained", dpi=120)
-    for axes, (title, column) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        lines = {name: [each.set_index("epoch")[column]] for name, each in rows.groupby("training", sort=False)}
-        draw_panel(axes, title, lines)
-    return figure
+def plot(rows: pd.DataFrame, columns: dict[str, str]) -> Figure:
+    """Plot columns over epochs, a line for each training: the columns by the titles of their panels."""
+    trainings = {str(name): each.set_index("epoch") for name, each in rows.groupby("training", sort=False)}
+    return plot_panels(
+        {title: {name: [each[column]] for name, each in trainings.items()} for title, column in columns.items()}
+    )
 
 
 def tabulate_by_epoch(scores: pd.DataFrame, training: str) -> pd.DataFrame:

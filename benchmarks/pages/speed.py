@@ -52,8 +52,12 @@ def compute(folder: Path) -> dict[str, Any]:
         "others": others["value"],
         "measured": others["measured"].max(),
         "ingestion": ingestion,
-        "paper": extrapolate(growth.set_index(["growing", "value"]), others["value"], ingestion["images_per_second"]),
-        "gpu_rate": read_rate(folder.parent / "gpu/recorded.jsonl", "dcgan 64", "fp32"),
+        "paper": extrapolate(
+            growth.set_index(["growing", "value"]),
+            others["value"],
+            ingestion["images_per_second"],
+            read_rate(folder.parent / "gpu/recorded.jsonl", "dcgan 64", "fp32"),
+        ),
         **compare_precisions(folder),
     }
 
@@ -72,13 +76,16 @@ def compare_precisions(folder: Path) -> dict[str, float]:
     }
 
 
-def extrapolate(grown: pd.DataFrame, others: pd.Series[float], speeds: pd.Series[float]) -> dict[str, float]:
-    """Times and memory of the example on paper, in minutes, GiB and hours.
+def extrapolate(
+    grown: pd.DataFrame, others: pd.Series[float], speeds: pd.Series[float], gpu_rate: float
+) -> dict[str, float]:
+    """Times, memory and disk of the example on paper, in minutes, hours, GiB and MB/s.
 
     Args:
         grown: rows of growth.csv by quantity and value.
         others: the numbers of others.csv by name.
         speeds: images per second of each ingestion.
+        gpu_rate: images per second of a training on a GPU.
     """
     twins = [others[f"near-duplicates of 5000 among {known}"] for known in (20_000, 40_000)]
     doublings = log2(PAPER_IMAGES / 40_000)
@@ -90,4 +97,7 @@ def extrapolate(grown: pd.DataFrame, others: pd.Series[float], speeds: pd.Series
         "hash": PAPER_BYTES / others["hashing"] / 1e9 / 60,
         "moments": grown.loc[("samples", MILLION), "seconds_before"] * PAPER_IMAGES / MILLION / 60,
         "epoch": PAPER_IMAGES / grown.loc[("size", 64), "images_per_second"] / 3600,
+        "gpu_rate": gpu_rate,
+        "gpu_epoch": PAPER_IMAGES / gpu_rate / 60,
+        "disk": gpu_rate * PAPER_BYTES / PAPER_IMAGES / 1e6,
     }

@@ -95,7 +95,7 @@ def test_a_bad_file_stops_the_preparation_and_leaves_nothing(config, store, fold
     [
         (
             OSError(errno.EIO, os.strerror(errno.EIO)),
-            r"cannot be read \(Input/output error\); check the disk, or copy it",
+            r"cannot be read \(Input/output error\); check the disk, or copy it again",
         ),
         (MemoryError(), "it needs more memory than there is"),
     ],

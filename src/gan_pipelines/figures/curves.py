@@ -26,12 +26,12 @@ SCORES = {"fid_": "FID", "is_": "Inception Score"}
 
 def plot_losses(history: pd.DataFrame) -> Figure:
     """Plot by epoch what `PANELS` names, and scores, as far as a history has them."""
-    return _plot(loss_panels(history))
+    return plot_panels(loss_panels(history))
 
 
 def plot_scores_by_epoch(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
     """Plot the scores during training by epoch, one panel for each metric and number of samples."""
-    return _plot(score_panels(histories))
+    return plot_panels(score_panels(histories))
 
 
 def loss_panels(history: pd.DataFrame) -> Panels:
@@ -94,7 +94,7 @@ def _by_epoch(history: pd.DataFrame, column: str) -> pd.Series[float]:
     return history.set_index("epoch")[column].dropna().rename(name)
 
 
-def _plot(panels: Panels) -> Figure:
+def plot_panels(panels: Panels) -> Figure:
     """Draw panels side by side; without panels, a note that there is nothing to show."""
     if not panels:
         figure = Figure(figsize=(4.5, 3.2), dpi=120)

@@ -79,13 +79,12 @@ class ExperimentConfigLoader(OmegaConfigLoader):
         Kedro lays --params over the files of base and over those of the environment. Of a section that only base
         states, the environment would otherwise have what --params state alone, and replace all of base's by it.
         """
-        base: dict[str, Any] = {}
-        if key == "parameters" and self.merge_strategy.get(key) != "soft":
-            stated = {name for config in env_configs.values() for name in config}
-            base = self._merge_and_resolve(key, copy.deepcopy(base_configs))  # which Kedro's merge changes
-            base = {name: value for name, value in base.items() if name not in stated}
-        merged: dict[str, Any] = super()._resolve_from_raw_config(key, base_configs, env_configs, *rest)
-        return merged | base
+        if key != "parameters" or self.merge_strategy.get(key) == "soft" or not self.runtime_params:
+            return dict(super()._resolve_from_raw_config(key, base_configs, env_configs, *rest))
+        stated = {name for config in env_configs.values() for name in config}
+        base = self._merge_and_resolve(key, copy.deepcopy(base_configs))  # which Kedro's merge changes
+        merged = super()._resolve_from_raw_config(key, base_configs, env_configs, *rest)
+        return merged | {name: value for name, value in base.items() if name not in stated}
 
     def _load(self, key: str) -> dict[str, Any]:
         self._register_globals_resolver()  # the process has one, which may be another loader's

@@ -55,8 +55,9 @@ def score_folder(
         require(count >= needed, f"number of pictures in {path}", count, f"{needed} or more")
     size_of_both = f"{dataset.image_size}, as in {reference}; choose one for both with --size"
     require(made.image_size == dataset.image_size, f"size of the pictures in {folder}", made.image_size, size_of_both)
-    options = {"setting": "--extractor", "weights_setting": "--weights"}
-    extractor = open_pretrained(scoring.extractor, scoring.extractor_weights, **options)
+    extractor = open_pretrained(
+        scoring.extractor, scoring.extractor_weights, setting="--extractor", weights_setting="--weights"
+    )
     real = prepare_pictures(image_sets, dataset, source)
     scored = prepare_pictures(image_sets, replace(made, value_range=real.value_range), made_source)
     statistics = open_reference(references, real, extractor, device)

@@ -64,8 +64,9 @@ def check_name(name: str, conf: Path) -> None:
     for path in sorted(conf.glob("*/globals.yml")):
         if not _is_finished(path.parent):
             continue
-        check_file(f"{conf.name}/{path.parent.name}/{path.name}", path.read_bytes())
-        if (yaml.safe_load(path.read_bytes()) or {}).get("experiment") == name:
+        content = path.read_bytes()
+        check_file(f"{conf.name}/{path.parent.name}/{path.name}", content)
+        if (yaml.safe_load(content) or {}).get("experiment") == name:
             raise ConfigError(f"{conf.name}/{path.parent.name} is the experiment {name} already; choose another name.")
     left = [folder for folder in RESULTS if _holds_results(conf.parent / folder / name)]
     if left:

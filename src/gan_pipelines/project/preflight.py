@@ -48,6 +48,7 @@ from gan_pipelines.metrics import ScoringConfig, check_class_sizes, open_pretrai
 from gan_pipelines.metrics.config import MIN_IMAGES
 from gan_pipelines.metrics.extractors import HELDOUT_SPLIT
 from gan_pipelines.project.parameters import Parameters
+from gan_pipelines.tracking.tags import list_subjects
 
 
 def check_run(
@@ -69,7 +70,7 @@ def check_run(
     Raises:
         ProjectError: with a sentence that says what is wrong and what to do.
     """
-    subjects = sorted({node.namespace for node in pipeline.nodes if node.namespace})
+    subjects = list_subjects(pipeline)
     if len(subjects) > 1:  # their metrics and files have the same names in MLflow
         raise ConfigError(
             f"One run is of one variant, or of one folder, and this one would be of {' and '.join(subjects)}: run each "

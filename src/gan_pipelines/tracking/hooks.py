@@ -23,7 +23,7 @@ from gan_pipelines.tracking.entries import PARAMETERS, RUNTIME, EntryLogging, fi
 from gan_pipelines.tracking.outages import is_outage, tolerate_mlflow
 from gan_pipelines.tracking.provenance import VERSIONS_TAG, list_versions
 from gan_pipelines.tracking.remedies import require_mlflow
-from gan_pipelines.tracking.tags import VERSION
+from gan_pipelines.tracking.tags import VERSION, list_subjects
 from gan_pipelines.tracking.views import AUGMENTATION, SCORES, VIEWS, View, comparable_scores
 
 if TYPE_CHECKING:
@@ -214,8 +214,10 @@ def _name_run(pipelines: list[str], pipeline: Pipeline, catalog: DataCatalog) ->
 
 def _tag_variants(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, str]:
     """The variants of a run, and their seeds where they are trained."""
-    variants = sorted({node.namespace for node in pipeline.nodes if node.namespace})
-    tags = {"variant": "+".join(variants), "seed": "+".join(map(str, _find_seeds(pipeline, catalog).values()))}
+    tags = {
+        "variant": "+".join(list_subjects(pipeline)),
+        "seed": "+".join(map(str, _find_seeds(pipeline, catalog).values())),
+    }
     return {name: value for name, value in tags.items() if value}
 
 

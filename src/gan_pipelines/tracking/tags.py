@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kedro.pipeline import Pipeline
+
 PARENT = "mlflow.parentRunId"
 """Tag of a nested run with the id of the run that it is part of."""
 VERSION = "catalog_version"
@@ -19,3 +21,8 @@ SWEEP = "sweep"
 def is_part(tags: Mapping[str, str]) -> bool:
     """Whether a run is a part of another, as one of an experiment's classifiers; the runs of a sweep are whole."""
     return PARENT in tags and REQUEST not in tags
+
+
+def list_subjects(pipeline: Pipeline) -> list[str]:
+    """What a run is about, for its tag ``variant``: the variants, or the folder of pictures, of its nodes."""
+    return sorted({node.namespace for node in pipeline.nodes if node.namespace})
